@@ -1,0 +1,1 @@
+"""Online store: what the service needs to know about a visitor right now."""

@@ -1,0 +1,114 @@
+"""What the durable log holds: one append-only stream, a tagged union, one schema version per record.
+
+Readers skip kinds and fields that they do not know and never rewrite a segment, so unknown fields stay preserved on disk.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from feature_store.events import InteractionEvent, Scalar
+
+SCHEMA = 1
+
+
+class EventRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="event", tag_field="record"):
+    """An accepted event.
+
+    Parameters
+    ----------
+    received_at
+        Server time of arrival, microseconds since the epoch, UTC.
+    seq
+        Position in the stream of this writer; a gap means a lost record.
+    writer
+        Name of the process stream that wrote it.
+    late
+        It happened more than the lateness limit for live events before it arrived.
+    clamped
+        Its own time lay in the future and was set to `received_at`.
+    """
+
+    event: InteractionEvent
+    received_at: int
+    seq: int
+    writer: str
+    late: bool = False
+    clamped: bool = False
+    schema: int = SCHEMA
+
+
+class DecisionItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One recommended item and the probability of that choice given the slots above."""
+
+    item_id: str
+    slot: int
+    p_slot: float
+    source: str
+
+
+class ExploreRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the policy explored; enough to replay it."""
+
+    scheme: str = "none"
+    epsilon: float = 0.0
+    rng_seed: int | None = None
+
+
+class DecisionRecord(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag="decision", tag_field="record"
+):
+    """One answer, written before it leaves.
+
+    Parameters
+    ----------
+    decision_id
+        UUIDv7; the `recommendation_id` of the answer.
+    subject_key
+        Keyed pseudonym of the visitor, never the raw id.
+    context
+        What the caller said about page and device.
+    attributes_used
+        What the policy knew about the shopper: counts, not contents.
+    filters
+        ``(name, removed)`` per rule or filter.
+    candidates
+        ``(item_id, score)`` of the best scored candidates.
+    slate_propensity_log
+        Sum of the logarithms of all ``p_slot``.
+    served_level
+        Rung of the fallback ladder.
+    latency_ms
+        From the first byte of the request to the answer being ready.
+    """
+
+    decision_id: str
+    request_id: str
+    ts_server: int
+    seq: int
+    writer: str
+    subject_key: str
+    surface: str
+    policy_id: str
+    model_version: str
+    config_digest: str
+    code_version: str
+    served_level: str
+    items: tuple[DecisionItem, ...]
+    eligible_count: int
+    slate_propensity_log: float = 0.0
+    subject_type: str = "visitor"
+    session_key: str | None = None
+    consent: bool | None = None
+    context: dict[str, Scalar | tuple[str, ...]] = {}
+    attributes_used: dict[str, Scalar] = {}
+    filters: tuple[tuple[str, int], ...] = ()
+    candidates: tuple[tuple[str, float], ...] = ()
+    explore: ExploreRecord = ExploreRecord()
+    degraded_reason: str | None = None
+    latency_ms: float = 0.0
+    qa: bool = False
+    schema: int = SCHEMA
+
+
+LogRecord = EventRecord | DecisionRecord

@@ -1,0 +1,1 @@
+"""The domain: from a query and a bundle of arrays to a slate. No clock, no global randomness, no I/O but the bundle."""

@@ -1,0 +1,1 @@
+"""Offline jobs: tables to models, evaluation, registry, delivery."""
