@@ -133,7 +133,9 @@ class IdMap:
         self.ids.check(name)
         size = len(self.slots)
         if size & (size - 1) or size < 2 * len(self):
-            raise BundleError(f"{name}: {size} slots for {len(self)} ids; a power of two, at least twice, is needed")
+            raise BundleError(
+                f"{name}: {size} slots for {len(self)} ids; a power of two, at least twice, is needed"
+            )
         used = np.sort(self.slots[self.slots != EMPTY_SLOT])
         if not np.array_equal(used, np.arange(len(self))):
             raise BundleError(f"{name}: the slots do not hold each index once")

@@ -73,6 +73,8 @@ class Query:
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
-            raise InvalidInputError(f"at={self.at.isoformat()} has no time zone; pass an aware datetime")
+            raise InvalidInputError(
+                f"at={self.at.isoformat()} has no time zone; pass an aware datetime"
+            )
         if not 1 <= self.limit <= 100:
             raise InvalidInputError(f"limit={self.limit}; accepted: 1 to 100")
