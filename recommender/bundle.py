@@ -1,0 +1,170 @@
+"""A model as a folder of arrays: save, verify, load. Nothing in it can carry code.
+
+Loading reads each listed file once into private memory (file mappings scan about two times
+slower), compares size and sha256 before it parses, and accepts only the arrays of
+`recommender.bundle_schema`. Whatever is wrong ends in `BundleError`, and nothing is in use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.bundle_manifest import BundleInfo, BundleManifest, FileInfo
+from recommender.bundle_schema import (
+    MAX_ARRAY_BYTES,
+    MAX_MANIFEST_BYTES,
+    NEIGHBOURS,
+    check_arrays,
+    spec_of,
+)
+from recommender.catalogue import Catalogue
+from recommender.errors import BundleError
+
+MANIFEST = "manifest.json"
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelBundle:
+    """A verified model, ready to answer.
+
+    Parameters
+    ----------
+    catalogue
+        The items and their attributes.
+    arrays
+        All arrays by name, see `recommender.bundle_schema`.
+    """
+
+    manifest: BundleManifest
+    catalogue: Catalogue
+    arrays: Arrays
+
+    @property
+    def version(self) -> str:
+        """Version that answers and decision records name."""
+        return self.manifest.version
+
+    @property
+    def neighbour_sources(self) -> tuple[str, ...]:
+        """Names of the sources that are neighbour lists."""
+        matches = (NEIGHBOURS.fullmatch(name) for name in sorted(self.arrays))
+        return tuple(match[1] for match in matches if match and match[2] == "idx")
+
+
+def save_bundle(folder: Path, arrays: Arrays, info: BundleInfo) -> BundleManifest:
+    """Write arrays and manifest into a new folder, synced to disk.
+
+    Raises
+    ------
+    BundleError
+        The arrays are not acceptable, or the folder exists.
+    """
+    bundle_of(arrays, BundleManifest.describe(info, {}))
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise BundleError(f"{folder} exists; a bundle is never written over another") from error
+    files = {}
+    for name in sorted(arrays):
+        content = _npy(arrays[name])
+        write_synced(folder / f"{name}.npy", content)
+        files[f"{name}.npy"] = FileInfo(len(content), hashlib.sha256(content).hexdigest())
+    manifest = BundleManifest.describe(info, files)
+    write_synced(folder / MANIFEST, manifest.to_json())
+    sync_folder(folder)
+    return manifest
+
+
+def load_bundle(folder: Path) -> ModelBundle:
+    """Verify and load a bundle.
+
+    Raises
+    ------
+    BundleError
+        Anything is missing, superfluous, changed, of the wrong type or shape, or not finite.
+    """
+    try:
+        manifest = BundleManifest.from_json(_read(folder / MANIFEST, MAX_MANIFEST_BYTES))
+        if unknown := {path.name for path in folder.iterdir()} - manifest.files.keys() - {MANIFEST}:
+            raise BundleError(f"{folder}: files that the manifest does not list: {sorted(unknown)}")
+        arrays = {name[:-4]: _array(folder / name, file) for name, file in manifest.files.items()}
+    except OSError as error:
+        raise BundleError(f"{folder}: {error}") from error
+    return bundle_of(arrays, manifest)
+
+
+def bundle_of(arrays: Arrays, manifest: BundleManifest) -> ModelBundle:
+    """Bundle over arrays in memory, after the same checks as for files."""
+    check_arrays(arrays)
+    catalogue = Catalogue.from_arrays(arrays)
+    catalogue.check()
+    bundle = ModelBundle(manifest, catalogue, arrays)
+    known = {"als", "returns", "popularity", "popular_in_category", *bundle.neighbour_sources}
+    if unknown := (manifest.info.sources.keys() | manifest.info.blend.keys()) - known:
+        raise BundleError(f"sources without arrays: {sorted(unknown)}; there are: {sorted(known)}")
+    if "als" in manifest.info.sources and "item_factors" not in arrays:
+        raise BundleError("source als needs item_factors and factor_inverse")
+    return bundle
+
+
+def _npy(array: npt.NDArray[np.generic]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _array(path: Path, file: FileInfo) -> npt.NDArray[np.generic]:
+    spec_of(path.stem)
+    content = _read(path, MAX_ARRAY_BYTES)
+    if len(content) != file.bytes:
+        raise BundleError(f"{path.name}: {len(content)} bytes; the manifest says {file.bytes}")
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise BundleError(f"{path.name}: sha256 differs from the manifest")
+    stream = io.BytesIO(content)
+    try:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+    except (ValueError, EOFError, MemoryError, SyntaxError, TypeError, OverflowError) as error:
+        raise BundleError(f"{path.name}: not an array file: {error}") from error
+    if stream.read(1):
+        raise BundleError(f"{path.name}: bytes follow the array")
+    array.flags.writeable = False
+    return array
+
+
+def _read(path: Path, limit: int) -> bytes:
+    # No link is followed: a bundle folder must not be able to name a file outside itself.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise BundleError(f"{path.name}: not a regular file")
+        if status.st_size > limit:
+            raise BundleError(f"{path.name}: {status.st_size} bytes; accepted: up to {limit}")
+        return stream.read()
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file and sync it to disk."""
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Sync a folder, so that names made or renamed in it survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,134 @@
+"""Which arrays a bundle may hold, with dtype and shape. A file that is not listed here is refused.
+
+Notation: shapes are written in named dimensions; a name means the same number in the whole bundle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.errors import BundleError
+
+FORMAT: Final = 1
+MAX_ARRAY_BYTES: Final = 8 << 30
+MAX_MANIFEST_BYTES: Final = 4 << 20
+MAX_DIMENSION: Final = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """dtype and named dimensions of one array; ``"items+1"`` means one more than ``items``."""
+
+    dtype: str
+    dims: tuple[str, ...]
+
+
+_STRINGS = {
+    "item_id": ("items", True),
+    "title": ("items", False),
+    "category": ("categories", True),
+    "brand": ("brands", True),
+}
+
+REQUIRED: Final[dict[str, ArraySpec]] = {
+    **{f"{name}_data": ArraySpec("uint8", (f"{name}_bytes",)) for name in _STRINGS},
+    **{f"{name}_offsets": ArraySpec("int64", (f"{dim}+1",)) for name, (dim, _) in _STRINGS.items()},
+    **{
+        f"{name}_slots": ArraySpec("int32", (f"{name}_slots",))
+        for name, (_, is_map) in _STRINGS.items()
+        if is_map
+    },
+    "item_category": ArraySpec("int32", ("items",)),
+    "item_brand": ArraySpec("int32", ("items",)),
+    "item_price": ArraySpec("float32", ("items",)),
+    "item_available": ArraySpec("bool", ("items",)),
+    "popularity": ArraySpec("float32", ("items",)),
+    "popular_order": ArraySpec("int32", ("items",)),
+    "category_items": ArraySpec("int32", ("category_members",)),
+    "category_items_offsets": ArraySpec("int64", ("categories+1",)),
+}
+
+OPTIONAL: Final[dict[str, ArraySpec]] = {
+    "item_factors": ArraySpec("float32", ("items", "factors")),
+    "factor_inverse": ArraySpec("float32", ("factors", "factors")),
+}
+
+NEIGHBOURS = re.compile(r"neighbours_([a-z][a-z0-9_]{0,40})_(idx|weight)")
+
+
+def spec_of(name: str) -> ArraySpec:
+    """Specification of an array. Raises `BundleError` for a name that no bundle may hold."""
+    if (spec := REQUIRED.get(name) or OPTIONAL.get(name)) is not None:
+        return spec
+    if match := NEIGHBOURS.fullmatch(name):
+        source, part = match.groups()
+        return ArraySpec("int32" if part == "idx" else "float32", ("items", f"{source}_width"))
+    raise BundleError(f"array {name!r} is not part of bundle format {FORMAT}")
+
+
+def check_arrays(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    """Raise `BundleError` unless names, dtypes, shapes and finiteness are as specified."""
+    if missing := sorted(REQUIRED.keys() - arrays.keys()):
+        raise BundleError(f"arrays missing: {', '.join(missing)}")
+    sizes: dict[str, int] = {}
+    for name in sorted(arrays):
+        _check_array(name, arrays[name], sizes)
+    _check_pairs(arrays)
+    _check_indices(arrays, sizes)
+
+
+def _check_array(name: str, array: npt.NDArray[np.generic], sizes: dict[str, int]) -> None:
+    spec = spec_of(name)
+    if array.dtype != np.dtype(spec.dtype):
+        raise BundleError(f"{name}: dtype {array.dtype}; accepted: {spec.dtype}")
+    if array.ndim != len(spec.dims):
+        raise BundleError(f"{name}: {array.ndim} dimensions; accepted: {spec.dims}")
+    for dim, size in zip(spec.dims, array.shape, strict=True):
+        _check_dimension(name, dim, size, sizes)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BundleError(f"{name}: holds NaN or infinity")
+
+
+def _check_dimension(name: str, dim: str, size: int, sizes: dict[str, int]) -> None:
+    base, _, extra = dim.partition("+")
+    known = sizes.setdefault(base, size - int(extra or 0))
+    if size != known + int(extra or 0) or size > MAX_DIMENSION:
+        raise BundleError(f"{name}: dimension {dim} is {size}; {base} is {known} elsewhere")
+
+
+def _check_pairs(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    pairs = [("item_factors", "factor_inverse")]
+    for name in arrays:
+        if match := NEIGHBOURS.fullmatch(name):
+            pairs.append((f"neighbours_{match[1]}_idx", f"neighbours_{match[1]}_weight"))
+    for one, other in pairs:
+        if (one in arrays) != (other in arrays):
+            raise BundleError(f"{one} and {other} belong together; only one of them is there")
+
+
+def _check_indices(arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Mapping[str, int]) -> None:
+    items = sizes["items"]
+    limits = {
+        "item_category": (-1, sizes["categories"]),
+        "item_brand": (-1, sizes["brands"]),
+        "category_items": (0, items),
+        "item_id_slots": (-1, items),
+        "category_slots": (-1, sizes["categories"]),
+        "brand_slots": (-1, sizes["brands"]),
+    }
+    limits |= {name: (-1, items) for name in arrays if name.endswith("_idx")}
+    for name, (low, high) in limits.items():
+        array = arrays[name]
+        if array.size and not (array.min() >= low and array.max() < high):
+            raise BundleError(f"{name}: indices outside {low}..{high - 1}")
+    if not np.array_equal(np.sort(arrays["popular_order"]), np.arange(items)):
+        raise BundleError("popular_order: not a permutation of all items")
+    bounds = np.asarray(arrays["category_items_offsets"], np.int64)
+    if bounds[0] != 0 or bounds[-1] != sizes["category_members"] or (np.diff(bounds) < 0).any():
+        raise BundleError("category_items_offsets: does not span category_items")

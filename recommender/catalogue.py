@@ -1,0 +1,201 @@
+"""The items of a bundle and what is known about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.ids import IdMap, StringArray
+from recommender.terms import BoolArray, Float32Array, Int32Array, Int64Array
+
+NO_CATEGORY = -1
+UNKNOWN_PRICE = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Attributes of n items.
+
+    Parameters
+    ----------
+    ids
+        Outside id ↔ index.
+    titles
+        Title of each item; empty where unknown.
+    categories, brands
+        The distinct category paths and brands.
+    item_category, item_brand
+        Index into `categories` and `brands`, int32 (n,); -1 where unknown.
+    item_price
+        float32 (n,); 0 where unknown.
+    item_available
+        False: never shown (out of stock, hidden), bool (n,).
+    popularity
+        Decayed weight of all interactions, float32 (n,), not negative.
+    popular_order
+        Item indices, most popular first, int32 (n,).
+    category_items, category_items_offsets
+        The items of category c and its descendants, most popular first, are
+        ``category_items[offsets[c]:offsets[c+1]]``.
+    """
+
+    ids: IdMap
+    titles: StringArray
+    categories: IdMap
+    brands: IdMap
+    item_category: Int32Array
+    item_brand: Int32Array
+    item_price: Float32Array
+    item_available: BoolArray
+    popularity: Float32Array
+    popular_order: Int32Array
+    category_items: Int32Array
+    category_items_offsets: Int64Array
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Catalogue:
+        """Take the catalogue's part of a bundle's arrays."""
+
+        def strings(name: str) -> StringArray:
+            return StringArray(arrays[f"{name}_data"], arrays[f"{name}_offsets"])  # type: ignore[arg-type]
+
+        def id_map(name: str) -> IdMap:
+            return IdMap(strings(name), arrays[f"{name}_slots"])  # type: ignore[arg-type]
+
+        plain = {name: arrays[name] for name in _PLAIN}
+        return cls(
+            id_map("item_id"),
+            strings("title"),
+            id_map("category"),
+            id_map("brand"),
+            **plain,  # type: ignore[arg-type]
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def check(self) -> None:
+        """Raise `BundleError` unless ids, titles, categories and brands are consistent."""
+        self.ids.check("item_id")
+        self.titles.check("title")
+        self.categories.check("category")
+        self.brands.check("brand")
+
+    def category_of(self, item_idx: int) -> str | None:
+        """Category path of an item."""
+        index = int(self.item_category[item_idx])
+        return None if index == NO_CATEGORY else self.categories.id(index)
+
+    def brand_of(self, item_idx: int) -> str | None:
+        """Brand of an item."""
+        index = int(self.item_brand[item_idx])
+        return None if index == NO_CATEGORY else self.brands.id(index)
+
+    def price_of(self, item_idx: int) -> float | None:
+        """Price of an item, in the shop's currency."""
+        price = float(self.item_price[item_idx])
+        return None if price == UNKNOWN_PRICE else price
+
+    def in_category(self, category: str) -> Int32Array:
+        """Items of a category and its descendants, most popular first; empty if it is unknown."""
+        index = self.categories.index(category)
+        if index is None:
+            return self.category_items[:0]
+        start, stop = self.category_items_offsets[index : index + 2]
+        return self.category_items[start:stop]
+
+
+_PLAIN = (
+    "item_category",
+    "item_brand",
+    "item_price",
+    "item_available",
+    "popularity",
+    "popular_order",
+    "category_items",
+    "category_items_offsets",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueItem:
+    """One item on its way into a bundle."""
+
+    item_id: str
+    title: str = ""
+    category: str | None = None
+    brand: str | None = None
+    price: float | None = None
+    is_available: bool = True
+
+
+def catalogue_arrays(
+    items: Iterable[CatalogueItem], popularity: Float32Array
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Arrays of a catalogue, the inverse of `Catalogue.from_arrays`.
+
+    Parameters
+    ----------
+    items
+        n items, the position is the index.
+    popularity
+        float32 (n,), not negative. Ties are ordered by index.
+
+    Raises
+    ------
+    ValueError
+        An item id occurs twice, or the lengths differ.
+    """
+    listed = list(items)
+    if len(listed) != len(popularity):
+        raise ValueError(f"{len(listed)} items, but popularity has {len(popularity)} values")
+    categories = sorted({path for item in listed for path in _ancestors(item.category)})
+    brands = sorted({item.brand for item in listed if item.brand})
+    category_idx = {path: index for index, path in enumerate(categories)}
+    brand_idx = {brand: index for index, brand in enumerate(brands)}
+    order = np.argsort(-popularity, kind="stable").astype(np.int32)
+    members, offsets = _category_members([listed[i].category for i in order], order, category_idx)
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        **_id_map_arrays("item_id", [item.item_id for item in listed]),
+        **_id_map_arrays("category", categories),
+        **_id_map_arrays("brand", brands),
+        **_string_arrays("title", StringArray.from_strings(item.title for item in listed)),
+        "item_category": np.array([category_idx.get(i.category or "", -1) for i in listed], np.int32),
+        "item_brand": np.array([brand_idx.get(i.brand or "", -1) for i in listed], np.int32),
+        "item_price": np.array([i.price or UNKNOWN_PRICE for i in listed], np.float32),
+        "item_available": np.array([i.is_available for i in listed], np.bool_),
+        "popularity": popularity.astype(np.float32),
+        "popular_order": order,
+        "category_items": members,
+        "category_items_offsets": offsets,
+    }
+    return arrays
+
+
+def _ancestors(category: str | None) -> list[str]:
+    levels = category.split("/") if category else []
+    return ["/".join(levels[:depth]) for depth in range(1, len(levels) + 1)]
+
+
+def _category_members(
+    paths: list[str | None], order: Int32Array, category_idx: Mapping[str, int]
+) -> tuple[Int32Array, Int64Array]:
+    members: list[list[int]] = [[] for _ in category_idx]
+    for path, item_idx in zip(paths, order.tolist(), strict=True):
+        for ancestor in _ancestors(path):
+            members[category_idx[ancestor]].append(item_idx)
+    offsets = np.zeros(len(members) + 1, np.int64)
+    np.cumsum([len(each) for each in members], out=offsets[1:])
+    return np.array([item for each in members for item in each], np.int32), offsets
+
+
+def _string_arrays(name: str, strings: StringArray) -> dict[str, npt.NDArray[np.generic]]:
+    return {f"{name}_data": strings.data, f"{name}_offsets": strings.offsets}
+
+
+def _id_map_arrays(name: str, ids: list[str]) -> dict[str, npt.NDArray[np.generic]]:
+    id_map = IdMap.from_ids(ids)
+    return _string_arrays(name, id_map.ids) | {f"{name}_slots": id_map.slots}
