@@ -22,10 +22,11 @@ from recommender.bundle_manifest import BundleInfo, BundleManifest, FileInfo
 from recommender.bundle_schema import (
     MAX_ARRAY_BYTES,
     MAX_MANIFEST_BYTES,
-    NEIGHBOURS,
     check_arrays,
     spec_of,
 )
+from recommender.candidates.build import build_source
+from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
 
@@ -41,24 +42,21 @@ class ModelBundle:
     ----------
     catalogue
         The items and their attributes.
+    sources
+        The candidate sources that the manifest names.
     arrays
         All arrays by name, see `recommender.bundle_schema`.
     """
 
     manifest: BundleManifest
     catalogue: Catalogue
+    sources: Mapping[str, CandidateSource]
     arrays: Arrays
 
     @property
     def version(self) -> str:
         """Version that answers and decision records name."""
         return self.manifest.version
-
-    @property
-    def neighbour_sources(self) -> tuple[str, ...]:
-        """Names of the sources that are neighbour lists."""
-        matches = (NEIGHBOURS.fullmatch(name) for name in sorted(self.arrays))
-        return tuple(match[1] for match in matches if match and match[2] == "idx")
 
 
 def save_bundle(folder: Path, arrays: Arrays, info: BundleInfo) -> BundleManifest:
@@ -108,13 +106,11 @@ def bundle_of(arrays: Arrays, manifest: BundleManifest) -> ModelBundle:
     check_arrays(arrays)
     catalogue = Catalogue.from_arrays(arrays)
     catalogue.check()
-    bundle = ModelBundle(manifest, catalogue, arrays)
-    known = {"als", "returns", "popularity", "popular_in_category", *bundle.neighbour_sources}
-    if unknown := (manifest.info.sources.keys() | manifest.info.blend.keys()) - known:
-        raise BundleError(f"sources without arrays: {sorted(unknown)}; there are: {sorted(known)}")
-    if "als" in manifest.info.sources and "item_factors" not in arrays:
-        raise BundleError("source als needs item_factors and factor_inverse")
-    return bundle
+    described = manifest.info.sources
+    sources = {name: build_source(name, described[name], arrays, catalogue) for name in described}
+    if unknown := manifest.info.blend.keys() - sources.keys():
+        raise BundleError(f"blend weights for unknown sources {sorted(unknown)}")
+    return ModelBundle(manifest, catalogue, sources, arrays)
 
 
 def _npy(array: npt.NDArray[np.generic]) -> bytes:

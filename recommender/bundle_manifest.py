@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -155,7 +156,7 @@ def _info(raw: dict[str, object]) -> BundleInfo:
 def _numbers(raw: Mapping[str, float]) -> dict[str, float]:
     values = dict(raw.items())
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        if isinstance(value, bool) or not math.isfinite(value):
             raise BundleError(f"manifest.json: {name}={value!r} is not a number")
     return values
 

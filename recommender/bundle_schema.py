@@ -104,9 +104,8 @@ def _check_dimension(name: str, dim: str, size: int, sizes: dict[str, int]) -> N
 
 def _check_pairs(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     pairs = [("item_factors", "factor_inverse")]
-    for name in arrays:
-        if match := NEIGHBOURS.fullmatch(name):
-            pairs.append((f"neighbours_{match[1]}_idx", f"neighbours_{match[1]}_weight"))
+    matches = (NEIGHBOURS.fullmatch(name) for name in arrays)
+    pairs += [(f"neighbours_{m[1]}_idx", f"neighbours_{m[1]}_weight") for m in matches if m]
     for one, other in pairs:
         if (one in arrays) != (other in arrays):
             raise BundleError(f"{one} and {other} belong together; only one of them is there")

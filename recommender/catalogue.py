@@ -163,7 +163,9 @@ def catalogue_arrays(
         **_id_map_arrays("category", categories),
         **_id_map_arrays("brand", brands),
         **_string_arrays("title", StringArray.from_strings(item.title for item in listed)),
-        "item_category": np.array([category_idx.get(i.category or "", -1) for i in listed], np.int32),
+        "item_category": np.array(
+            [category_idx.get(i.category or "", -1) for i in listed], np.int32
+        ),
         "item_brand": np.array([brand_idx.get(i.brand or "", -1) for i in listed], np.int32),
         "item_price": np.array([i.price or UNKNOWN_PRICE for i in listed], np.float32),
         "item_available": np.array([i.is_available for i in listed], np.bool_),

@@ -1,12 +1,16 @@
-"""Outside ids as flat arrays: loading costs nothing, forked workers share the pages, lookups allocate nothing large.
+"""Outside ids as flat arrays.
 
-An id is any UTF-8 text of 1 to 256 bytes, kept byte-exact (NUL, bidi marks and 4-byte characters included).
+Loading costs nothing, forked workers share the pages, and lookups allocate nothing large.
+
+An id is any UTF-8 text of 1 to 256 bytes, kept byte-exact (NUL, bidi marks and 4-byte characters
+included).
 
 Notation: n ids, B bytes in all, m slots (a power of two, at least 2 n).
 """
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -57,10 +61,10 @@ class StringArray:
     def tolist(self) -> list[str]:
         """All strings, decoded."""
         raw, bounds = self.data.tobytes(), self.offsets.tolist()
-        return [raw[a:b].decode() for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [raw[a:b].decode() for a, b in itertools.pairwise(bounds)]
 
     def check(self, name: str) -> None:
-        """Raise `BundleError` unless the offsets describe `data` exactly and every string is UTF-8."""
+        """Raise `BundleError` unless the offsets span `data` and every string is UTF-8."""
         bounds = self.offsets
         if bounds.size == 0 or bounds[0] != 0 or bounds[-1] != len(self.data):
             raise BundleError(f"{name}: offsets do not span the data")
@@ -134,7 +138,7 @@ class IdMap:
         size = len(self.slots)
         if size & (size - 1) or size < 2 * len(self):
             raise BundleError(
-                f"{name}: {size} slots for {len(self)} ids; a power of two, at least twice, is needed"
+                f"{name}: {size} slots for {len(self)} ids; accepted: a power of two, twice as many"
             )
         used = np.sort(self.slots[self.slots != EMPTY_SLOT])
         if not np.array_equal(used, np.arange(len(self))):
@@ -145,5 +149,5 @@ class IdMap:
 
 
 def _hash(encoded: bytes) -> int:
-    # CRC-32 is fast and portable; the multiplication (Knuth, TAOCP 3, 6.4) spreads runs of consecutive ids.
+    # CRC-32 is fast and portable; the multiplication (Knuth, TAOCP 3, 6.4) spreads runs of ids.
     return (zlib.crc32(encoded) * 2654435769 & 0xFFFFFFFF) >> 3

@@ -64,7 +64,7 @@ EVENT_TYPES: Final = (
 )
 EVENT_CODES: Final[dict[str, int]] = {name: code for code, name in enumerate(EVENT_TYPES)}
 
-# Events that say something about the shopper's interest in one item. A list view is an exposure, not an interest.
+# Events that say something about the interest in one item. A list view is an exposure, no interest.
 INTERACTION_TYPES: Final = (
     SELECT_ITEM,
     VIEW_ITEM,

@@ -1,0 +1,147 @@
+"""Delivered bundles of one shop, and which of them is in use.
+
+Each is a folder ``<root>/<version>/``; ``current.json`` names the one in use. Publishing copies to
+a temporary name, syncs, renames, then replaces the pointer the same way. A crash at any point
+leaves the old pointer or the new one, and each names a complete bundle.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from recommender.bundle import load_bundle, sync_folder, write_synced
+from recommender.errors import BundleError
+
+POINTER = "current.json"
+VERSION = re.compile(r"[0-9a-f]{16}")
+KEPT_VERSIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Which version is in use, and which were before it, newest first."""
+
+    version: str
+    previous: tuple[str, ...] = ()
+
+
+def read_pointer(root: Path) -> Pointer | None:
+    """Pointer of a bundle folder, or None where nothing was delivered. Raises `BundleError`."""
+    try:
+        raw = json.loads((root / POINTER).read_bytes())
+        pointer = Pointer(raw["version"], tuple(raw["previous"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{root / POINTER} cannot be read: {error!r}") from error
+    for version in (pointer.version, *pointer.previous):
+        if not VERSION.fullmatch(str(version)):
+            raise BundleError(f"{root / POINTER}: {version!r} is not a version (16 hex digits)")
+    return pointer
+
+
+def current(root: Path) -> Path | None:
+    """Folder of the version in use, or None where nothing was delivered."""
+    pointer = read_pointer(root)
+    return root / pointer.version if pointer else None
+
+
+def publish(source: Path, root: Path) -> str:
+    """Verify a bundle, copy it below `root` and make it the one in use.
+
+    Returns
+    -------
+    str
+        The version that is in use now.
+
+    Raises
+    ------
+    BundleError
+        The bundle fails verification, before or after the copy; the old one stays.
+    """
+    version = load_bundle(source).version
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root):
+        if not (root / version).is_dir():
+            _copy(source, root, version)
+        pointer = read_pointer(root)
+        if pointer is None:
+            _point(root, Pointer(version))
+        elif pointer.version != version:
+            others = tuple(name for name in (pointer.version, *pointer.previous) if name != version)
+            _point(root, Pointer(version, others[:KEPT_VERSIONS]))
+        _remove_old(root)
+    return version
+
+
+def rollback(root: Path) -> str:
+    """Make the version before the current one the one in use. Needs no registry.
+
+    Raises
+    ------
+    BundleError
+        There is no earlier version, or none of them verifies.
+    """
+    with _locked(root):
+        pointer = read_pointer(root)
+        for depth, version in enumerate(pointer.previous if pointer else ()):
+            try:
+                load_bundle(root / version)
+            except BundleError:
+                continue
+            _point(root, Pointer(version, pointer.previous[depth + 1 :] if pointer else ()))
+            return version
+    raise BundleError(f"{root}: no earlier bundle to go back to")
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    if not root.is_dir():
+        raise BundleError(f"{root} is not a folder of delivered bundles")
+    with (root / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Nobody else publishes now, so what a killed publisher left half-copied can go.
+        for leftover in root.glob(".tmp-*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink()
+        yield
+
+
+def _copy(source: Path, root: Path, version: str) -> None:
+    temporary = root / f".tmp-{version}"
+    try:
+        temporary.mkdir()
+        for path in sorted(source.iterdir()):
+            write_synced(temporary / path.name, path.read_bytes())
+        sync_folder(temporary)
+        if load_bundle(temporary).version != version:
+            raise BundleError(f"{source} changed while it was copied")
+        temporary.rename(root / version)
+        sync_folder(root)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _point(root: Path, pointer: Pointer) -> None:
+    temporary = root / f".tmp-{POINTER}"
+    content = {"version": pointer.version, "previous": list(pointer.previous)}
+    write_synced(temporary, json.dumps(content).encode())
+    temporary.rename(root / POINTER)
+    sync_folder(root)
+
+
+def _remove_old(root: Path) -> None:
+    pointer = read_pointer(root)
+    kept = {pointer.version, *pointer.previous} if pointer else set()
+    for path in root.iterdir():
+        if VERSION.fullmatch(path.name) and path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Candidate sources: each turns seeds into scored items, by one idea."""

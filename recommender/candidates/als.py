@@ -1,0 +1,57 @@
+"""Items near the shopper in an implicit-feedback factor model, by folding in what they did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.candidates.source import top
+from recommender.seeds import Seeds
+from recommender.slate import ScoredItems
+from recommender.terms import BoolArray, Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class AlsSource:
+    """Weighted matrix factorisation for implicit feedback (Hu, Koren, Volinsky 2008).
+
+    Parameters
+    ----------
+    item_factors
+        Y, float32 (items, factors).
+    factor_inverse
+        P = (YᵀY + λI)⁻¹, float32 (factors, factors).
+    alpha
+        Confidence is ``c = 1 + alpha * r`` where r is the summed seed weight of an item.
+    """
+
+    item_factors: Float32Array
+    factor_inverse: Float32Array
+    alpha: float
+
+    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
+        """Score the whole catalogue against the folded-in shopper."""
+        if not len(seeds):
+            return ScoredItems(np.empty(0, np.int32), np.empty(0, np.float32))
+        scores = self.item_factors @ self.fold_in(seeds)
+        scores[~eligible] = 0
+        return top(np.arange(len(scores), dtype=np.int32), scores, n)
+
+    def fold_in(self, seeds: Seeds) -> Float32Array:
+        """User factors float32 (factors,) of a shopper who did this.
+
+        Solves (YᵀY + λI + Xᵀ D X) u = Xᵀ c, equation 4 of the paper, where X holds the factors of
+        the seed items and D = diag(c - 1). With Z = X P and G = Z Xᵀ the Woodbury identity gives
+        u = Zᵀ (c - (D⁻¹ + G)⁻¹ G c): one small system of the size of the history.
+        """
+        items, weights = seeds.summed()
+        excess = self.alpha * weights.astype(np.float64)
+        factors = self.item_factors[items]
+        projected = factors @ self.factor_inverse
+        gram = (projected @ factors.T).astype(np.float64)
+        confidence = 1.0 + excess
+        system = gram + np.diag(1.0 / excess)
+        correction = np.linalg.solve(system, gram @ confidence)
+        user_factors: Float32Array = projected.T @ (confidence - correction).astype(np.float32)
+        return user_factors

@@ -1,0 +1,131 @@
+"""Placements: where on the site suggestions stand, and what each place wants. Read from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from recommender.errors import ConfigError
+from recommender.terms import POPULAR, POPULAR_IN_CATEGORY, STATIC
+
+DEFAULT_FILE = Path(__file__).with_name("placements.toml")
+SEED_KINDS = ("history", "session", "cart", "context")
+FILL_RUNGS = (POPULAR_IN_CATEGORY, POPULAR, STATIC)
+RULES = ("context", "cart", "dismissed", "purchased", "seen")
+MAX_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What one place on the site wants.
+
+    Parameters
+    ----------
+    sources
+        Candidate sources that take part; empty means all that the bundle has.
+    seeds
+        Which parts of the query the sources start from.
+    limit
+        List length where the caller names none.
+    candidates
+        How many candidates each source may propose.
+    exclude
+        Rules that take items away, see `recommender.rules`.
+    purchased_within_days, seen_within_days
+        How far back the rules ``purchased`` and ``seen`` look; 0 means for ever.
+    ladder
+        Rungs that fill the list when the sources do not, best first.
+    static_items
+        Item ids of the last rung.
+    """
+
+    name: str
+    sources: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ("history", "session", "cart", "context")
+    limit: int = 10
+    candidates: int = 200
+    exclude: tuple[str, ...] = ("context", "cart", "dismissed")
+    purchased_within_days: float = 0.0
+    seen_within_days: float = 0.0
+    ladder: tuple[str, ...] = FILL_RUNGS
+    static_items: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for part, accepted in (("seeds", SEED_KINDS), ("exclude", RULES), ("ladder", FILL_RUNGS)):
+            for value in getattr(self, part):
+                if value not in accepted:
+                    raise ConfigError(
+                        f"placement {self.name}: {part} has {value!r}; accepted: {accepted}"
+                    )
+        if not 1 <= self.limit <= MAX_LIMIT:
+            raise ConfigError(
+                f"placement {self.name}: limit={self.limit}; accepted: 1 to {MAX_LIMIT}"
+            )
+        if not 1 <= self.candidates <= 10_000:
+            raise ConfigError(
+                f"placement {self.name}: candidates={self.candidates}; accepted: 1 to 10000"
+            )
+        for part in ("purchased_within_days", "seen_within_days"):
+            if not 0 <= getattr(self, part) <= 36_500:
+                raise ConfigError(
+                    f"placement {self.name}: {part}={getattr(self, part)}; accepted: 0 to 36500"
+                )
+
+    @property
+    def purchased_within(self) -> timedelta | None:
+        """How far back the rule ``purchased`` looks; None means for ever."""
+        return timedelta(days=self.purchased_within_days) if self.purchased_within_days else None
+
+    @property
+    def seen_within(self) -> timedelta | None:
+        """How far back the rule ``seen`` looks; None means for ever."""
+        return timedelta(days=self.seen_within_days) if self.seen_within_days else None
+
+
+def parse_placements(raw: Mapping[str, object]) -> dict[str, Placement]:
+    """Placements from a parsed TOML document with one table ``[placements.NAME]`` each.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key or an unacceptable value.
+    """
+    tables = raw.get("placements")
+    if raw.keys() != {"placements"} or not isinstance(tables, Mapping) or not tables:
+        raise ConfigError(
+            f"top-level keys {sorted(raw)}; accepted: tables [placements.NAME], at least one"
+        )
+    return {name: _placement(name, table) for name, table in tables.items()}
+
+
+def read_placements(path: Path = DEFAULT_FILE) -> dict[str, Placement]:
+    """Read a placement file, by default the one that ships. Raises `ConfigError`."""
+    try:
+        return parse_placements(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _placement(name: str, table: object) -> Placement:
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"placements.{name}={table!r}; accepted: a table")
+    types = {part.name: part.type for part in fields(Placement) if part.name != "name"}
+    if unknown := sorted(table.keys() - types.keys()):
+        raise ConfigError(f"placement {name}: unknown key {unknown}; accepted: {sorted(types)}")
+    values = {key: _value(name, key, str(types[key]), table[key]) for key in table}
+    return Placement(name, **values)
+
+
+def _value(placement: str, key: str, kind: str, value: object) -> Any:
+    if kind.startswith("tuple"):
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            return tuple(value)
+        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a list of texts")
+    accepted = int if kind == "int" else int | float
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a number ({kind})")
+    return value

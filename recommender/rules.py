@@ -1,0 +1,158 @@
+"""Which items may be shown at all: stock, what the shopper has done with, and attribute filters.
+
+An attribute filter is a mapping; all conditions must hold::
+
+    {"category": ["garden", "kitchen/knives"], "brand": "acme", "price": {"max": 30}}
+
+A category stands for itself and its descendants. An item whose price is unknown meets no price
+condition.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+
+from recommender.catalogue import UNKNOWN_PRICE, Catalogue
+from recommender.errors import InvalidInputError
+from recommender.placements import Placement
+from recommender.query import Interaction, Query
+from recommender.terms import DISMISS, PURCHASE, BoolArray
+
+MAX_FILTER_VALUES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """The items that may be shown.
+
+    Parameters
+    ----------
+    mask
+        bool (items,).
+    removed
+        How many items each rule took away from what was left, by name.
+    """
+
+    mask: BoolArray
+    removed: tuple[tuple[str, int], ...]
+
+
+def eligible_items(query: Query, catalogue: Catalogue, placement: Placement) -> Eligibility:
+    """Apply stock, exclusions, the placement's rules and the attribute filter, in this order.
+
+    Raises
+    ------
+    InvalidInputError
+        The filter names an unknown attribute or an unacceptable value.
+    """
+    mask = catalogue.item_available.copy()
+    left = int(np.count_nonzero(mask))
+    removed = [("unavailable", len(mask) - left)]
+    for name, item_ids in _exclusions(query, placement):
+        mask[catalogue.ids.indices(item_ids)] = False
+        removed.append((name, left - (left := int(np.count_nonzero(mask)))))
+    if query.filter:
+        mask &= filter_mask(query.filter, catalogue)
+        removed.append(("filter", left - int(np.count_nonzero(mask))))
+    return Eligibility(mask, tuple(entry for entry in removed if entry[1]))
+
+
+def _exclusions(query: Query, placement: Placement) -> Iterable[tuple[str, Iterable[str]]]:
+    if query.exclude_items:
+        yield "excluded", query.exclude_items
+    for rule in placement.exclude:
+        # What the shopper did must not show in an answer that was asked to be impersonal.
+        if rule == "context" or query.personalize:
+            yield rule, EXCLUSION_RULES[rule](query, placement)
+
+
+def _done(query: Query, event_type: str | None, within: timedelta | None) -> Iterable[str]:
+    interactions: tuple[Interaction, ...] = (*query.history, *query.session)
+    oldest = (query.at - within).timestamp() * 1e6 if within else -math.inf
+    return {
+        item_id
+        for item_id, done, ts in interactions
+        if ts >= oldest and (event_type is None or done == event_type)
+    }
+
+
+EXCLUSION_RULES: Mapping[str, Callable[[Query, Placement], Iterable[str]]] = {
+    "context": lambda query, _: query.context_items,
+    "cart": lambda query, _: query.cart_items,
+    "dismissed": lambda query, _: _done(query, DISMISS, None),
+    "purchased": lambda query, placement: _done(query, PURCHASE, placement.purchased_within),
+    "seen": lambda query, placement: _done(query, None, placement.seen_within),
+}
+
+
+def filter_mask(conditions: Mapping[str, object], catalogue: Catalogue) -> BoolArray:
+    """Items that meet every condition, bool (items,). Raises `InvalidInputError`."""
+    mask = np.ones(len(catalogue), np.bool_)
+    for attribute, wanted in conditions.items():
+        condition = FILTER_ATTRIBUTES.get(attribute)
+        if condition is None:
+            accepted = ", ".join(FILTER_ATTRIBUTES)
+            raise InvalidInputError(
+                f"filter: unknown attribute {attribute!r}; accepted: {accepted}"
+            )
+        mask &= condition(wanted, catalogue)
+    return mask
+
+
+def _texts(attribute: str, wanted: object) -> list[str]:
+    values = wanted if isinstance(wanted, list | tuple) else [wanted]
+    if not 1 <= len(values) <= MAX_FILTER_VALUES or not all(isinstance(v, str) for v in values):
+        raise InvalidInputError(
+            f"filter: {attribute}={wanted!r}; accepted: a text or 1 to {MAX_FILTER_VALUES} texts"
+        )
+    return [str(value) for value in values]
+
+
+def _category(wanted: object, catalogue: Catalogue) -> BoolArray:
+    mask = np.zeros(len(catalogue), np.bool_)
+    for category in _texts("category", wanted):
+        mask[catalogue.in_category(category)] = True
+    return mask
+
+
+def _brand(wanted: object, catalogue: Catalogue) -> BoolArray:
+    mask: BoolArray = np.isin(
+        catalogue.item_brand, catalogue.brands.indices(_texts("brand", wanted))
+    )
+    return mask
+
+
+def _price(wanted: object, catalogue: Catalogue) -> BoolArray:
+    if not isinstance(wanted, Mapping) or not wanted or wanted.keys() - {"min", "max"}:
+        raise InvalidInputError(f'filter: price={wanted!r}; accepted: {{"min": …, "max": …}}')
+    low, high = (_number(wanted.get("min", 0)), _number(wanted.get("max", math.inf)))
+    price = catalogue.item_price
+    mask: BoolArray = (price != UNKNOWN_PRICE) & (price >= low) & (price <= high)
+    return mask
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise InvalidInputError(f"filter: price bound {value!r}; accepted: a number")
+    return float(value)
+
+
+def _available(wanted: object, catalogue: Catalogue) -> BoolArray:
+    if wanted is not True:
+        raise InvalidInputError(
+            f"filter: available={wanted!r}; accepted: true (unavailable items are never shown)"
+        )
+    return catalogue.item_available
+
+
+FILTER_ATTRIBUTES: Mapping[str, Callable[[object, Catalogue], BoolArray]] = {
+    "category": _category,
+    "brand": _brand,
+    "price": _price,
+    "available": _available,
+}

@@ -1,0 +1,99 @@
+"""A small known-answer bundle: two departments whose right recommendations are obvious."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from recommender.bundle import ModelBundle, bundle_of, save_bundle
+from recommender.bundle_manifest import BundleInfo, BundleManifest, SourceInfo
+from recommender.catalogue import CatalogueItem, catalogue_arrays
+from recommender.query import Interaction
+from recommender.terms import ADD_TO_CART, PURCHASE, VIEW_ITEM
+
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+AT_MICROS = int(AT.timestamp()) * 1_000_000
+MINUTE = 60_000_000
+
+BLEND = {"als": 0.4, "item_knn": 0.3, "purchase_purchase": 0.2, "returns": 0.3, "popularity": 0.05}
+EVENT_WEIGHTS = {VIEW_ITEM: 1.0, ADD_TO_CART: 3.0, PURCHASE: 5.0}
+
+
+def shop_items(n: int = 20) -> list[CatalogueItem]:
+    """n items; even ones belong to the garden, odd ones to the kitchen; the last one is sold out."""
+    return [
+        CatalogueItem(
+            item_id=f"item-{i:02d}",
+            title=f"Thing {i}",
+            category=f"garden/{'tools' if i % 4 == 0 else 'seeds'}" if i % 2 == 0 else "kitchen",
+            brand="acme" if i < n // 2 else "zenith",
+            price=1.0 + i if i else None,
+            is_available=i != n - 1,
+        )
+        for i in range(n)
+    ]
+
+
+def shop_arrays(n: int = 20, factors: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
+    """Arrays in which items of one department are close to each other and to nothing else."""
+    rng = np.random.default_rng(seed)
+    department = np.arange(n) % 2
+    y = rng.uniform(0.01, 0.1, (n, factors)).astype(np.float32)
+    y[np.arange(n), department] += 1
+    same = [[j for j in range(n) if j != i and j % 2 == i % 2] for i in range(n)]
+    idx = np.array([row[:6] + [-1] * (6 - len(row[:6])) for row in same], np.int32)
+    weight = np.where(idx >= 0, np.linspace(1, 0.5, 6), 0).astype(np.float32)
+    popularity = np.linspace(10, 1, n).astype(np.float32)
+    return catalogue_arrays(shop_items(n), popularity) | {
+        "item_factors": y,
+        "factor_inverse": np.linalg.inv(y.T @ y + 0.1 * np.eye(factors)).astype(np.float32),
+        "neighbours_item_knn_idx": idx,
+        "neighbours_item_knn_weight": weight,
+        "neighbours_purchase_purchase_idx": idx[:, :3].copy(),
+        "neighbours_purchase_purchase_weight": weight[:, :3].copy(),
+    }
+
+
+def shop_info(blend: Mapping[str, float] = BLEND, **changes: object) -> BundleInfo:
+    """Description of the shop's bundle."""
+    parts = {
+        "window_start": "2026-01-01T00:00:00+00:00",
+        "window_end": "2026-01-31T00:00:00+00:00",
+        "data_digest": "0" * 64,
+        "config": {"als": {"alpha": 10.0}},
+        "config_digest": "1" * 64,
+        "libraries": {"numpy": np.__version__},
+        "sources": {
+            "als": SourceInfo(params={"alpha": 10.0}),
+            "item_knn": SourceInfo(),
+            "purchase_purchase": SourceInfo(seed_events=(PURCHASE,)),
+            "returns": SourceInfo(),
+            "popularity": SourceInfo(),
+            "popular_in_category": SourceInfo(),
+        },
+        "blend": dict(blend),
+        "event_weights": EVENT_WEIGHTS,
+        "seed_half_life_seconds": 30 * 86400.0,
+    }
+    return BundleInfo(**(parts | changes))  # type: ignore[arg-type]
+
+
+def shop_bundle(n: int = 20, blend: Mapping[str, float] = BLEND, seed: int = 0) -> ModelBundle:
+    """The shop's bundle in memory."""
+    return bundle_of(shop_arrays(n, seed=seed), BundleManifest.describe(shop_info(blend), {}))
+
+
+def saved_bundle(folder: Path, n: int = 20, seed: int = 0) -> BundleManifest:
+    """The shop's bundle on disk."""
+    return save_bundle(folder, shop_arrays(n, seed=seed), shop_info())
+
+
+def viewed(*items: int, event_type: str = VIEW_ITEM) -> tuple[Interaction, ...]:
+    """Interactions with these items, one a minute, the last one a minute before `AT`."""
+    return tuple(
+        Interaction(f"item-{item:02d}", event_type, AT_MICROS - (len(items) - n) * MINUTE)
+        for n, item in enumerate(items)
+    )

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recommender.errors import ConfigError
+from recommender.placements import parse_placements, read_placements
+
+
+def test_the_shipped_file_is_acceptable_and_names_the_usual_places() -> None:
+    assert {"home", "item", "cart", "category", "similar", "next"} <= read_placements().keys()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {},
+        {"placements": {}},
+        {"placements": {"home": 3}},
+        {"placement": {"home": {}}},
+        {"placements": {"home": {"limits": 3}}},
+        {"placements": {"home": {"limit": 0}}},
+        {"placements": {"home": {"limit": 101}}},
+        {"placements": {"home": {"limit": 2.5}}},
+        {"placements": {"home": {"limit": True}}},
+        {"placements": {"home": {"candidates": 0}}},
+        {"placements": {"home": {"seeds": ["stars"]}}},
+        {"placements": {"home": {"seeds": "session"}}},
+        {"placements": {"home": {"exclude": ["everything"]}}},
+        {"placements": {"home": {"ladder": ["personalised"]}}},
+        {"placements": {"home": {"static_items": [3]}}},
+        {"placements": {"home": {"purchased_within_days": -1}}},
+        {"placements": {"home": {"seen_within_days": float("nan")}}},
+    ],
+)
+def test_an_unacceptable_file_says_what_is_accepted(raw: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="accepted"):
+        parse_placements(raw)
+
+
+@pytest.mark.parametrize("content", [b"[placements", b"\xff"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "p.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"p\.toml"):
+        read_placements(path)
+    with pytest.raises(ConfigError, match=r"none\.toml"):
+        read_placements(tmp_path / "none.toml")
