@@ -23,7 +23,7 @@ EVENT_WEIGHTS = {VIEW_ITEM: 1.0, ADD_TO_CART: 3.0, PURCHASE: 5.0}
 
 
 def shop_items(n: int = 20) -> list[CatalogueItem]:
-    """n items; even ones belong to the garden, odd ones to the kitchen; the last one is sold out."""
+    """n items; even ones for the garden, odd ones for the kitchen; the last one is sold out."""
     return [
         CatalogueItem(
             item_id=f"item-{i:02d}",

@@ -1,0 +1,53 @@
+# Everything runs in .venv, made from requirements/dev.lock (pinned, with hashes).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= .demo
+JOBS ?= auto
+
+.PHONY: demo test lint docs lock crash image-steps bench-ingest clean help
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Desirepath needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(VENV)/.installed ## simulate a shop (or LOG=path FORMAT=name), train, deliver and serve it with a page to browse
+	$(BIN)/desirepath demo --dir $(DEMO) $(if $(LOG),--log $(LOG) --format $(FORMAT))
+
+test: lint ## lint, types, layers, spelling, and the whole test suite
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+lint: $(VENV)/.installed ## format, lint, types, layers, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+docs: $(VENV)/.installed ## write the generated parts of the documentation anew
+	$(BIN)/python -m scripts.generate_docs
+
+lock: $(VENV)/.installed ## resolve the dependencies anew
+	$(BIN)/python -m pip install --quiet uv
+	for extra in serving training dev; do \
+		$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
+			--python-version 3.11 --extra $$extra pyproject.toml -o requirements/$$extra.lock --quiet; \
+	done
+
+crash: $(VENV)/.installed ## 500 rounds of SIGKILL against four writers
+	DESIREPATH_CRASH_ROUNDS=500 $(BIN)/python -m pytest tests/faults/test_crash.py -x
+
+image-steps: $(VENV)/.installed ## replay the Dockerfile's steps in an empty folder and ask the result one question
+	$(BIN)/python -m scripts.image_steps
+
+bench-ingest: $(VENV)/.installed ## durable events per second
+	$(BIN)/python -m benchmarks.ingest
+
+clean: ## remove everything that can be made again
+	rm -rf $(VENV) $(DEMO) var build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender.candidates.als import AlsSource
+from recommender.candidates.neighbours import NeighbourSource
+from recommender.candidates.popularity import (
+    PopularInCategorySource,
+    PopularitySource,
+    first_eligible,
+)
+from recommender.candidates.returns import ReturnsSource
+from recommender.candidates.source import CandidateSource, top
+from recommender.seeds import NO_SEEDS, Seeds
+from recommender.terms import EVENT_CODES, PURCHASE, VIEW_ITEM
+from tests.bundles import shop_bundle
+
+BUNDLE = shop_bundle()
+N = len(BUNDLE.catalogue)
+
+
+def seeds(items: list[int], weights: list[float] | None = None, event: str = VIEW_ITEM) -> Seeds:
+    return Seeds(
+        np.array(items, np.int32),
+        np.full(len(items), EVENT_CODES[event], np.int32),
+        np.array(weights or [1.0] * len(items), np.float32),
+    )
+
+
+some_seeds = st.lists(st.tuples(st.integers(0, N - 1), st.floats(1e-3, 10)), max_size=12).map(
+    lambda rows: seeds([row[0] for row in rows], [row[1] for row in rows])
+)
+masks = st.lists(st.booleans(), min_size=N, max_size=N).map(lambda rows: np.array(rows, np.bool_))
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLE.sources))
+@given(given_seeds=some_seeds, eligible=masks, n=st.integers(1, 30))
+def test_every_source_keeps_the_contract(
+    name: str, given_seeds: Seeds, eligible: np.ndarray, n: int
+) -> None:
+    found = BUNDLE.sources[name].candidates(given_seeds, eligible, n)
+    assert len(found) <= n
+    assert len(set(found.item_idx.tolist())) == len(found)
+    assert eligible[found.item_idx].all()
+    assert (found.scores > 0).all()
+    assert np.isfinite(found.scores).all()
+    assert (np.diff(found.scores) <= 0).all()
+    assert found.item_idx.dtype == np.int32
+    assert found.scores.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["als", "item_knn", "returns", "popular_in_category"])
+def test_without_seeds_a_personal_source_proposes_nothing(name: str) -> None:
+    assert not len(BUNDLE.sources[name].candidates(NO_SEEDS, np.ones(N, np.bool_), 5))
+
+
+@given(
+    st.integers(1, 8),
+    st.lists(st.tuples(st.integers(0, 29), st.floats(0.01, 20)), min_size=1, max_size=40),
+    st.floats(0.1, 40),
+)
+def test_folding_in_solves_the_normal_equations(
+    factors: int, rows: list[tuple[int, float]], alpha: float
+) -> None:
+    y = np.random.default_rng(factors).normal(size=(30, factors)).astype(np.float32)
+    penalty = 0.5 * np.eye(factors)
+    source = AlsSource(y, np.linalg.inv(y.T @ y + penalty).astype(np.float32), alpha)
+    r = np.zeros(30)
+    for item, weight in rows:
+        r[item] += weight
+    excess = alpha * r
+    target = (1 + excess) * (r > 0)
+    expected = np.linalg.solve(y.T @ y + (y.T * excess) @ y + penalty, y.T @ target)
+    found = source.fold_in(seeds([item for item, _ in rows], [weight for _, weight in rows]))
+    np.testing.assert_allclose(found, expected, rtol=5e-3, atol=5e-3)
+
+
+def test_neighbours_add_up_over_the_seeds_of_their_event_types() -> None:
+    idx = np.array([[1, 2], [2, -1], [0, 1]], np.int32)
+    weight = np.array([[0.5, 0.25], [1.0, 0.0], [0.1, 0.1]], np.float32)
+    everyone = np.ones(3, np.bool_)
+    found = NeighbourSource(idx, weight).candidates(seeds([0, 1], [2.0, 1.0]), everyone, 5)
+    assert dict(zip(found.item_idx.tolist(), found.scores.tolist(), strict=True)) == {
+        2: 1.5,
+        1: 1.0,
+    }
+    bought = NeighbourSource(idx, weight, (PURCHASE,))
+    assert not len(bought.candidates(seeds([0, 1]), everyone, 5))
+    assert len(bought.candidates(seeds([0], event=PURCHASE), everyone, 5)) == 2
+
+
+def test_returns_are_the_own_items_by_weight() -> None:
+    found = ReturnsSource().candidates(seeds([3, 5, 3], [1, 1.5, 1]), np.ones(N, np.bool_), 5)
+    assert found.item_idx.tolist() == [3, 5]
+    assert found.scores.tolist() == [2.0, 1.5]
+
+
+def test_popularity_is_the_stored_order() -> None:
+    eligible = np.ones(N, np.bool_)
+    eligible[1] = False
+    found = PopularitySource(BUNDLE.catalogue).candidates(NO_SEEDS, eligible, 3)
+    assert found.item_idx.tolist() == [0, 2, 3]
+
+
+def test_popular_in_category_stays_in_the_categories_of_the_seeds() -> None:
+    source: CandidateSource = PopularInCategorySource(BUNDLE.catalogue)
+    found = source.candidates(seeds([1]), np.ones(N, np.bool_), 50)
+    assert set(found.item_idx.tolist()) == set(range(1, N, 2))
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), max_size=40), st.integers(1, 10))
+def test_top_is_the_sorted_head_with_ties_by_index(scores: list[float], n: int) -> None:
+    found = top(np.arange(len(scores), dtype=np.int32), np.array(scores, np.float32), n)
+    expected = sorted((i for i, s in enumerate(scores) if s > 0), key=lambda i: (-scores[i], i))
+    assert found.item_idx.tolist() == expected[:n]
+
+
+@given(st.permutations(range(30)), st.sets(st.integers(0, 29)), st.integers(1, 10))
+def test_first_eligible_is_the_filtered_head(order: list[int], open_: set[int], n: int) -> None:
+    mask = np.isin(np.arange(30), sorted(open_))
+    found = first_eligible(np.array(order, np.int32), mask, n)
+    assert found.tolist() == [i for i in order if i in open_][:n]
