@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -181,10 +182,10 @@ class Run:
         experiment = client.get_run(self.run_id).info.experiment_id
         logged = client.create_logged_model(experiment, "bundle", self.run_id)
         model = Model(run_id=self.run_id, model_id=logged.model_id)
-        # MLflow keeps an artifact under the name of its source.
+        # MLflow keeps an artifact under the name of its source, and follows no links.
         named = (scratch / "bundle", scratch / "placements.toml")
-        for name, part in zip(named, parts, strict=True):
-            name.symlink_to(part.resolve())
+        shutil.copytree(parts[0], named[0])
+        shutil.copy(parts[1], named[1])
         save_model(scratch / "model", named, example, model)
         client.log_model_artifacts(logged.model_id, str(scratch / "model"))
         client.finalize_logged_model(logged.model_id, "READY")
