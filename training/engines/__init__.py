@@ -1,0 +1,1 @@
+"""Engines: ways to run the five operations of `training.engine`."""

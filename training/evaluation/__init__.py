@@ -1,0 +1,1 @@
+"""Evaluation: hold-out shoppers are asked through the pipeline that serves."""

@@ -1,0 +1,62 @@
+"""How sure a mean is: percentile bootstrap over shoppers (Efron, Tibshirani 1993, chapter 13).
+
+Shoppers are the unit, because answers to one shopper are not independent. Differences are paired:
+both models answer the same shoppers, and the same draw of shoppers is used for both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.terms import Float64Array
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """Draws of n shoppers with replacement, as how often each was drawn.
+
+    Parameters
+    ----------
+    counts
+        float64 (rounds, n); each row sums to n.
+    confidence
+        Share of the draws that an interval covers.
+    """
+
+    counts: Float64Array
+    confidence: float
+
+    @classmethod
+    def draw(cls, users: int, rounds: int, confidence: float, seed: int) -> Bootstrap:
+        """Draw once, to be used for every metric: the same seed gives the same draws."""
+        rng = np.random.default_rng(seed)
+        counts = np.stack(
+            [np.bincount(rng.integers(users, size=users), minlength=users) for _ in range(rounds)]
+        )
+        return cls(counts.astype(np.float64), confidence)
+
+    def interval(self, values: Float64Array) -> Interval:
+        """Interval of the mean of one value per shopper, float64 (n,).
+
+        Shoppers whose value is NaN do not take part: a slice is drawn as part of the whole.
+        """
+        present = ~np.isnan(values)
+        if not present.any():
+            return Interval(float("nan"), float("nan"), float("nan"))
+        drawn = self.counts[:, present]
+        sums, sizes = drawn @ values[present], drawn.sum(axis=1)
+        means = sums[sizes > 0] / sizes[sizes > 0]
+        tail = (1 - self.confidence) / 2
+        low, high = np.quantile(means, [tail, 1 - tail])
+        return Interval(float(values[present].mean()), float(low), float(high))

@@ -1,0 +1,154 @@
+"""One model: interactions, catalogue and spec → arrays, and what the bundle says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recommender.bundle import ModelBundle, bundle_of
+from recommender.bundle_manifest import BundleInfo, BundleManifest, SourceInfo
+from recommender.catalogue import catalogue_arrays
+from training.dataset import Dataset, build_dataset, moment
+from training.engine import Engine, EventWindow
+from training.models.covisitation import neighbour_lists
+from training.models.item_knn import item_neighbours
+from training.spec import TrainingSpec
+
+StageTimer = Callable[[str], AbstractContextManager[None]]
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+def untimed(_: str) -> AbstractContextManager[None]:
+    """Stage timer that measures nothing."""
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model before it is written.
+
+    Parameters
+    ----------
+    arrays
+        By name, as `recommender.bundle_schema` has them; float32, int32 or bytes, finite.
+    """
+
+    arrays: Mapping[str, npt.NDArray[np.generic]]
+    info: BundleInfo
+
+    def bundle(self) -> ModelBundle:
+        """The model in memory, after the checks that a saved bundle undergoes."""
+        return bundle_of(self.arrays, BundleManifest.describe(self.info, {}))
+
+    def with_blend(self, blend: Mapping[str, float]) -> Fitted:
+        """The same model with other source weights."""
+        return replace(self, info=replace(self.info, blend=dict(blend)))
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What every fit of one training run shares.
+
+    Parameters
+    ----------
+    catalogue
+        See `feature_store.catalogue.read_catalogue`.
+    workspace
+        Existing folder for files between the stages.
+    timer
+        Called with the name of each stage; the stage runs inside the context it returns.
+    """
+
+    engine: Engine
+    window: EventWindow
+    catalogue: pl.DataFrame
+    spec: TrainingSpec
+    workspace: Path
+    timer: StageTimer = untimed
+
+    def fit(self, until: int, blend: Mapping[str, float] | None = None) -> Fitted:
+        """Learn from what was known before `until` (microseconds).
+
+        Parameters
+        ----------
+        blend
+            Source weights; the spec's own where none are given.
+
+        Raises
+        ------
+        DataError
+            Nothing was known yet.
+        """
+        with self.timer("dataset"):
+            dataset = build_dataset(
+                self.engine, self.window, self.catalogue, self.spec, until, self.workspace
+            )
+        arrays, sources = self._catalogue(dataset)
+        for part in (self._als, self._item_knn, self._covisitation):
+            found, described = part(dataset)
+            arrays |= found
+            sources |= described
+        weights = dict(self.spec.blend.weights) if blend is None else blend
+        present = {name: float(weight) for name, weight in weights.items() if name in sources}
+        return Fitted(arrays, self._info(dataset, sources, present))
+
+    def _catalogue(self, dataset: Dataset) -> tuple[Arrays, dict[str, SourceInfo]]:
+        with self.timer("popularity"):
+            arrays = catalogue_arrays(dataset.items, dataset.popularity)
+        names = ["returns", "popularity"]
+        if len(arrays["category_items"]):
+            names.append("popular_in_category")
+        return arrays, {name: SourceInfo() for name in names}
+
+    def _als(self, dataset: Dataset) -> tuple[Arrays, dict[str, SourceInfo]]:
+        settings = self.spec.als
+        with self.timer("als"):
+            factors = self.engine.factorise(dataset.user_items, self.spec)
+        params = {"alpha": settings.alpha, "regularization": settings.regularization}
+        arrays: Arrays = {"item_factors": factors.item_factors, "factor_inverse": factors.inverse}
+        return arrays, {"als": SourceInfo(params=params)}
+
+    def _item_knn(self, dataset: Dataset) -> tuple[Arrays, dict[str, SourceInfo]]:
+        with self.timer("item_knn"):
+            lists = item_neighbours(dataset.user_items, self.spec.item_knn)
+        return lists.arrays("item_knn"), {"item_knn": SourceInfo()}
+
+    def _covisitation(self, dataset: Dataset) -> tuple[Arrays, dict[str, SourceInfo]]:
+        arrays: Arrays = {}
+        sources: dict[str, SourceInfo] = {}
+        settings = self.spec.covisitation
+        for name in settings.pairs:
+            pair = settings.pair(name)
+            with self.timer(name):
+                counts = self.engine.neighbour_counts(
+                    self.window, self.spec, name, dataset.until, self.workspace
+                )
+                weights = dataset.rebase(counts)
+                # A log without views has no view pairs: the source is left out, not empty.
+                if weights.nnz:
+                    arrays |= neighbour_lists(weights, pair, settings).arrays(name)
+                    sources[name] = SourceInfo(seed_events=pair.seed_events)
+        return arrays, sources
+
+    def _info(
+        self, dataset: Dataset, sources: Mapping[str, SourceInfo], blend: Mapping[str, float]
+    ) -> BundleInfo:
+        spec = self.spec
+        return BundleInfo(
+            window_start=moment(self.window.period.start).isoformat(),
+            window_end=moment(dataset.until).isoformat(),
+            data_digest=self.window.digest,
+            config=spec.resolved,
+            config_digest=spec.digest,
+            libraries=self.engine.libraries,
+            sources=dict(sources),
+            blend=dict(blend),
+            event_weights=dict(spec.event_weights),
+            seed_half_life_seconds=spec.seeds.half_life_days * 86_400,
+        )

@@ -1,0 +1,179 @@
+"""How much each candidate source counts: weights learnt on the validation period.
+
+For every validation shopper the pipeline's own candidates and normalised scores are computed once;
+a set of weights is then one small product away from its nDCG, so the weights are found by
+coordinate ascent on nDCG@20 itself: one weight at a time over a grid of factors, from several
+starts, until none of them helps. The scores are those of `recommender.ranking.contributions` with
+every weight at 1; the test period is never looked at.
+
+Notation: s sources, q queries, c candidates of the query that has most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from recommender.bundle import ModelBundle
+from recommender.pipeline import find_seeds, propose
+from recommender.placements import Placement
+from recommender.query import Query
+from recommender.ranking import contributions
+from recommender.rules import eligible_items
+from recommender.terms import BoolArray, Float32Array, Float64Array
+
+K = 20
+_FACTORS = (0.0, 0.3, 0.7, 1.4, 3.0)
+_SMALLEST = 0.05  # what a weight of 0 is tried at, as a share of the largest
+_GAIN = 1e-5
+_MAX_ROUNDS = 12
+_DISCOUNT = 1 / np.log2(np.arange(K) + 2)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCandidates:
+    """Candidates of all queries.
+
+    Parameters
+    ----------
+    sources
+        Names of the sources.
+    parts
+        Normalised score that each source gives, float32 (s, q, c); 0 where there is no candidate.
+    is_target
+        Where the candidate is right, bool (q, c).
+    ideal
+        DCG@20 of a perfect list of each query, float64 (q,).
+    """
+
+    sources: tuple[str, ...]
+    parts: Float32Array
+    is_target: BoolArray
+    ideal: Float64Array
+
+    def scores(self, weights: Float64Array) -> Float32Array:
+        """Weighted scores, float32 (q, c)."""
+        blended: Float32Array = np.tensordot(weights.astype(np.float32), self.parts, axes=1)
+        return blended
+
+    def ndcg(self, scores: Float32Array) -> float:
+        """Mean nDCG@20 of the rankings by these scores."""
+        width = min(K, scores.shape[1])
+        best = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+        order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+        hits = np.take_along_axis(self.is_target, np.take_along_axis(best, order, axis=1), axis=1)
+        return float((hits @ _DISCOUNT[:width] / self.ideal).mean())
+
+
+def score_candidates(
+    bundle: ModelBundle,
+    placement: Placement,
+    queries: Sequence[Query],
+    targets: Sequence[frozenset[str]],
+) -> ScoredCandidates:
+    """Run the pipeline's first half for each query.
+
+    Queries without any candidate (unknown shoppers) are the ladder's, not the blend's, and are left
+    out.
+    """
+    sources = tuple(sorted(bundle.sources))
+    ones = dict.fromkeys(sources, 1.0)
+    parts: list[Float32Array] = []
+    rights: list[BoolArray] = []
+    ideals: list[float] = []
+    for query, wanted in zip(queries, targets, strict=True):
+        _, seeds = find_seeds(query, bundle, placement)
+        eligibility = eligible_items(query, bundle.catalogue, placement)
+        item_idx, scores, names = contributions(
+            propose(seeds, bundle, placement, eligibility), ones
+        )
+        if not names:
+            continue
+        spread = np.zeros((len(sources), len(item_idx)), np.float32)
+        spread[[sources.index(name) for name in names]] = scores
+        parts.append(spread)
+        rights.append(np.isin(item_idx, bundle.catalogue.ids.indices(wanted)))
+        ideals.append(float(_DISCOUNT[: len(wanted)].sum()))
+    return _stack(sources, parts, rights, ideals)
+
+
+def learn_weights(
+    candidates: ScoredCandidates, fallback: Mapping[str, float], *, restarts: int, seed: int
+) -> dict[str, float]:
+    """Weights with the best nDCG@20 found; the largest is 1, rounded to 4 decimals.
+
+    Parameters
+    ----------
+    fallback
+        Where the search starts, and what to return (for the sources there are) when no query has
+        candidates.
+    restarts
+        Starts of the search: `fallback`, then each source's own strength, then random ones.
+    """
+    begin = np.array([fallback.get(name, 0.0) for name in candidates.sources])
+    if not len(candidates.ideal):
+        return dict(zip(candidates.sources, begin.tolist(), strict=True))
+    best, best_value = begin, -1.0
+    # One thread: sums in a fixed order, so that the same input gives the same weights.
+    with threadpool_limits(1, "blas"):
+        for start in _starts(candidates, begin, restarts, seed):
+            weights, value = _ascend(candidates, start)
+            if value > best_value + _GAIN:
+                best, best_value = weights, value
+    rounded = np.round(best / best.max(), 4)
+    return dict(zip(candidates.sources, rounded.tolist(), strict=True))
+
+
+def _stack(
+    sources: tuple[str, ...],
+    parts: list[Float32Array],
+    rights: list[BoolArray],
+    ideals: list[float],
+) -> ScoredCandidates:
+    width = max((part.shape[1] for part in parts), default=0)
+    stacked = np.zeros((len(sources), len(parts), width), np.float32)
+    is_target = np.zeros((len(parts), width), np.bool_)
+    for query_idx, (part, right) in enumerate(zip(parts, rights, strict=True)):
+        stacked[:, query_idx, : part.shape[1]] = part
+        is_target[query_idx, : len(right)] = right
+    return ScoredCandidates(sources, stacked, is_target, np.array(ideals, np.float64))
+
+
+def _starts(
+    candidates: ScoredCandidates, begin: Float64Array, restarts: int, seed: int
+) -> list[Float64Array]:
+    rng = np.random.default_rng(seed)
+    alone = np.array([candidates.ndcg(part) for part in candidates.parts])
+    starts = [begin, alone**2, *(rng.random(len(begin)) ** 2 for _ in range(restarts - 2))]
+    return [start if start.any() else np.ones(len(begin)) for start in starts[:restarts]]
+
+
+def _ascend(candidates: ScoredCandidates, start: Float64Array) -> tuple[Float64Array, float]:
+    weights = start / start.max()
+    value = candidates.ndcg(candidates.scores(weights))
+    for _ in range(_MAX_ROUNDS):
+        before = value
+        for source in range(len(weights)):
+            weights, value = _best_factor(candidates, weights, value, source)
+        if value - before < _GAIN:
+            break
+    return weights, value
+
+
+def _best_factor(
+    candidates: ScoredCandidates, weights: Float64Array, value: float, source: int
+) -> tuple[Float64Array, float]:
+    own = weights[source] or _SMALLEST * weights.max()
+    best, scores = weights, candidates.scores(weights)
+    for factor in _FACTORS:
+        tried = weights.copy()
+        tried[source] = own * factor
+        if not tried.any():
+            continue
+        moved = scores + np.float32(tried[source] - weights[source]) * candidates.parts[source]
+        if (found := candidates.ndcg(moved)) > value + _GAIN:
+            best, value = tried, found
+    return best, value
