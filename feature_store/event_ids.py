@@ -1,32 +1,30 @@
 """Event ids that occur on more than one day: a contradiction that no single day can see.
 
-An event has one moment, so one id on two days is a conflict. Each day keeps a sorted array of
-64-bit hashes of its ids beside its Parquet files: a cache, named after the file's digest and the
-polars version (whose hash is stable within a version only), rebuilt when missing. Hits of equal
-hashes are confirmed on the ids themselves.
+An event has one moment, so one id on two days is a conflict. Candidates are found by 64-bit
+hashes and confirmed on the ids themselves.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from feature_store.atomic_file import write_atomic
+from feature_store.event_id_cache import UInt64Array, hash_ids, read_ids
 from feature_store.layout import StoreLayout
 from feature_store.merge import HEAD, smallest_heads
 from feature_store.staging import Staging
-from feature_store.tables import DayManifest, day_folder, list_days, part_paths, read_manifest
+from feature_store.tables import DAY, SCHEMA, DayManifest, part_paths, read_manifests
 from recommender import terms
+from recommender.terms import Int32Array
 
-UInt64Array = npt.NDArray[np.uint64]
-HASHES_PER_PASS = 1 << 25
+# Bounds the memory of one pass to about half a GB; the hash space is cut into as many passes.
+HASHES_PER_PASS: Final = 1 << 24
+HEAD_COLUMNS: Final = (terms.EVENT_ID, *HEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +45,20 @@ class Contested:
 
 def find_contested(layout: StoreLayout, staging: Staging) -> Contested:
     """Compare the ids of staged rows with each other's days and with all days of the table."""
-    days = list(staging.days())
-    stored = list_days(layout)
-    rows = sum(staging.days().values())
-    passes = max(1, -(-rows // HASHES_PER_PASS))
-    hits = [_hits(layout, staging, days, stored, _Range(part, passes)) for part in range(passes)]
-    hashes = np.unique(np.concatenate([hit[0] for hit in hits]))
+    manifests = read_manifests(layout)
+    passes = max(1, -(-sum(staging.days().values()) // HASHES_PER_PASS))
+    hits = [_hits(layout, staging, manifests, _Range(part, passes)) for part in range(passes)]
+    hashes = np.unique(np.concatenate([found for found, _ in hits]))
     if not hashes.size:
-        return Contested(_no_owners(), ())
-    staged_heads = [_heads(staging.read(day, _HEAD_COLUMNS), hashes) for day in days]
-    suspects = sorted({day for hit in hits for day in hit[1]})
-    stored_heads = {day: _heads(_read_heads(layout, day), hashes) for day in suspects}
-    return _settle(staged_heads, stored_heads)
-
-
-def day_ids(layout: StoreLayout, day: date) -> UInt64Array:
-    """Hashes of a day's ids, sorted; from its cache, which is written when missing."""
-    manifest = read_manifest(layout, day)
-    if manifest is None:
-        return np.zeros(0, np.uint64)
-    path = _cache_path(layout, day, manifest)
-    if not path.exists():
-        ids = pl.read_parquet(part_paths(layout, manifest), columns=[terms.EVENT_ID])
-        _write_cache(path, _hash(ids))
-    hashes: UInt64Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return hashes
-
-
-def save_ids(layout: StoreLayout, day: date, rows: pl.DataFrame) -> None:
-    """Write the cache of a day that was just rewritten."""
-    manifest = read_manifest(layout, day)
-    if manifest is not None:
-        _write_cache(_cache_path(layout, day, manifest), _hash(rows))
+        return Contested(pl.DataFrame(schema=_schema(terms.EVENT_ID, terms.TS)), ())
+    suspects = {day for _, days in hits for day in days}
+    stored = {
+        date.fromisoformat(manifest.event_date): _heads(_read_heads(layout, manifest), hashes)
+        for manifest in manifests
+        if manifest.event_date in suspects
+    }
+    staged = [_heads(piece, hashes) for piece in staging.pieces(list(HEAD_COLUMNS))]
+    return _settle(staged, stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,94 +68,81 @@ class _Range:
     part: int
     parts: int
 
-    def cut(self, hashes: UInt64Array) -> UInt64Array:
-        """The slice of a sorted array that falls into the range."""
+    def cut(self, hashes: UInt64Array) -> slice:
+        """The part of a sorted array that falls into the range."""
         low, high = (((self.part + end) << 64) // self.parts for end in (0, 1))
         start = int(np.searchsorted(hashes, np.uint64(low)))
         if self.part + 1 == self.parts:
-            return hashes[start:]
-        return hashes[start : int(np.searchsorted(hashes, np.uint64(high)))]
-
-
-_HEAD_COLUMNS = (terms.EVENT_ID, *HEAD)
+            return slice(start, hashes.size)
+        return slice(start, int(np.searchsorted(hashes, np.uint64(high))))
 
 
 def _hits(
-    layout: StoreLayout,
-    staging: Staging,
-    days: Sequence[date],
-    stored: Sequence[date],
-    part: _Range,
-) -> tuple[UInt64Array, list[date]]:
+    layout: StoreLayout, staging: Staging, manifests: Sequence[DayManifest], part: _Range
+) -> tuple[UInt64Array, list[str]]:
     """Hashes that occur on several days, and the stored days among these."""
-    staged = {day: part.cut(_hash(staging.read(day, (terms.EVENT_ID,)))) for day in days}
-    everything = np.sort(np.concatenate([*staged.values(), np.zeros(0, np.uint64)]))
-    found = [np.unique(everything[1:][everything[1:] == everything[:-1]])]
-    once = everything[np.append(True, everything[1:] != everything[:-1])[: everything.size]]
+    hashes, days = _staged_ids(staging, part)
+    is_first = np.append(True, hashes[1:] != hashes[:-1])[: hashes.size]
+    found = [np.unique(hashes[~is_first])]
+    once, once_days = hashes[is_first], days[is_first]
     suspects = []
-    for day in stored:
-        common = _intersect(part.cut(day_ids(layout, day)), once)
-        # Only elsewhere counts: the same id on the same day is a repetition, settled by the merge.
-        foreign = np.setdiff1d(common, staged.get(day, common[:0]), assume_unique=True)
-        contested = np.union1d(foreign, np.intersect1d(common, found[0], assume_unique=True))
+    for manifest in manifests:
+        stored = read_ids(layout, manifest)
+        common, places = _intersect(stored[part.cut(stored)], once)
+        # Only elsewhere counts: the same id on the same day is a repetition, the merge settles it.
+        is_elsewhere = once_days[places] != date.fromisoformat(manifest.event_date).toordinal()
+        contested = common[is_elsewhere | np.isin(common, found[0])]
         if contested.size:
             found.append(contested)
-            suspects.append(day)
+            suspects.append(manifest.event_date)
     return np.concatenate(found), suspects
 
 
-def _intersect(left: UInt64Array, right: UInt64Array) -> UInt64Array:
-    """Common values of two sorted arrays of unique values."""
-    few, many = sorted((left, right), key=len)
-    if not few.size:
-        return np.asarray(few)
+def _staged_ids(staging: Staging, part: _Range) -> tuple[UInt64Array, Int32Array]:
+    """Distinct pairs of hash and day (proleptic ordinal) of the staged rows, by hash."""
+    pairs = [pl.DataFrame(schema={"hash": pl.UInt64, "day": pl.Int32})]
+    epoch = date(1970, 1, 1).toordinal()
+    for piece in staging.pieces([terms.EVENT_ID, terms.TS]):
+        hashed = piece.select(
+            pl.Series("hash", hash_ids(piece[terms.EVENT_ID])),
+            day=DAY.to_physical() + epoch,
+        )
+        pair = hashed.unique().sort("hash")
+        pairs.append(pair[part.cut(pair["hash"].to_numpy())])
+    merged = pl.concat(pairs).unique().sort("hash", "day")
+    return merged["hash"].to_numpy(), merged["day"].to_numpy()
+
+
+def _intersect(left: UInt64Array, right: UInt64Array) -> tuple[UInt64Array, Int32Array]:
+    """Common values of two sorted arrays of unique values, and their places in `right`."""
+    if not left.size or not right.size:
+        return np.zeros(0, np.uint64), np.zeros(0, np.int32)
+    few, many = (left, right) if left.size < right.size else (right, left)
     places = np.minimum(np.searchsorted(many, few), many.size - 1)
-    return np.asarray(few[many[places] == few])
-
-
-def _hash(frame: pl.DataFrame) -> UInt64Array:
-    return np.unique(frame[terms.EVENT_ID].hash().to_numpy())
+    is_common = np.asarray(many[places] == few)
+    in_right = places if many is right else np.arange(few.size)
+    return np.asarray(few[is_common]), in_right[is_common].astype(np.int32)
 
 
 def _heads(frame: pl.DataFrame, hashes: UInt64Array) -> pl.DataFrame:
-    wanted = frame[terms.EVENT_ID].hash().is_in(pl.Series(hashes).implode())
-    return frame.filter(wanted).unique()
+    wanted = np.isin(hash_ids(frame[terms.EVENT_ID]), hashes)
+    return frame.filter(pl.Series(wanted)).unique()
 
 
-def _read_heads(layout: StoreLayout, day: date) -> pl.DataFrame:
-    manifest = read_manifest(layout, day)
-    assert manifest is not None  # noqa: S101 - the day was found through its manifest
-    return pl.read_parquet(part_paths(layout, manifest), columns=list(_HEAD_COLUMNS)).select(
-        _HEAD_COLUMNS
-    )
+def _read_heads(layout: StoreLayout, manifest: DayManifest) -> pl.DataFrame:
+    paths = part_paths(layout, manifest)
+    return pl.read_parquet(paths, columns=list(HEAD_COLUMNS)).select(HEAD_COLUMNS)
 
 
 def _settle(staged: list[pl.DataFrame], stored: dict[date, pl.DataFrame]) -> Contested:
-    heads = pl.concat([*staged, *stored.values()])
-    day = pl.col(terms.TS).dt.date()
-    several = heads.group_by(terms.EVENT_ID).agg(days=day.n_unique()).filter(pl.col("days") > 1)
-    heads = heads.join(several, on=terms.EVENT_ID, how="semi")
-    concerned = several[terms.EVENT_ID].implode()
-    taking_part = [
-        day for day, frame in stored.items() if frame[terms.EVENT_ID].is_in(concerned).any()
-    ]
-    return Contested(smallest_heads(heads).select(terms.EVENT_ID, terms.TS), tuple(taking_part))
+    heads = pl.concat([piece.select(HEAD_COLUMNS) for piece in (*staged, *stored.values())])
+    several = heads.group_by(terms.EVENT_ID).agg(DAY.n_unique().alias("days"))
+    ids = several.filter(pl.col("days") > 1)[terms.EVENT_ID].implode()
+    heads = heads.filter(pl.col(terms.EVENT_ID).is_in(ids))
+    taking_part = [day for day, frame in stored.items() if frame[terms.EVENT_ID].is_in(ids).any()]
+    owners = smallest_heads(heads).select(terms.EVENT_ID, terms.TS)
+    return Contested(owners, tuple(taking_part))
 
 
-def _no_owners() -> pl.DataFrame:
-    from feature_store.tables import SCHEMA
-
-    return pl.DataFrame(schema={name: SCHEMA[name] for name in (terms.EVENT_ID, terms.TS)})
-
-
-def _cache_path(layout: StoreLayout, day: date, manifest: DayManifest) -> Path:
-    name = f"ids-{manifest.content_digest[:16]}-polars-{pl.__version__}.npy"
-    return day_folder(layout, day) / name
-
-
-def _write_cache(path: Path, hashes: UInt64Array) -> None:
-    for older in path.parent.glob("ids-*.npy"):
-        older.unlink()
-    buffer = io.BytesIO()
-    np.save(buffer, hashes, allow_pickle=False)
-    write_atomic(path, buffer.getvalue())
+def _schema(*names: str) -> dict[str, pl.DataType]:
+    return {name: SCHEMA[name] for name in names}

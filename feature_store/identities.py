@@ -26,12 +26,12 @@ LINKED_USER = "linked_user_id"
 
 
 def find_links(rows: pl.DataFrame) -> pl.DataFrame:
-    """Links that rows in row order give: one per run of a visitor's rows with the same user.
+    """Links that rows in row order give: one per day and run of a visitor's rows with one user.
 
     Columns: `feature_store.tables.LINK_SCHEMA`.
     """
     found = rows.select(_VISITOR, _USER, _TS).filter(_USER.is_not_null())
-    is_news = (_USER.shift(1).over(terms.VISITOR_ID) != _USER).fill_null(value=True)
+    is_news = (_USER.shift(1).over(_VISITOR, _TS.dt.date()) != _USER).fill_null(value=True)
     return found.filter(is_news)
 
 

@@ -1,4 +1,4 @@
-"""What an ingest reads: a file, a folder, or the service's own log from where the last one ended."""
+"""What an ingest reads: a file, a folder, or the service's own log from where it last ended."""
 
 from __future__ import annotations
 

@@ -1,24 +1,34 @@
 """Accepted rows of one ingest, parked on disk by day: a source may be larger than memory.
 
-Rows are collected up to `run_rows`, sorted by day and written as one run (Arrow IPC,
-memory-mapped when read); a day is the concatenation of its slices of all runs, in order of arrival.
+Rows are collected up to `run_rows`, sorted by day and written as a run of small pieces (Arrow IPC).
+Reading some consecutive days opens only the pieces that hold them.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import polars as pl
 
 from feature_store.atomic_file import storage_error
-from feature_store.tables import STORED_SCHEMA
-from recommender import terms
+from feature_store.tables import DAY, STORED_SCHEMA
 
-DAY = pl.col(terms.TS).dt.date()
+# A slice keeps the text of the whole piece in memory, so a piece is small.
+PIECE_ROWS: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    path: Path
+    first: date
+    last: date
 
 
 class Staging:
@@ -37,9 +47,8 @@ class Staging:
         folder.mkdir(parents=True)
         self._folder, self._run_rows = folder, run_rows
         self._waiting: list[pl.DataFrame] = []
-        self._waiting_rows = 0
-        self._runs: list[Path] = []
-        self._slices: dict[date, list[tuple[int, int, int]]] = {}
+        self._pieces: list[_Piece] = []
+        self._days: Counter[date] = Counter()
 
     def __enter__(self) -> Staging:
         return self
@@ -54,45 +63,47 @@ class Staging:
 
     def add(self, rows: pl.DataFrame) -> None:
         """Take rows of the stored schema."""
+        if rows.is_empty():
+            return
         self._waiting.append(rows)
-        self._waiting_rows += rows.height
-        if self._waiting_rows >= self._run_rows:
+        if sum(waiting.height for waiting in self._waiting) >= self._run_rows:
             self.flush()
 
     def flush(self) -> None:
         """Write what waits. To be called once after the last `add`."""
-        if not self._waiting_rows:
+        if not self._waiting:
             return
-        run = pl.concat(self._waiting).sort(DAY, maintain_order=True)
-        path = self._folder / f"run-{len(self._runs):05d}.arrow"
-        try:
-            run.write_ipc(path)
-        except OSError as error:
-            raise storage_error(error, path) from error
-        self._note_slices(run)
-        self._runs.append(path)
-        self._waiting, self._waiting_rows = [], 0
+        run = pl.concat(self._waiting)
+        self._waiting = []
+        self._days.update(dict(run.group_by(DAY).len().iter_rows()))
+        # Gathering makes each piece own its text, so it is done per piece.
+        order = run.select(pl.arg_sort_by(DAY, maintain_order=True)).to_series()
+        for start in range(0, run.height, PIECE_ROWS):
+            self._write(run[order.slice(start, PIECE_ROWS)])
 
     def days(self) -> dict[date, int]:
         """Rows per day, days ascending."""
-        return {day: sum(part[2] for part in self._slices[day]) for day in sorted(self._slices)}
+        return dict(sorted(self._days.items()))
 
-    def read(self, day: date, columns: tuple[str, ...] | None = None) -> pl.DataFrame:
-        """Rows of one day in order of arrival; all columns or the ones named."""
-        names = list(columns or STORED_SCHEMA.names())
+    def read(self, first: date, last: date) -> pl.DataFrame:
+        """Rows of the days from `first` to `last`, both included."""
         parts = [
-            pl.scan_ipc(self._runs[run]).select(names).slice(offset, rows).collect()
-            for run, offset, rows in self._slices.get(day, [])
+            pl.read_ipc(piece.path).filter(DAY.is_between(first, last))
+            for piece in self._pieces
+            if piece.first <= last and first <= piece.last
         ]
-        return pl.concat(parts) if parts else pl.DataFrame(schema=STORED_SCHEMA).select(names)
+        return pl.concat(parts) if parts else pl.DataFrame(schema=STORED_SCHEMA)
 
-    def _note_slices(self, run: pl.DataFrame) -> None:
-        offset = 0
-        for day, rows in _run_lengths(run):
-            self._slices.setdefault(day, []).append((len(self._runs), offset, rows))
-            offset += rows
+    def pieces(self, columns: list[str]) -> Iterator[pl.DataFrame]:
+        """Some columns of all rows, piece by piece."""
+        for piece in self._pieces:
+            yield pl.read_ipc(piece.path, columns=columns)
 
-
-def _run_lengths(run: pl.DataFrame) -> Iterator[tuple[date, int]]:
-    counts = run.group_by(DAY.alias("day"), maintain_order=True).agg(pl.len().alias("rows"))
-    return counts.iter_rows()
+    def _write(self, rows: pl.DataFrame) -> None:
+        path = self._folder / f"piece-{len(self._pieces):06d}.arrow"
+        try:
+            rows.write_ipc(path)
+        except OSError as error:
+            raise storage_error(error, path) from error
+        first, last = rows.select(DAY.first().alias("first"), DAY.last().alias("last")).row(0)
+        self._pieces.append(_Piece(path, first, last))

@@ -20,15 +20,15 @@ import msgspec
 import polars as pl
 
 from feature_store.atomic_file import write_atomic
-from feature_store.day_table import read_day, write_day
-from feature_store.event_ids import find_contested, save_ids
+from feature_store.day_table import read_day, write_days
+from feature_store.event_ids import find_contested
 from feature_store.layout import StoreLayout
 from feature_store.merge import IS_NEW, Merged, merge
 from feature_store.sessions import assign_sessions, find_carry
-from feature_store.staging import DAY, Staging
+from feature_store.staging import Staging
 from feature_store.tables import (
+    DAY,
     SESSION_GIVEN,
-    STORED_SCHEMA,
     interactions_folder,
     list_days,
     next_day,
@@ -104,27 +104,21 @@ class TableUpdate:
         until = _midnight(next_day(days[-1]))
         old_carry = find_carry(before, until, self.gap_seconds)
         new_carry = find_carry(rows, until, self.gap_seconds)
-        chunk = Chunk(days, *_count_new(rows), merged, self._write(days, rows.drop(IS_NEW)))
+        changed = write_days(self.layout, days, rows.drop(IS_NEW))
+        chunk = Chunk(days, *_count_new(rows), merged, changed)
         return chunk, not old_carry.equals(new_carry)
 
     def _meet(self, before: pl.DataFrame, days: list[date]) -> pl.DataFrame:
         """Stored rows, without the session ids that were computed, and staged rows."""
         given = pl.when(SESSION_GIVEN).then(terms.SESSION_ID).alias(terms.SESSION_ID)
         stored = before.with_columns(given, pl.lit(value=False).alias(IS_NEW))
-        staged = pl.concat([self.staging.read(day) for day in days])
+        # Between the days of a chunk there is no staged day that is not part of it.
+        staged = self.staging.read(days[0], days[-1])
         return pl.concat([stored, staged.with_columns(pl.lit(value=True).alias(IS_NEW))])
 
     def _stored_carry(self, day: date) -> pl.DataFrame:
         eve = day - timedelta(days=1)
         return find_carry(scan_stored(self.layout, eve, eve), _midnight(day), self.gap_seconds)
-
-    def _write(self, days: list[date], rows: pl.DataFrame) -> list[date]:
-        parts = {key[0]: part for key, part in rows.group_by(DAY, maintain_order=True)}
-        none = pl.DataFrame(schema=STORED_SCHEMA)
-        changed = [day for day in days if write_day(self.layout, day, parts.get(day, none))]
-        for day in changed:
-            save_ids(self.layout, day, parts.get(day, none))
-        return changed
 
     def _next_chunk(self) -> list[date]:
         """The first days to do, without a stored day between them that stays as it is."""

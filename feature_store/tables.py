@@ -58,6 +58,7 @@ SCHEMA: Final = pl.Schema(
     }
 )
 COLUMNS: Final = tuple(SCHEMA.names())
+DAY: Final = pl.col(terms.TS).dt.date()
 ROW_KEY: Final = (terms.EVENT_ID, terms.ITEM_POSITION)
 ROW_ORDER: Final = (terms.TS, terms.EVENT_ID, terms.ITEM_POSITION)
 
