@@ -93,6 +93,9 @@ def deliver(source: BundleSource, name: str, root: Path, *, again: bool = False)
     RefusedError
         This bundle was rolled back here, and `again` is not set.
     """
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root):
+        _remove_stale(root)
     registered = source.require(name)
     if (unchanged := _unchanged(registered, root)) is not None:
         return unchanged
@@ -119,6 +122,8 @@ def roll_back(root: Path) -> Delivery:
     BundleError
         There is no earlier bundle that verifies.
     """
+    if not root.is_dir():
+        raise BundleError(f"{root} is not a folder of delivered bundles")
     with _locked(root):
         before = _version_in_use(root)
         version = rollback(root)
@@ -222,10 +227,9 @@ def _hold(root: Path, version: str | None) -> None:
 
 @contextlib.contextmanager
 def _incoming(root: Path) -> Iterator[Path]:
-    """A scratch folder beside the bundles; those of publishers that died are removed."""
+    """A scratch folder beside the bundles, locked while its publisher lives."""
     with contextlib.ExitStack() as stack:
         with _locked(root):
-            _remove_stale(root)
             scratch = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=root))
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             stack.enter_context(open_lock(scratch, wait_seconds=0.0))
@@ -233,6 +237,7 @@ def _incoming(root: Path) -> Iterator[Path]:
 
 
 def _remove_stale(root: Path) -> None:
+    """Remove the scratch folders of publishers that died; the lock of the living tells them."""
     for stale in root.glob(f"{_INCOMING}*"):
         with open_lock(stale, wait_seconds=0.0) as is_free:
             if is_free:
@@ -242,9 +247,9 @@ def _remove_stale(root: Path) -> None:
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
     """One publisher at a time; held for local work only, never while the registry is asked."""
-    root.mkdir(parents=True, exist_ok=True)
     path = root / _LOCK
-    path.touch()
+    if not path.exists():
+        path.touch()
     with open_lock(path, wait_seconds=LOCK_SECONDS) as is_mine:
         if not is_mine:
             raise StorageError(f"{path} is held by another delivery for over {LOCK_SECONDS:g} s")

@@ -188,8 +188,14 @@ class GateSpec:
     min_users: int = whole(50, 0, 10_000_000)
     min_ndcg: float = number(0.0, 0, 1)
     min_coverage: float = number(0.01, 0, 1)
-    max_ndcg_loss: float = number(0.02, 0, 1)
+    max_ndcg_loss: float = number(0.05, 0, 1)
     must_beat_popularity: bool = True
+    min_distinct_lists: float = number(0.05, 0, 1)
+    max_flat_lists: float = number(0.5, 0, 1)
+    min_overlap: float = number(0.05, 0, 1)
+    max_overlap: float = number(1.0, 0, 1)
+    max_bundle_mb: float = number(4_000, 0.001, 1e6)
+    max_latency_ms: float = number(100, 0.001, 1e6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,148 @@
+"""What a model shows when it is asked, as the gate needs it: lists, scores, size and speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from recommender import metrics
+from recommender.bundle import ModelBundle
+from recommender.pipeline import recommend
+from recommender.placements import Placement
+from recommender.policy import TopPolicy
+from recommender.slate import Slate
+from recommender.terms import Float64Array
+from training.evaluation.offline import Rankings, score_each, shown_counts, with_blend
+from training.evaluation.report import POPULARITY
+from training.split import HoldOut
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one model showed to the hold-out shoppers.
+
+    Parameters
+    ----------
+    is_finite
+        No NaN or infinity in the arrays, nor in any score. If it is False nothing else was
+        measured and everything below is empty.
+    rankings
+        Item ids per shopper, best first.
+    ndcg
+        Per shopper, float64 (n,).
+    coverage
+        Share of the catalogue shown to anyone.
+    distinct_lists
+        Different lists, as a share of all lists.
+    flat_lists
+        Lists of several items whose scores are all equal, as a share of all lists.
+    megabytes
+        Size of the arrays in 10^6 bytes.
+    latency_ms
+        Milliseconds per answer; 95 % of the answers took no longer.
+    """
+
+    bundle_version: str
+    is_finite: bool
+    rankings: Rankings
+    ndcg: Float64Array
+    coverage: float
+    distinct_lists: float
+    flat_lists: float
+    megabytes: float
+    latency_ms: float
+
+    @property
+    def mean_ndcg(self) -> float:
+        """Mean over shoppers; 0 where nothing was measured."""
+        return float(self.ndcg.mean()) if len(self.ndcg) else 0.0
+
+
+def examine(
+    bundle: ModelBundle,
+    test: HoldOut,
+    placement: Placement,
+    k: int,
+    timer: Callable[[], float] = time.perf_counter,
+) -> Evidence:
+    """Ask a model for every hold-out shopper, through the pipeline that serves.
+
+    Parameters
+    ----------
+    k
+        List length, and the cut-off of nDCG.
+    timer
+        Monotonic seconds.
+    """
+    megabytes = sum(array.nbytes for array in bundle.arrays.values()) / 1e6
+    if not _finite_arrays(bundle):
+        return _unusable(bundle, megabytes)
+    slates, milliseconds = _answers(bundle, test, placement, k, timer)
+    scores = [np.array([item.score for item in slate.items]) for slate in slates]
+    if not all(np.isfinite(each).all() for each in scores):
+        return _unusable(bundle, megabytes)
+    rankings = tuple(tuple(item.item_id for item in slate.items) for slate in slates)
+    return Evidence(
+        bundle.version,
+        True,
+        rankings,
+        score_each(metrics.ndcg, rankings, test.targets, k),
+        metrics.coverage(shown_counts(rankings, bundle)),
+        len(set(rankings)) / len(rankings),
+        float(np.mean([len(each) > 1 and np.ptp(each) == 0 for each in scores])),
+        megabytes,
+        float(np.percentile(milliseconds, 95)),
+    )
+
+
+def popularity_ndcg(
+    bundle: ModelBundle, test: HoldOut, placement: Placement, k: int
+) -> Float64Array:
+    """NDCG of the same model answering with popularity alone, float64 (n,)."""
+    alone = with_blend(bundle, dict.fromkeys(bundle.sources, 1.0))
+    return examine(alone, test, replace(placement, sources=(POPULARITY,)), k).ndcg
+
+
+def overlap(one: Rankings, other: Rankings, k: int = 10) -> float:
+    """Mean share of common items among the first k; lists empty on both sides count as equal."""
+    shares = [_common(a[:k], b[:k]) for a, b in zip(one, other, strict=True)]
+    return float(np.mean(shares)) if shares else 1.0
+
+
+def _common(one: tuple[str, ...], other: tuple[str, ...]) -> float:
+    longest = max(len(one), len(other))
+    return len({*one} & {*other}) / longest if longest else 1.0
+
+
+def _answers(
+    bundle: ModelBundle,
+    test: HoldOut,
+    placement: Placement,
+    k: int,
+    timer: Callable[[], float],
+) -> tuple[list[Slate], list[float]]:
+    slates: list[Slate] = []
+    milliseconds: list[float] = []
+    policy = TopPolicy()
+    with threadpool_limits(1, "blas"):
+        for query in test.queries:
+            start = timer()
+            slates.append(recommend(replace(query, limit=k), bundle, placement, policy))
+            milliseconds.append((timer() - start) * 1000)
+    return slates, milliseconds
+
+
+def _finite_arrays(bundle: ModelBundle) -> bool:
+    return all(
+        bool(np.isfinite(array).all())
+        for array in bundle.arrays.values()
+        if array.dtype.kind == "f"
+    )
+
+
+def _unusable(bundle: ModelBundle, megabytes: float) -> Evidence:
+    return Evidence(bundle.version, False, (), np.empty(0), 0.0, 0.0, 1.0, megabytes, 0.0)
