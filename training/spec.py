@@ -116,7 +116,7 @@ class ItemKnnSpec:
     """Item neighbours from who interacted with what."""
 
     neighbours: int = whole(100, 1, 10_000)
-    weighting: str = choice("cosine", "cosine", "bm25")
+    weighting: str = choice("bm25", "bm25", "cosine")
     k1: float = number(1.2, 0.01, 1_000)
     b: float = number(0.75, 0, 1)
 
