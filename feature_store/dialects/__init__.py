@@ -7,7 +7,7 @@ from typing import Final
 
 from feature_store.dialects import ga4, personalize, retail, segment, snowplow
 from feature_store.dialects.batches import split_batch
-from feature_store.dialects.names import own_name
+from feature_store.dialects.names import GA4, PERSONALIZE, RETAIL, SEGMENT, SNOWPLOW, own_name
 from feature_store.dialects.reading import Fields, Raw
 from feature_store.event_rules import build_event
 from feature_store.event_values import refused
@@ -19,16 +19,16 @@ from recommender.errors import InvalidEventError
 __all__ = ["normalise", "split_batch"]
 
 # Order matters: enriched Snowplow events have an `event_name`, Retail ones an `eventType`.
-_FOREIGN: Final[tuple[tuple[Callable[[Raw], bool], Callable[[Raw], Fields]], ...]] = (
-    (snowplow.matches, snowplow.translate),
-    (ga4.matches, ga4.translate),
-    (segment.matches, segment.translate),
-    (retail.matches, retail.translate),
-    (personalize.matches, personalize.translate),
-)
+_FOREIGN: Final[dict[str, tuple[Callable[[Raw], bool], Callable[[Raw], Fields]]]] = {
+    SNOWPLOW: (snowplow.matches, snowplow.translate),
+    GA4: (ga4.matches, ga4.translate),
+    SEGMENT: (segment.matches, segment.translate),
+    RETAIL: (retail.matches, retail.translate),
+    PERSONALIZE: (personalize.matches, personalize.translate),  # and Recombee
+}
 
 
-def normalise(raw: object, received_at: int) -> InteractionEvent:
+def normalise(raw: object, received_at: int, dialect: str | None = None) -> InteractionEvent:
     """One event in any accepted dialect, checked.
 
     Parameters
@@ -39,6 +39,8 @@ def normalise(raw: object, received_at: int) -> InteractionEvent:
     received_at
         Server time of arrival, microseconds since the epoch, UTC. The event's time where it has an
         id but no time; nothing else depends on it.
+    dialect
+        Read it as this foreign dialect (a key of `names.NAMES`) instead of looking for marks.
 
     Raises
     ------
@@ -47,17 +49,20 @@ def normalise(raw: object, received_at: int) -> InteractionEvent:
     """
     if not isinstance(raw, Mapping):
         raise refused("bad_event", "event", raw, "a JSON object")
-    return build_event(_translate(raw), received_at)
+    return build_event(_translate(raw, dialect), received_at)
 
 
-def _translate(raw: Raw) -> Fields:
+def _translate(raw: Raw, dialect: str | None) -> Fields:
+    if dialect is not None:
+        refuse_personal_names(raw)
+        return _FOREIGN[dialect][1](raw)
     if "event_type" in raw:
         return _own(raw)
     parts = split_batch(raw)
     if len(parts) != 1 or not isinstance(parts[0], Mapping):
         raise InvalidEventError("batch", f"{len(parts)} events in one; accepted: one at a time")
     event = parts[0]
-    for matches, translate in _FOREIGN:
+    for matches, translate in _FOREIGN.values():
         if matches(event):
             refuse_personal_names(event)
             return translate(event)

@@ -16,7 +16,7 @@ class LoadOptions:
     batch_rows
         Rows per frame at most; bounds the memory of a load.
     strict
-        Refuse the file unless it is exactly the published one, where a digest is published.
+        Refuse the file unless it is the published one; only for formats that have one.
     time_zone
         IANA zone of times that are written without one.
     """

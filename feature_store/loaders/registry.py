@@ -8,8 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from feature_store.loaders.files import check_sha256
 from feature_store.loaders.options import LoadOptions
-from recommender.errors import InvalidInputError
+from recommender.errors import ConfigError, InvalidInputError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,12 +32,15 @@ class Format:
         Module with ``batches(path, options)``; imported when first used: it loads polars.
     expects
         The columns or fields it reads, in one line.
+    published_sha256
+        Digest of the one published file of this format, for strict loads.
     """
 
     name: str
     title: str
     module: str
     expects: str
+    published_sha256: str | None = None
 
     def batches(self, path: Path, options: LoadOptions | None = None) -> Iterator[pl.DataFrame]:
         """Read a file (or a folder of such files) in bounded batches.
@@ -45,13 +49,32 @@ class Format:
         ------
         pl.DataFrame
             Columns of `feature_store.loaders.columns.SCHEMA`; a `reject_reason` marks a bad row.
+
+        Raises
+        ------
+        DataError
+            When the file is missing, is not of this format, or (strict) is not the published one.
+        ConfigError
+            For a strict load of a format without a published file.
         """
+        chosen = options or LoadOptions()
+        if chosen.strict:
+            self._check_published(path)
         load: Batches = import_module(self.module).batches
-        return load(path, options or LoadOptions())
+        return load(path, chosen)
+
+    def _check_published(self, path: Path) -> None:
+        if self.published_sha256 is None:
+            raise ConfigError(
+                f"strict: no digest is published for format {self.name}; accepted for: retailrocket"
+            )
+        check_sha256(path, self.published_sha256)
 
 
-def _format(name: str, title: str, module: str, expects: str) -> tuple[str, Format]:
-    return name, Format(name, title, f"feature_store.loaders.{module}", expects)
+def _format(
+    name: str, title: str, module: str, expects: str, published_sha256: str | None = None
+) -> tuple[str, Format]:
+    return name, Format(name, title, f"feature_store.loaders.{module}", expects, published_sha256)
 
 
 FORMATS: Final[dict[str, Format]] = dict(
@@ -97,6 +120,7 @@ FORMATS: Final[dict[str, Format]] = dict(
             "RetailRocket events.csv",
             "retailrocket",
             "timestamp, visitorid, event, itemid, transactionid",
+            "3745aa83238b1e6d44d8fda209807899f420084398f94ddf745f3cbcfecbf9e7",
         ),
         _format(
             "rees46",

@@ -1,0 +1,16 @@
+"""JSON lines in our own shape, or in any dialect the service accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from feature_store.loaders.json_rows import event_batches
+from feature_store.loaders.options import LoadOptions
+
+
+def batches(path: Path, options: LoadOptions) -> Iterator[pl.DataFrame]:
+    """Canonical rows, one per item of each event."""
+    return event_batches(path, options)
