@@ -1,0 +1,175 @@
+"""The application: routes, edge and state put together. Importing this file starts nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from feature_store.intake import Intake
+from feature_store.online.lmdb import LmdbStore
+from feature_store.online.visitors import Visitors
+from recommender.placements import DEFAULT_FILE, read_placements
+from serving import health
+from serving.bundle_source import BundleSource, ServingModel
+from serving.edge import Edge, problem_response
+from serving.endpoint import Endpoint, mount
+from serving.errors import Problem
+from serving.exchange import exchange_of
+from serving.key_source import KeySource
+from serving.limits import Gate, too_large
+from serving.openapi import openapi_of
+from serving.routes import events, recommendations, similar_items, visitors
+from serving.security import AccessTable, Pseudonyms, read_secret
+from serving.settings import Settings
+from serving.state import ServiceState, code_version
+from serving.telemetry import Metrics
+from serving.uuid7 import Uuid7Source
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *recommendations.ENDPOINTS,
+    *similar_items.ENDPOINTS,
+    *events.ENDPOINTS,
+    *visitors.ENDPOINTS,
+    *health.ENDPOINTS,
+)
+SECRET_FILE = "pseudonym.key"  # noqa: S105 - a file name
+WRITER_PREFIX = "serve"
+MIRROR_SECONDS = 1.0
+
+
+def wall_clock() -> int:
+    """Microseconds since the epoch, UTC."""
+    return time.time_ns() // 1000
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Callable[[], int] = wall_clock,
+    model: ServingModel | None = None,
+    further: Iterable[Endpoint] = (),
+    on_started: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """Build the application. Its state, `app.state.service`, exists while it runs.
+
+    Parameters
+    ----------
+    model
+        A model that is loaded already, for processes that share one by forking.
+    further
+        Endpoints beyond those of the API.
+    on_started
+        Called once requests can be answered.
+    """
+    app = FastAPI(
+        title="Desirepath",
+        version=code_version(),
+        description="Suggestions for shops. Every valid question gets an answer.",
+        lifespan=lambda app: _lifespan(app, settings, clock, model, on_started),
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        exception_handlers={HTTPException: _framework_refusal},
+    )
+    endpoints = (*ENDPOINTS, *further)
+    access = AccessTable()
+    mount(app, access, endpoints, settings.max_body_bytes)
+    app.openapi = openapi_of(app, endpoints)  # type: ignore[method-assign]
+    app.add_middleware(Edge, access=access)
+    app.state.access = access
+    if settings.cors_origins:  # added last, so it stands before the edge and answers preflights
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+            max_age=600,
+        )
+    return app
+
+
+def build_state(
+    settings: Settings, clock: Callable[[], int], model: ServingModel | None
+) -> ServiceState:
+    """Open everything. What was opened is closed when the application ends."""
+    settings.root.mkdir(parents=True, exist_ok=True)
+    placements = read_placements(settings.placements or DEFAULT_FILE)
+    keys = KeySource(None if settings.dev else settings.keys_path, time.monotonic)
+    metrics = Metrics()
+    models = BundleSource(
+        settings.layout.bundles, placements, settings.bundle_poll_seconds, metrics
+    )
+    if model:
+        models.current = model
+    else:
+        models.load_first()
+    store = LmdbStore(settings.layout.online, clock, settings.online_map_bytes)
+    known = Visitors(store)
+    return ServiceState(
+        settings=settings,
+        clock=clock,
+        new_id=Uuid7Source(clock, os.urandom),
+        placements=placements,
+        models=models,
+        store=store,
+        visitors=known,
+        intake=Intake(settings.layout, known, clock, WRITER_PREFIX),
+        keys=keys,
+        pseudonyms=Pseudonyms(read_secret(settings.root / SECRET_FILE, os.urandom)),
+        metrics=metrics,
+        code_version=code_version(),
+        requests=Gate(settings.max_in_flight, "requests"),
+        events=Gate(settings.max_pending_events, "events"),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(
+    app: FastAPI,
+    settings: Settings,
+    clock: Callable[[], int],
+    model: ServingModel | None,
+    on_started: Callable[[], None],
+) -> AsyncIterator[None]:
+    state = build_state(settings, clock, model)
+    app.state.service = state
+    state.models.start()
+    mirror = asyncio.create_task(_mirror_intake(state))
+    on_started()
+    try:
+        yield
+    finally:
+        state.is_draining = True
+        mirror.cancel()
+        state.models.stop()
+        # The log is flushed and synced here; it may take a moment, and nobody else needs the loop.
+        state.intake.close()
+        state.store.close()
+
+
+async def _mirror_intake(state: ServiceState) -> None:
+    while True:
+        state.metrics.mirror(state.intake.counters)
+        await asyncio.sleep(MIRROR_SECONDS)
+
+
+async def _framework_refusal(request: Request, error: Exception) -> Response:
+    """Refusals that the framework raises itself, in our own form."""
+    exchange = exchange_of(request)
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    problem = Problem(status, "refused", str(getattr(error, "detail", "")))
+    if status == 413:
+        problem = too_large(exchange.state.settings.max_body_bytes)
+    exchange.state.metrics.problems.labels(problem.code).inc()
+    return problem_response(problem, exchange)

@@ -1,0 +1,250 @@
+"""The model in use, and its replacement while requests go on.
+
+A background thread looks at the pointer of the bundle folder. A new version is verified, loaded
+and asked canary questions before one assignment puts it in use; a request takes the reference
+once, so it never sees two versions. Whatever goes wrong, the old one stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from recommender.bundle import MANIFEST, ModelBundle, bundle_of, load_bundle
+from recommender.bundle_folder import POINTER, VERSION, Pointer, read_pointer
+from recommender.bundle_manifest import BundleInfo, BundleManifest
+from recommender.catalogue import catalogue_arrays
+from recommender.errors import BundleError
+from recommender.pipeline import recommend
+from recommender.placements import Placement
+from recommender.policy import TopPolicy
+from recommender.query import Interaction, Query
+from recommender.terms import VIEW_ITEM
+from serving.telemetry import Metrics
+
+logger = logging.getLogger(__name__)
+CANARY_MOMENT = datetime(2001, 1, 1, tzinfo=UTC)
+CANARY_LIMIT = 10
+NO_MODEL = "none"
+Signature = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServingModel:
+    """One model and how to name it; frozen, so that one assignment swaps all of it."""
+
+    bundle: ModelBundle
+    version: str
+
+    @property
+    def is_loaded(self) -> bool:
+        """False for the stand-in of a shop that has no model yet."""
+        return self.version != NO_MODEL
+
+    @property
+    def items(self) -> int:
+        """Items that may be shown."""
+        return int(np.count_nonzero(self.bundle.catalogue.item_available))
+
+
+class BundleSource:
+    """Keeps the delivered model in use.
+
+    Parameters
+    ----------
+    root
+        Folder of delivered bundles.
+    placements
+        Every one of them is asked by the canary.
+    """
+
+    def __init__(
+        self, root: Path, placements: Mapping[str, Placement], poll_seconds: float, metrics: Metrics
+    ) -> None:
+        self._root = root
+        self._placements = placements
+        self._poll_seconds = poll_seconds
+        self._metrics = metrics
+        self._tried: Signature | None = None
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.current = ServingModel(empty_bundle(), NO_MODEL)
+        self.refusal: str | None = None
+
+    def load_first(self) -> None:
+        """Load the delivered model, or the last good one before it, or go on without."""
+        self.poll()
+        if self.current.is_loaded:
+            return
+        refusal = self.refusal
+        for version in self._older_versions():
+            if self._try(version):
+                logger.warning("an earlier bundle is in use", extra={"version": version})
+                self.refusal = refusal
+                self._metrics.bundle_refused.set(1)
+                return
+
+    def start(self) -> None:
+        """Begin to watch, in a thread of its own."""
+        self._announce(self.current.version)
+        self._thread = threading.Thread(target=self._watch, name="bundle-source", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        if self._thread:
+            self._thread.join()
+
+    def poll(self) -> None:
+        """Look once, and load what is new. A failure is kept in `refusal`."""
+        signature = self._signature()
+        if signature == self._tried:
+            return
+        self._tried = signature
+        try:
+            pointer = read_pointer(self._root)
+        except BundleError as error:
+            return self._refuse(POINTER, error)
+        if pointer is None:
+            return None
+        if pointer.version == self.current.version:
+            return self._accept(self.current)
+        self._try(pointer.version)
+        return None
+
+    def _try(self, version: str) -> bool:
+        try:
+            bundle = self._load(version)
+        except BundleError as error:
+            self._refuse(version, error)
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever a hostile folder provokes, the old model stays
+            self._refuse(version, BundleError(f"unexpected {type(error).__name__}: {error}"))
+            return False
+        self._metrics.bundle_swaps.labels("accepted").inc()
+        self._accept(ServingModel(bundle, version))
+        return True
+
+    def _load(self, version: str) -> ModelBundle:
+        bundle = load_bundle(self._root / version)
+        if bundle.version != version:
+            raise BundleError(f"folder {version} holds version {bundle.version}")
+        ask_canaries(bundle, self._placements.values())
+        return bundle
+
+    def _accept(self, model: ServingModel) -> None:
+        previous, self.current = self.current, model
+        self.refusal = None
+        self._metrics.bundle_refused.set(0)
+        if previous is not model:
+            self._announce(previous.version)
+            logger.info("bundle in use", extra={"version": model.version, "items": model.items})
+
+    def _refuse(self, version: str, error: BundleError) -> None:
+        self.refusal = f"{version}: {error}"
+        self._metrics.bundle_swaps.labels("refused").inc()
+        self._metrics.bundle_refused.set(1)
+        kept = {"version": version, "kept": self.current.version, "reason": str(error)}
+        logger.error("bundle refused", extra=kept)
+
+    def _announce(self, previous: str) -> None:
+        if previous != self.current.version:
+            self._metrics.bundle.labels(previous).set(0)
+        self._metrics.bundle.labels(self.current.version).set(1)
+        self._metrics.bundle_items.set(self.current.items)
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._poll_seconds):
+            self.poll()
+
+    def _signature(self) -> Signature:
+        # The pointer's text is part of it: within one clock tick a pointer may be replaced twice.
+        parts: list[int] = []
+        try:
+            parts.append(hash((self._root / POINTER).read_bytes()))
+        except OSError:
+            return ()
+        for path in (self._root / POINTER, self._root / self._pointed() / MANIFEST):
+            try:
+                status = path.stat()
+                parts += (status.st_ino, status.st_mtime_ns, status.st_size)
+            except OSError:
+                parts.append(0)
+        return tuple(parts)
+
+    def _pointed(self) -> str:
+        try:
+            pointer = read_pointer(self._root)
+        except BundleError:
+            return ""
+        return pointer.version if pointer else ""
+
+    def _older_versions(self) -> list[str]:
+        try:
+            pointer = read_pointer(self._root) or Pointer("")
+            return list(pointer.previous)
+        except BundleError:
+            folders = [path for path in self._root.iterdir() if VERSION.fullmatch(path.name)]
+            folders.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+            return [path.name for path in folders]
+
+
+def ask_canaries(bundle: ModelBundle, placements: Iterable[Placement]) -> None:
+    """Ask a model some questions before anybody else does; this also warms it up.
+
+    Raises
+    ------
+    BundleError
+        An answer is empty though there are items, repeats one or has a score that is not finite.
+    """
+    available = bundle.catalogue.item_available
+    shown = bundle.catalogue.popular_order[available[bundle.catalogue.popular_order]][:2]
+    seen = tuple(Interaction(bundle.catalogue.ids.id(int(index)), VIEW_ITEM, 0) for index in shown)
+    for placement in placements:
+        for session in ((), seen):
+            _ask_canary(bundle, placement, session, expects_items=int(available.sum()) > len(seen))
+
+
+def _ask_canary(
+    bundle: ModelBundle,
+    placement: Placement,
+    session: tuple[Interaction, ...],
+    *,
+    expects_items: bool,
+) -> None:
+    items = tuple(interaction.item_id for interaction in session)
+    query = Query(
+        CANARY_MOMENT, placement.name, CANARY_LIMIT, session=session, context_items=items[:1]
+    )
+    slate = recommend(query, bundle, placement, TopPolicy())
+    shown = [item.item_id for item in slate.items]
+    if not shown and expects_items and placement.ladder:
+        raise BundleError(f"canary at {placement.name}: no item, though items are available")
+    if len(set(shown)) != len(shown) or not all(math.isfinite(item.score) for item in slate.items):
+        raise BundleError(f"canary at {placement.name}: items repeat or scores are not finite")
+
+
+def empty_bundle() -> ModelBundle:
+    """A model of no items: what a shop has before its first training."""
+    info = BundleInfo(
+        window_start="",
+        window_end="",
+        data_digest="",
+        config={},
+        config_digest="",
+        libraries={},
+        sources={},
+        blend={},
+        event_weights={},
+        seed_half_life_seconds=1.0,
+    )
+    arrays = catalogue_arrays([], np.zeros(0, np.float32))
+    return bundle_of(arrays, BundleManifest.describe(info, {}))

@@ -1,0 +1,89 @@
+"""Command line of the service: `desirepath serve`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import tempfile
+from dataclasses import fields
+from typing import Annotated
+
+import typer
+
+from feature_store.console import Console
+from recommender.errors import DesirepathError, InvalidInputError
+from serving.settings import Settings
+
+app = typer.Typer()
+REFUSED, USAGE = 1, 2
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+KINDS = {"int": int, "float": float, "bool": bool}
+
+
+def serve(*, as_json: bool, **given: object) -> None:
+    """Answer questions over HTTP until told to stop.
+
+    Every option has a DESIREPATH_* variable as well; docs/operations.md lists them all.
+    """
+    for name in BLAS_VARIABLES:  # before numpy comes in: one request, one thread
+        os.environ.setdefault(name, "1")
+    settings = Settings.load(os.environ, given)
+    with tempfile.TemporaryDirectory(prefix="desirepath-metrics-") as folder:
+        if settings.workers > 1:  # before prometheus_client comes in: workers share their counts
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        code = _serve(settings, Console(as_json))
+    raise typer.Exit(code)
+
+
+def _options() -> list[inspect.Parameter]:
+    """One option per setting, so that options, variables and their documentation cannot drift."""
+    options = [
+        _option(each.name, KINDS.get(str(each.type), str), each.metadata["describe"])
+        for each in fields(Settings)
+    ]
+    as_json = Annotated[bool, typer.Option("--json", help="Result as one JSON line on stdout.")]
+    return [*options, _parameter("as_json", as_json, default=False)]
+
+
+def _option(name: str, kind: type, describe: str) -> inspect.Parameter:
+    flag = "--" + name.replace("_", "-")
+    return _parameter(name, Annotated[kind | None, typer.Option(flag, help=describe)], default=None)
+
+
+def _parameter(name: str, annotation: object, default: object) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+# Typer reads a command's signature; this one is made from the settings.
+serve.__signature__ = inspect.Signature(_options())  # type: ignore[attr-defined]
+serve.__annotations__ = {each.name: each.annotation for each in _options()}
+app.command()(serve)
+
+
+def _serve(settings: Settings, console: Console) -> int:
+    from serving.security import create_key_file
+    from serving.server import serve
+    from serving.telemetry import configure_logging
+
+    configure_logging(settings.log_level)
+    if not settings.dev and not settings.keys_path.exists():
+        keys = create_key_file(settings.keys_path, os.urandom)
+        console.say(f"New API keys. They are shown this once; {settings.keys_path} holds hashes.")
+        for name, key in keys.items():
+            console.say(f"  {name:8} {key}")
+
+    def announce(url: str) -> None:
+        console.result({"url": url, "workers": settings.workers, "pid": os.getpid()})
+
+    return serve(settings, announce)
+
+
+def main() -> None:
+    """Run the service alone; errors end as they do in `desirepath`."""
+    try:
+        app()
+    except DesirepathError as error:
+        sys.stderr.write(f"desirepath: {error}\n")
+        sys.exit(USAGE if isinstance(error, InvalidInputError) else REFUSED)

@@ -1,0 +1,125 @@
+"""The decision record: what was answered, by what, knowing how much, with what probability."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+from feature_store.events import Scalar
+from feature_store.records import DecisionItem, DecisionRecord
+from recommender.errors import StorageError
+from recommender.query import Query
+from recommender.slate import Slate
+from serving.bundle_source import ServingModel
+from serving.exchange import Exchange
+from serving.schemas import RecommendationRequest
+
+logger = logging.getLogger(__name__)
+ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything that one answer was made from and came to.
+
+    Parameters
+    ----------
+    moment
+        Microseconds since the epoch, UTC.
+    degraded_reason
+        Why the answer is less personal than it could be; None where nothing failed.
+    """
+
+    decision_id: str
+    moment: int
+    request: RecommendationRequest
+    query: Query
+    slate: Slate
+    model: ServingModel
+    degraded_reason: str | None = None
+
+
+def record_decision(exchange: Exchange, decision: Decision) -> None:
+    """Hand the record to the operating system, before the answer leaves.
+
+    An answer does not fail because its record cannot be kept: the loss is counted, and shows as a
+    gap in the sequence.
+    """
+    metrics = exchange.state.metrics
+    try:
+        exchange.state.intake.record(decision_record(exchange, decision))
+    except StorageError:
+        metrics.decisions_lost.inc()
+        logger.warning("a decision record was lost", extra={"request_id": exchange.request_id})
+    else:
+        metrics.decisions.inc()
+
+
+def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
+    """The record of one answer."""
+    state, slate, request = exchange.state, decision.slate, decision.request
+    subject_type, subject_key = _subject(exchange, decision)
+    session_id = request.session_id if request.personalize else None
+    return DecisionRecord(
+        decision_id=decision.decision_id,
+        request_id=exchange.request_id,
+        ts_server=decision.moment,
+        seq=state.intake.next_seq(),
+        writer=state.intake.writer,
+        subject_key=subject_key,
+        subject_type=subject_type,
+        session_key=session_id and state.pseudonyms.of("session", session_id),
+        surface=request.placement,
+        policy_id=slate.policy,
+        model_version=decision.model.version,
+        config_digest=decision.model.bundle.manifest.info.config_digest,
+        code_version=state.code_version,
+        served_level=slate.fallback_level,
+        items=tuple(
+            DecisionItem(item.item_id, item.position, item.propensity, item.source)
+            for item in slate.items
+        ),
+        eligible_count=slate.eligible_count,
+        slate_propensity_log=math.fsum(math.log(item.propensity) for item in slate.items),
+        consent=None if request.personalize else False,
+        context=_context(request),
+        attributes_used=_attributes(decision.query),
+        filters=slate.filters,
+        candidates=slate.candidates,
+        degraded_reason=decision.degraded_reason,
+        latency_ms=round(exchange.elapsed_ms, 3),
+    )
+
+
+def _subject(exchange: Exchange, decision: Decision) -> tuple[str, str]:
+    request = decision.request
+    if request.personalize and request.visitor_id:
+        return "visitor", exchange.state.pseudonyms.of("visitor", request.visitor_id)
+    if request.personalize and request.user_id:
+        return "user", exchange.state.pseudonyms.of("user", request.user_id)
+    return ANONYMOUS, ""
+
+
+def _context(request: RecommendationRequest) -> dict[str, Scalar | tuple[str, ...]]:
+    context = request.context
+    given: dict[str, Scalar | tuple[str, ...]] = {
+        "page_type": context.page_type,
+        "item_ids": tuple(context.item_ids),
+        "query": context.query,
+        "category": context.category,
+        "device": context.device,
+        "locale": context.locale,
+        "currency": context.currency,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _attributes(query: Query) -> dict[str, Scalar]:
+    if not query.personalize:
+        return {}
+    return {
+        "history": len(query.history),
+        "session": len(query.session),
+        "cart": len(query.cart_items),
+    }

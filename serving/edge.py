@@ -1,0 +1,135 @@
+"""The edge: the one middleware between server and routes. Pure ASGI; everything passes it.
+
+It names the request, asks the access table, counts and times, and turns every refusal and every
+unexpected error into problem+json.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.errors import PROBLEM_TYPE, Problem, internal_problem
+from serving.exchange import SCOPE_KEY, Exchange, request_id_of
+from serving.limits import check_headers
+from serving.security import NOBODY, AccessTable, Caller, Rule, authorise, presented_key
+from serving.state import ServiceState
+
+logger = logging.getLogger(__name__)
+CLIENT_LEFT = 499
+HEALTH_PREFIX = "/health/"
+
+
+class Edge:
+    """Wraps the application.
+
+    Parameters
+    ----------
+    access
+        Who may do what.
+    """
+
+    def __init__(self, app: ASGIApp, access: AccessTable) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        else:  # no websocket is spoken here
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state: ServiceState = scope["app"].state.service
+        exchange = Exchange(state, request_id_of(scope))
+        scope[SCOPE_KEY] = exchange
+        answer = _Answer(exchange, send)
+        state.metrics.in_flight.inc()
+        try:
+            await self._admit(scope, receive, answer, exchange)
+        except Problem as problem:
+            await self._refuse(problem, scope, receive, answer)
+        except ClientDisconnect:
+            answer.status = CLIENT_LEFT
+        except Exception:
+            logger.exception("request failed", extra={"request_id": exchange.request_id})
+            await self._refuse(internal_problem(), scope, receive, answer)
+        finally:
+            state.metrics.in_flight.dec()
+            _count(exchange, answer.status)
+
+    async def _admit(
+        self, scope: Scope, receive: Receive, answer: _Answer, exchange: Exchange
+    ) -> None:
+        rule = self._access.match(scope["method"], scope["path"])
+        exchange.route = rule.template
+        exchange.caller = _caller(rule, scope, exchange.state)
+        check_headers(scope["headers"], exchange.state.settings.max_body_bytes)
+        if rule.template.startswith(HEALTH_PREFIX):  # health is answered under any load
+            await self._app(scope, receive, answer.send)
+            return
+        exchange.state.requests.enter()
+        try:
+            await self._app(scope, receive, answer.send)
+        finally:
+            exchange.state.requests.leave()
+
+    async def _refuse(
+        self, problem: Problem, scope: Scope, receive: Receive, answer: _Answer
+    ) -> None:
+        answer.exchange.state.metrics.problems.labels(problem.code).inc()
+        if answer.status:
+            return  # the answer has begun; nothing can be added to it
+        response = problem_response(problem, answer.exchange)
+        await response(scope, receive, answer.send)
+
+
+class _Answer:
+    """Sends an answer, adds the headers that every answer has, and remembers its status."""
+
+    def __init__(self, exchange: Exchange, send: Send) -> None:
+        self.exchange = exchange
+        self.status = 0
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(raw=message["headers"])
+            headers["X-Request-ID"] = self.exchange.request_id
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers.setdefault("Cache-Control", "no-store")
+            if self.exchange.state.is_draining:
+                headers["Connection"] = "close"
+        await self._send(message)
+
+
+def problem_response(problem: Problem, exchange: Exchange) -> Response:
+    """The answer to a refused request."""
+    body = problem.body(exchange.request_id)
+    return Response(body, problem.status, problem.headers(), media_type=PROBLEM_TYPE)
+
+
+def _caller(rule: Rule, scope: Scope, state: ServiceState) -> Caller:
+    key = presented_key(scope["headers"])
+    if key is None and rule.takes_beacons and _is_plain_text(scope):
+        return state.keys.find(None) or NOBODY  # the route asks for the key in the body
+    return authorise(state.keys.find(key), rule.scopes)
+
+
+def _is_plain_text(scope: Scope) -> bool:
+    types = [value for name, value in scope["headers"] if name == b"content-type"]
+    return bool(types) and types[0].strip().lower().startswith(b"text/plain")
+
+
+def _count(exchange: Exchange, status: int) -> None:
+    metrics = exchange.state.metrics
+    metrics.requests.labels(exchange.route, str(status)).inc()
+    metrics.latency.labels(exchange.route).observe(exchange.elapsed_ms / 1000)

@@ -1,0 +1,120 @@
+"""How a route is declared: what it takes, what it answers, and who may use it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving.errors import PROBLEM_TYPE
+from serving.security import AccessTable, Rule
+
+JSON = "application/json"
+COMPONENT = "#/components/schemas/{name}"
+# Every route may answer these.
+COMMON_STATUSES = (401, 403, 413, 415, 500, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One route.
+
+    Parameters
+    ----------
+    scopes
+        Any of them opens it; `serving.security.PUBLIC` for everybody.
+    request
+        Struct of the body, or a JSON schema where the body has no single struct.
+    params
+        Parameters as OpenAPI describes them.
+    response
+        Struct of the answer; None for plain text.
+    same_shape
+        Further statuses that answer with `response`.
+    problems
+        Statuses beyond those that every route may answer.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[Request], Awaitable[Response]]
+    scopes: frozenset[str]
+    summary: str
+    response: type | None = None
+    status: int = 200
+    request: type | Mapping[str, object] | None = None
+    media_types: tuple[str, ...] = (JSON,)
+    params: tuple[Mapping[str, object], ...] = ()
+    problems: tuple[int, ...] = ()
+    takes_beacons: bool = False
+    same_shape: tuple[int, ...] = ()
+
+
+def mount(
+    app: FastAPI, access: AccessTable, endpoints: Iterable[Endpoint], max_body_bytes: int
+) -> None:
+    """Add routes to an application, each with its rule."""
+    for endpoint in endpoints:
+        access.add(Rule(endpoint.method, endpoint.path, endpoint.scopes, endpoint.takes_beacons))
+        app.add_api_route(
+            endpoint.path,
+            endpoint.handler,
+            methods=[endpoint.method],
+            summary=endpoint.summary,
+            description=endpoint.handler.__doc__,
+            operation_id=endpoint.handler.__name__,
+            status_code=endpoint.status,
+            response_class=Response,
+            responses=_responses(endpoint),
+            openapi_extra=_operation(endpoint),
+            max_body_size=max_body_bytes,
+        )
+
+
+def body_types(endpoints: Iterable[Endpoint]) -> list[type]:
+    """The structs that endpoints take and answer, each once."""
+    found: dict[type, None] = {}
+    for endpoint in endpoints:
+        for each in (endpoint.request, endpoint.response):
+            if isinstance(each, type):
+                found[each] = None
+    return list(found)
+
+
+def _responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
+    described: dict[int | str, dict[str, Any]] = {}
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    if endpoint.response:
+        content = {JSON: {"schema": _reference(endpoint.response.__name__)}}
+    for status in (endpoint.status, *endpoint.same_shape):
+        described[status] = {"description": HTTPStatus(status).phrase, "content": content}
+    needed = COMMON_STATUSES if endpoint.scopes else (500,)
+    for status in sorted({*needed, *endpoint.problems}):
+        described[status] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {PROBLEM_TYPE: {"schema": _reference("ProblemBody")}},
+        }
+    return described
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    operation: dict[str, Any] = {}
+    operation["security"] = [{"bearer": []}, {"header": []}] if endpoint.scopes else []
+    operation["x-scopes"] = sorted(endpoint.scopes)
+    if endpoint.params:
+        operation["parameters"] = list(endpoint.params)
+    if endpoint.request is not None:
+        schema = endpoint.request
+        body = _reference(schema.__name__) if isinstance(schema, type) else dict(schema)
+        content = {media_type: {"schema": body} for media_type in endpoint.media_types}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": COMPONENT.format(name=name)}

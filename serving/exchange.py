@@ -1,0 +1,65 @@
+"""One request and its answer, as the code between edge and routes sees them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, cast
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from serving.security import NOBODY, Caller
+from serving.state import ServiceState
+
+SCOPE_KEY = "desirepath.exchange"
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What the edge found out about a request.
+
+    Parameters
+    ----------
+    request_id
+        The caller's ``X-Request-ID`` where that is acceptable, else a new one.
+    started
+        Monotonic seconds at the first byte.
+    route
+        Template of the path, for metrics; never the path itself, which may hold an id.
+    """
+
+    state: ServiceState
+    request_id: str
+    caller: Caller = NOBODY
+    route: str = "unmatched"
+    started: float = field(default_factory=perf_counter)
+
+    @property
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the first byte."""
+        return (perf_counter() - self.started) * 1000
+
+
+def exchange_of(request: Request) -> Exchange:
+    """The exchange that the edge made for a request."""
+    return cast(Exchange, request.scope[SCOPE_KEY])
+
+
+def request_id_of(scope: Scope) -> str:
+    """The caller's request id, or a new one where it sent none that is acceptable."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return cast(bytes, value).decode()
+    return secrets.token_hex(16)
+
+
+def json_answer(answer: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A strict JSON answer."""
+    content = msgspec.json.encode(answer)
+    return Response(content, status, headers, media_type="application/json")

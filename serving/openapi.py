@@ -1,0 +1,63 @@
+"""The OpenAPI document, made from the structs that really parse and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from serving.endpoint import COMPONENT, Endpoint, body_types
+from serving.errors import ProblemBody
+
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+
+def query_parameters(kind: type[msgspec.Struct]) -> tuple[Mapping[str, object], ...]:
+    """The fields of a struct as query parameters; lists repeat their name."""
+    (_,), components = msgspec.json.schema_components([kind], ref_template=COMPONENT)
+    schema = components[kind.__name__]
+    return tuple(
+        {
+            "name": name,
+            "in": "query",
+            "required": name in schema["required"],
+            "schema": _not_null(described),
+        }
+        for name, described in schema["properties"].items()
+    )
+
+
+def openapi_of(app: FastAPI, endpoints: Iterable[Endpoint]) -> Callable[[], dict[str, Any]]:
+    """The function that FastAPI calls for the document; it is made on first use."""
+    types = [*body_types(endpoints), ProblemBody]
+
+    def document() -> dict[str, Any]:
+        known = app.openapi_schema
+        if known is None:
+            known = app.openapi_schema = _document(app, types)
+        return known
+
+    return document
+
+
+def _document(app: FastAPI, types: list[type]) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    _, components = msgspec.json.schema_components(types, ref_template=COMPONENT)
+    document["components"] = {"schemas": components, "securitySchemes": SECURITY_SCHEMES}
+    return document
+
+
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    # A query string has no null: a parameter that is not there is left out.
+    choices = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    if len(choices) != 1:
+        return schema
+    return choices[0]

@@ -1,0 +1,298 @@
+"""What is asked and answered over HTTP. Decoders and OpenAPI document are both made from these.
+
+"Suggestion" and "personalize" are the words of the HTTP contract; the rest of the code says
+recommendation and personalised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+MAX_ID_BYTES = 256
+MAX_LIMIT = 100
+
+Id = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_ID_BYTES,
+        description="Any text of 1 to 256 bytes in UTF-8, kept byte by byte.",
+        extra_json_schema={"x-max-bytes": MAX_ID_BYTES},
+    ),
+]
+Word = Annotated[str, Meta(min_length=1, max_length=64)]
+Text = Annotated[str, Meta(min_length=1, max_length=512)]
+Texts = Annotated[list[Text], Meta(min_length=1, max_length=100)]
+Amount = Annotated[float, Meta(ge=0)]
+Limit = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=(1 << 63) - 1,
+        description="List length; more than 100 means 100. Left out: that of the placement.",
+    ),
+]
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything that comes in: unknown fields are refused."""
+
+
+class PriceRange(Asked, frozen=True):
+    """Prices in the shop's currency; an item of unknown price is in no range."""
+
+    min: Amount | UnsetType = UNSET
+    max: Amount | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.min is UNSET and self.max is UNSET:
+            raise ValueError("price needs min or max")
+
+
+class Filter(Asked, frozen=True):
+    """Conditions that every item must meet. A category includes its descendants."""
+
+    category: Text | Texts | None = None
+    brand: Text | Texts | None = None
+    price: Annotated[PriceRange, Meta(extra_json_schema={"minProperties": 1})] | None = None
+
+
+class Context(Asked, frozen=True):
+    """The page, the cart and the device."""
+
+    page_type: Word | None = None
+    item_ids: Annotated[list[Id], Meta(max_length=200)] = []
+    cart_item_ids: Annotated[list[Id], Meta(max_length=200)] = []
+    query: Text | None = None
+    category: Text | None = None
+    device: Word | None = None
+    locale: Word | None = None
+    currency: Word | None = None
+
+    def __post_init__(self) -> None:
+        check_ids(self.item_ids)
+        check_ids(self.cart_item_ids)
+
+
+class RecommendationRequest(Asked, frozen=True):
+    """Ask for suggestions.
+
+    Without `visitor_id` and `user_id`, or with `personalize` false, the answer is impersonal.
+    """
+
+    placement: Word
+    visitor_id: Id | None = None
+    user_id: Id | None = None
+    session_id: Id | None = None
+    context: Context = Context()
+    limit: Limit | None = None
+    exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []
+    filter: Filter = Filter()
+    personalize: bool = True
+    explain: bool = False
+    dry_run: bool = False
+    return_properties: bool = False
+
+    def __post_init__(self) -> None:
+        check_ids(self.exclude_item_ids)
+        check_ids(each for each in (self.visitor_id, self.user_id, self.session_id) if each)
+
+
+class SimilarItemsRequest(Asked, frozen=True):
+    """Ask for items like the given ones; nothing about the shopper takes part."""
+
+    item_ids: Annotated[list[Id], Meta(min_length=1, max_length=200)]
+    placement: Word = "similar"
+    limit: Limit | None = None
+    exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []
+    filter: Filter = Filter()
+    explain: bool = False
+    dry_run: bool = False
+    return_properties: bool = False
+
+    def __post_init__(self) -> None:
+        check_ids(self.item_ids)
+        check_ids(self.exclude_item_ids)
+
+    def as_recommendation(self) -> RecommendationRequest:
+        """The same question in the general form."""
+        return RecommendationRequest(
+            placement=self.placement,
+            context=Context(item_ids=self.item_ids),
+            limit=self.limit,
+            exclude_item_ids=self.exclude_item_ids,
+            filter=self.filter,
+            personalize=False,
+            explain=self.explain,
+            dry_run=self.dry_run,
+            return_properties=self.return_properties,
+        )
+
+
+class RecommendationParams(Asked, frozen=True):
+    """The cacheable form of the question, in the query string; lists repeat their name."""
+
+    placement: Word
+    visitor_id: Id | None = None
+    item_id: Annotated[list[Id], Meta(max_length=200)] = []
+    exclude_item_id: Annotated[list[Id], Meta(max_length=200)] = []
+    category: Text | None = None
+    limit: Limit | None = None
+    return_properties: Literal["true", "false"] = "false"
+
+    def __post_init__(self) -> None:
+        check_ids([*self.item_id, *self.exclude_item_id])
+        check_ids(each for each in (self.visitor_id,) if each)
+
+    def as_recommendation(self) -> RecommendationRequest:
+        """The same question in the general form."""
+        return RecommendationRequest(
+            placement=self.placement,
+            visitor_id=self.visitor_id,
+            context=Context(item_ids=self.item_id, category=self.category),
+            limit=self.limit,
+            exclude_item_ids=self.exclude_item_id,
+            return_properties=self.return_properties == "true",
+        )
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why an item is there: a neutral code, never an inference about a person."""
+
+    code: str
+
+
+class ItemProperties(msgspec.Struct, frozen=True):
+    """What the model knows about an item."""
+
+    title: str | None
+    category: str | None
+    brand: str | None
+    price: float | None
+
+
+class RecommendedItem(msgspec.Struct, frozen=True):
+    """One suggestion. Scores are for server keys only and compare within one answer."""
+
+    item_id: str
+    rank: int
+    kind: str
+    reason: Reason
+    score: float | UnsetType = UNSET
+    properties: ItemProperties | UnsetType = UNSET
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One of the best candidates, and what each source added to its score."""
+
+    item_id: str
+    sources: dict[str, float]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """How the answer came about."""
+
+    eligible_count: int
+    filters: dict[str, int]
+    candidates: list[Candidate]
+
+
+class RecommendationResponse(msgspec.Struct, frozen=True):
+    """The answer. `recommendation_id` belongs into the events that follow from it."""
+
+    recommendation_id: str
+    items: list[RecommendedItem]
+    placement: str
+    policy: str
+    model_version: str
+    session_mode: Literal["unknown"]
+    fallback_level: Literal[
+        "personalised", "session", "similar", "popular_in_category", "popular", "static"
+    ]
+    took_ms: float
+    explanation: Explanation | UnsetType = UNSET
+
+
+class RejectedEvent(msgspec.Struct, frozen=True):
+    """Why one event was not accepted."""
+
+    index: int
+    code: str
+    detail: str
+
+
+class EventsResponse(msgspec.Struct, frozen=True):
+    """What became of each event. Accepted events are on disk and count in the next answer."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[RejectedEvent]
+
+
+class KnownInteraction(msgspec.Struct, frozen=True):
+    """Something the visitor did with an item; `ts` in RFC 3339."""
+
+    item_id: str
+    event_type: str
+    ts: str
+
+
+class KnownPurchase(msgspec.Struct, frozen=True):
+    """An item bought, how often, and when last."""
+
+    item_id: str
+    count: int
+    last: str
+
+
+class VisitorResponse(msgspec.Struct, frozen=True):
+    """What is known about a visitor, newest first. An unknown one gets the same shape, empty.
+
+    `totals` counts events by type; `cart` holds the pieces of each item.
+    """
+
+    visitor_id: str
+    user_id: str | None
+    first_seen: str | None
+    last_seen: str | None
+    totals: dict[str, int]
+    interactions: list[KnownInteraction]
+    cart: dict[str, float]
+    purchases: list[KnownPurchase]
+    dismissed_item_ids: list[str]
+    searches: list[str]
+
+
+class LiveResponse(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class ReadyResponse(msgspec.Struct, frozen=True):
+    """Whether a rung of the ladder can serve, and what is wrong meanwhile."""
+
+    status: Literal["ready", "not_ready"]
+    model_version: str
+    items: int
+    warnings: list[str]
+
+
+def check_ids(ids: Iterable[str]) -> None:
+    """Raise `ValueError` for an id that is too long in bytes or is not text at all."""
+    for outside_id in ids:
+        if not outside_id.isascii() and len(outside_id.encode()) > MAX_ID_BYTES:
+            length = len(outside_id.encode())
+            raise ValueError(f"id of {length} bytes; accepted: 1 to {MAX_ID_BYTES}")
+
+
+def component_schemas(
+    types: Iterable[type], template: str
+) -> tuple[list[dict[str, object]], dict[str, dict[str, object]]]:
+    """JSON schemas of some types, and the components that they refer to."""
+    schemas, components = msgspec.json.schema_components(types, ref_template=template)
+    return list(schemas), components

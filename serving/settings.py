@@ -1,0 +1,157 @@
+"""What an operator may set: one table, read from ``DESIREPATH_*`` variables, then from flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from feature_store.layout import StoreLayout
+from recommender.errors import ConfigError
+
+PREFIX = "DESIREPATH_"
+# Variables of the same prefix that belong to other parts of the project.
+FOREIGN = frozenset({"DESIREPATH_SHARED"})
+DEFAULT_PLACEMENTS = Path(__file__).with_name("placements.toml")
+TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def _about(describe: str, low: float | None = None) -> dict[str, object]:
+    return {"describe": describe, "low": low}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of the service; each is described in its metadata, which the docs are made from."""
+
+    root: Path = field(
+        default=Path("var"),
+        metadata=_about("Data folder of the shop: log, online store, bundles, keys."),
+    )
+    host: str = field(default="127.0.0.1", metadata=_about("Address to listen on."))
+    port: int = field(
+        default=8000, metadata=_about("Port to listen on; 0 picks a free one and prints it.", 0)
+    )
+    workers: int = field(default=1, metadata=_about("Processes that answer on the port.", 1))
+    placements: Path | None = field(
+        default=None, metadata=_about("Placements file; the one of the release where unset.")
+    )
+    keys: Path | None = field(
+        default=None,
+        metadata=_about("File of hashed API keys; `keys.json` in the data folder where unset."),
+    )
+    dev: bool = field(
+        default=False, metadata=_about("No key is asked for. For one's own machine only.")
+    )
+    cors_origins: tuple[str, ...] = field(
+        default=(), metadata=_about("Origins whose pages may call, separated by commas.")
+    )
+    max_body_bytes: int = field(
+        default=1 << 20, metadata=_about("Request body, at most; more is answered 413.", 1)
+    )
+    max_events: int = field(default=1000, metadata=_about("Events in one request, at most.", 1))
+    body_timeout_seconds: float = field(
+        default=10.0, metadata=_about("Time a caller has to send the body.", 0.001)
+    )
+    max_in_flight: int = field(
+        default=512, metadata=_about("Requests at a time per process; more are answered 503.", 1)
+    )
+    max_pending_events: int = field(
+        default=20000,
+        metadata=_about("Events waiting for the disk per process; more are answered 503.", 1),
+    )
+    drain_notice_seconds: float = field(
+        default=0.5,
+        metadata=_about("After SIGTERM: time to say 'not ready' before the port closes.", 0),
+    )
+    drain_seconds: float = field(
+        default=15.0, metadata=_about("After that: time for requests in flight to finish.", 0)
+    )
+    bundle_poll_seconds: float = field(
+        default=1.0, metadata=_about("How often to look for a new bundle.", 0.01)
+    )
+    session_gap_seconds: float = field(
+        default=1800.0, metadata=_about("Silence after which a new session begins.", 1)
+    )
+    anonymous_max_age_seconds: int = field(
+        default=60, metadata=_about("Cache lifetime of anonymous GET answers.", 0)
+    )
+    online_map_bytes: int = field(
+        default=1 << 30, metadata=_about("Largest size of the online store.", 1 << 20)
+    )
+    log_level: str = field(default="info", metadata=_about("debug, info, warning or error."))
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            low, value = each.metadata["low"], getattr(self, each.name)
+            if low is not None and not value >= low:
+                raise ConfigError(f"{each.name}={value}; accepted: {low} or more")
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise ConfigError(
+                f"log_level={self.log_level!r}; accepted: debug, info, warning, error"
+            )
+        if self.port > 65535:
+            raise ConfigError(f"port={self.port}; accepted: 0 to 65535")
+
+    @property
+    def layout(self) -> StoreLayout:
+        """Folders below the data folder."""
+        return StoreLayout(self.root)
+
+    @property
+    def keys_path(self) -> Path:
+        """File of hashed API keys."""
+        return self.keys or self.root / "keys.json"
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Settings:
+        """Settings from variables, then from flags; a flag that is None was not given.
+
+        Raises
+        ------
+        ConfigError
+            A ``DESIREPATH_*`` variable is unknown or a value is not acceptable.
+        """
+        kinds = {each.name: str(each.type) for each in fields(cls)}
+        named = {key for key in environ if key.startswith(PREFIX)} - FOREIGN
+        values = {key.removeprefix(PREFIX).lower(): environ[key] for key in named}
+        if unknown := sorted(values.keys() - kinds.keys()):
+            names = ", ".join(PREFIX + name.upper() for name in unknown)
+            raise ConfigError(f"unknown variable {names}; known: {', '.join(sorted(kinds))}")
+        parsed = {name: _parse(name, kinds[name], text) for name, text in values.items()}
+        given = {
+            name: _parse(name, kinds[name], value) if isinstance(value, str) else value
+            for name, value in overrides.items()
+            if value is not None
+        }
+        return cls(**(parsed | given))  # type: ignore[arg-type]
+
+
+def _parse(name: str, kind: str, text: str) -> object:
+    try:
+        if kind == "bool":
+            return TRUTHS[text.lower()]
+        if kind.startswith("tuple"):
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        return {"int": int, "float": float, "str": str}.get(kind, Path)(text)
+    except (ValueError, KeyError) as error:
+        raise ConfigError(f"{PREFIX}{name.upper()}={text!r} is not a valid {kind}") from error
+
+
+def settings_table() -> list[dict[str, str]]:
+    """One row per setting: variable, flag, default, meaning."""
+    return [
+        {
+            "variable": PREFIX + each.name.upper(),
+            "flag": "--" + each.name.replace("_", "-"),
+            "default": _shown(each.default),
+            "meaning": each.metadata["describe"],
+        }
+        for each in fields(Settings)
+    ]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value in (None, ()) else str(value)

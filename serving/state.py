@@ -1,0 +1,61 @@
+"""Everything that a request can reach, built once when the process starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from feature_store.intake import Intake
+from feature_store.online.store import OnlineStore
+from feature_store.online.visitors import Visitors
+from recommender.placements import Placement
+from recommender.policy import SlatePolicy, TopPolicy
+from serving.bundle_source import BundleSource
+from serving.key_source import KeySource
+from serving.limits import Gate
+from serving.security import Pseudonyms
+from serving.settings import Settings
+from serving.telemetry import Metrics
+
+
+@dataclass(slots=True)
+class ServiceState:
+    """The parts of a running service.
+
+    Parameters
+    ----------
+    clock
+        Microseconds since the epoch, UTC.
+    new_id
+        Makes recommendation ids.
+    requests, events
+        How much may be under way at a time.
+    is_draining
+        The process has been told to stop and takes leave of its callers.
+    """
+
+    settings: Settings
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+    placements: Mapping[str, Placement]
+    models: BundleSource
+    store: OnlineStore
+    visitors: Visitors
+    intake: Intake
+    keys: KeySource
+    pseudonyms: Pseudonyms
+    metrics: Metrics
+    requests: Gate
+    events: Gate
+    policy: SlatePolicy = field(default_factory=TopPolicy)
+    code_version: str = ""
+    is_draining: bool = False
+
+
+def code_version() -> str:
+    """Version of the installed package."""
+    try:
+        return version("desirepath")
+    except PackageNotFoundError:
+        return "uninstalled"

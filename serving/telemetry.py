@@ -1,0 +1,146 @@
+"""What an operator can see: Prometheus metrics and JSON lines on stderr, never an id or a key."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from dataclasses import dataclass, field, fields
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from feature_store.intake_counters import IntakeCounters
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LATENCY_BUCKETS = (
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
+
+# Rejections by code are counted where they are answered.
+_INTAKE_NUMBERS = tuple(each.name for each in fields(IntakeCounters) if each.name != "rejected")
+
+
+@dataclass(slots=True)
+class Metrics:
+    """All metrics of one process."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    latency: Histogram = field(init=False)
+    requests: Counter = field(init=False)
+    problems: Counter = field(init=False)
+    in_flight: Gauge = field(init=False)
+    recommendations: Counter = field(init=False)
+    decisions: Counter = field(init=False)
+    decisions_lost: Counter = field(init=False)
+    events: Counter = field(init=False)
+    events_rejected: Counter = field(init=False)
+    storage_full: Counter = field(init=False)
+    intake: Gauge = field(init=False)
+    bundle: Gauge = field(init=False)
+    bundle_items: Gauge = field(init=False)
+    bundle_refused: Gauge = field(init=False)
+    bundle_swaps: Counter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._make_http()
+        self._make_flow()
+        self._make_bundle()
+
+    def render(self) -> bytes:
+        """All values as text, of every worker where there are several."""
+        if MULTIPROCESS not in os.environ:
+            return generate_latest(self.registry)
+        merged = CollectorRegistry()
+        multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+        return generate_latest(merged)
+
+    def mirror(self, counters: IntakeCounters) -> None:
+        """Show what the intake has counted."""
+        for name in _INTAKE_NUMBERS:
+            self.intake.labels(name).set(getattr(counters, name))
+
+    def _make_http(self) -> None:
+        self.latency = Histogram(
+            "desirepath_request_seconds",
+            "Time from the first byte of a request to its answer.",
+            ["route"],
+            registry=self.registry,
+            buckets=LATENCY_BUCKETS,
+        )
+        self.requests = self._counter("requests", "Requests answered.", "route", "status")
+        self.problems = self._counter("problems", "Requests refused, by machine code.", "code")
+        self.in_flight = self._gauge("requests_in_flight", "Requests being answered.", "livesum")
+
+    def _make_flow(self) -> None:
+        self.recommendations = self._counter(
+            "recommendations", "Answers, by rung of the fallback ladder.", "placement", "level"
+        )
+        self.decisions = self._counter("decisions", "Decision records handed to the system.")
+        self.decisions_lost = self._counter("decisions_lost", "Answers without decision record.")
+        self.events = self._counter("events", "Events received, by verdict.", "verdict")
+        self.events_rejected = self._counter("events_rejected", "Events rejected.", "code")
+        self.intake = self._gauge(
+            "intake", "Counters of the log since the worker began.", "livesum", "counter"
+        )
+        self.storage_full = self._counter("storage_full", "Requests refused: no space left.")
+
+    def _make_bundle(self) -> None:
+        self.bundle = self._gauge("bundle_info", "1 for the version in use.", "livemax", "version")
+        self.bundle_items = self._gauge("bundle_items", "Items of the bundle in use.", "livemax")
+        self.bundle_refused = self._gauge(
+            "bundle_refused", "1 while the delivered bundle is refused.", "livemax"
+        )
+        self.bundle_swaps = self._counter("bundle_swaps", "Bundles tried, by outcome.", "outcome")
+
+    def _counter(self, name: str, describe: str, *labels: str) -> Counter:
+        return Counter(f"desirepath_{name}", describe, labels, registry=self.registry)
+
+    def _gauge(self, name: str, describe: str, mode: str, *labels: str) -> Gauge:
+        return Gauge(
+            f"desirepath_{name}",
+            describe,
+            labels,
+            registry=self.registry,
+            multiprocess_mode=mode,  # type: ignore[arg-type]
+        )
+
+
+def mark_process_dead(pid: int) -> None:
+    """Drop the gauges of a worker that ended, where workers share their metrics."""
+    if MULTIPROCESS in os.environ:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per log record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Time (UTC, epoch seconds), level, logger, message, and what was given as `extra`."""
+        extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        line = {
+            "ts": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **extra,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure_logging(level: str) -> None:
+    """Send all log records to stderr as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
