@@ -1,0 +1,122 @@
+"""What events say about a shopper, as facts for `feature_store.online.state`.
+
+An event given twice is counted twice: duplicates are removed before (`feature_store.dedup`).
+Facts carry the time of their event, so a late event takes its place instead of the last word.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from feature_store.events import EventItem, InteractionEvent
+from feature_store.online.cart import CartChange
+from feature_store.online.state import (
+    DEFAULT_LIMITS,
+    Purchased,
+    StateLimits,
+    VisitorState,
+    bought_in_all,
+    joined,
+)
+from recommender.query import Interaction
+from recommender.terms import (
+    ADD_TO_CART,
+    DISMISS,
+    INTERACTION_TYPES,
+    PURCHASE,
+    REFUND,
+    REMOVE_FROM_CART,
+)
+
+MAX_TERM_CHARACTERS = 100
+_REMEMBERED = frozenset(INTERACTION_TYPES)
+
+
+def apply_event(
+    state: VisitorState, event: InteractionEvent, limits: StateLimits = DEFAULT_LIMITS
+) -> VisitorState:
+    """State that knows of one more event, whenever that happened."""
+    return apply_events(state, (event,), limits)
+
+
+def apply_events(
+    state: VisitorState, events: Iterable[InteractionEvent], limits: StateLimits = DEFAULT_LIMITS
+) -> VisitorState:
+    """State that knows of further events, in any order."""
+    return joined(state, facts(events), limits)
+
+
+def facts(events: Iterable[InteractionEvent]) -> VisitorState:
+    """What events say by themselves, unbounded and in no order; only `joined` may use it."""
+    events = list(events)
+    times = [event.ts for event in events]
+    touched = [(event, item) for event in events for item in _items(event)]
+    return VisitorState(
+        recent=tuple(
+            [Interaction(item.item_id, event.event_type, event.ts) for event, item in touched]
+        ),
+        cart=_cart(touched),
+        purchased=_purchased(touched),
+        dismissed=_dismissed(touched),
+        searches=tuple(
+            (event.ts, event.search_term[:MAX_TERM_CHARACTERS])
+            for event in events
+            if event.search_term
+        ),
+        totals=dict(Counter(event.event_type for event in events)),
+        first_seen=min(times, default=0),
+        last_seen=max(times, default=0),
+    )
+
+
+def cart_change(event_type: str, ts: int, pieces: float | None) -> CartChange | None:
+    """What an event says about a cart line, None when nothing.
+
+    Without a quantity one piece is added, but the whole line is removed.
+    """
+    if event_type == ADD_TO_CART:
+        added = 1.0 if pieces is None else pieces
+        return CartChange(ts, is_set=False, quantity=added) if added > 0 else None
+    if event_type == REMOVE_FROM_CART:
+        if pieces is None:
+            return CartChange(ts, is_set=True, quantity=0.0)
+        return CartChange(ts, is_set=False, quantity=-pieces) if pieces > 0 else None
+    return None
+
+
+def purchase_fact(event_type: str, ts: int) -> Purchased | None:
+    """What an event says about an item having been bought, None when nothing."""
+    if event_type == PURCHASE:
+        return Purchased(1, ts)
+    return Purchased(-1, 0) if event_type == REFUND else None
+
+
+def _items(event: InteractionEvent) -> tuple[EventItem, ...]:
+    """Items that the event says something about; a list shown says nothing about its items."""
+    return event.items if event.event_type in _REMEMBERED else ()
+
+
+def _cart(touched: list[tuple[InteractionEvent, EventItem]]) -> dict[str, tuple[CartChange, ...]]:
+    cart: dict[str, tuple[CartChange, ...]] = {}
+    for event, item in touched:
+        if change := cart_change(event.event_type, event.ts, item.quantity):
+            cart[item.item_id] = (*cart.get(item.item_id, ()), change)
+    return cart
+
+
+def _purchased(touched: list[tuple[InteractionEvent, EventItem]]) -> dict[str, Purchased]:
+    purchased: dict[str, Purchased] = {}
+    for event, item in touched:
+        if bought := purchase_fact(event.event_type, event.ts):
+            before = purchased.get(item.item_id, Purchased(0, 0))
+            purchased[item.item_id] = bought_in_all(before, bought)
+    return purchased
+
+
+def _dismissed(touched: list[tuple[InteractionEvent, EventItem]]) -> dict[str, int]:
+    dismissed: dict[str, int] = {}
+    for event, item in touched:
+        if event.event_type == DISMISS:
+            dismissed[item.item_id] = max(event.ts, dismissed.get(item.item_id, 0))
+    return dismissed

@@ -1,0 +1,223 @@
+"""What is known about a shopper between two requests: small, bounded, the same in any event order.
+
+A state is a bounded set of facts, each with its own time, so that `joined` of two states is simply
+both their facts; applying events (`feature_store.online.facts`) is joining what they say, and so is
+merging two devices.
+
+Within the bounds of `StateLimits` the order of arrival makes no difference. Beyond them the oldest
+facts go first; an item bought again after it was forgotten starts counting anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from feature_store.online.cart import Cart, bounded_cart, joined_cart, quantity
+from recommender.errors import InvalidInputError
+from recommender.query import Interaction
+from recommender.terms import (
+    EVENT_CODES,
+    MICROS_PER_SECOND,
+)
+
+SESSION_GAP = timedelta(minutes=30)
+_DAY = 86_400 * MICROS_PER_SECOND
+_Value = TypeVar("_Value")
+
+
+class Purchased(NamedTuple):
+    """How an item was bought.
+
+    Parameters
+    ----------
+    times
+        Purchases less refunds; not above 0 when only refunds are known.
+    last
+        Time of the latest purchase, microseconds; 0 when only refunds are known.
+    """
+
+    times: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateLimits:
+    """Bounds of a state, so that it stays about a kilobyte.
+
+    Parameters
+    ----------
+    dismissed_days
+        How long a dismissal is obeyed.
+    late_days
+        How long an emptied cart line is remembered: no later event is accepted by the intake.
+    """
+
+    recent: int = 50
+    cart_lines: int = 50
+    purchased: int = 100
+    dismissed: int = 100
+    searches: int = 3
+    dismissed_days: int = 90
+    late_days: int = 7
+
+
+DEFAULT_LIMITS = StateLimits()
+
+
+class VisitorState(msgspec.Struct, frozen=True):
+    """Everything known about one shopper. Never changed, only replaced.
+
+    Parameters
+    ----------
+    recent
+        Latest interactions, by (ts, event code, item_id), oldest first.
+    cart
+        Changes of each line, see `feature_store.online.cart`.
+    purchased
+        The most recently bought items, oldest first.
+    dismissed
+        When each item was dismissed last, microseconds.
+    searches
+        ``(ts, term)`` of the latest different terms, oldest first.
+    totals
+        Events by canonical type, all time.
+    first_seen, last_seen
+        Times of the earliest and the latest event, microseconds; 0 when there was none.
+    user_id
+        The user this visitor was identified as; the rest is then empty and lives with the user.
+    linked_at
+        Time of that identification, microseconds.
+    """
+
+    recent: tuple[Interaction, ...] = ()
+    cart: Cart = {}
+    purchased: dict[str, Purchased] = {}
+    dismissed: dict[str, int] = {}
+    searches: tuple[tuple[int, str], ...] = ()
+    totals: dict[str, int] = {}
+    first_seen: int = 0
+    last_seen: int = 0
+    user_id: str | None = None
+    linked_at: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """No event is known; there may be a link."""
+        return not self.totals
+
+    @property
+    def cart_items(self) -> dict[str, float]:
+        """Pieces of each item in the cart, the most recently changed line last."""
+        pieces = {item_id: quantity(line) for item_id, line in self.cart.items()}
+        return {item_id: count for item_id, count in pieces.items() if count > 0}
+
+    @property
+    def purchased_items(self) -> dict[str, Purchased]:
+        """Items bought and not given back, the most recently bought last."""
+        return {item_id: bought for item_id, bought in self.purchased.items() if bought.times > 0}
+
+    @property
+    def dismissed_items(self) -> dict[str, int]:
+        """Items not to be shown, and since when (microseconds)."""
+        return self.dismissed
+
+    def split(
+        self, at: datetime, gap: timedelta = SESSION_GAP
+    ) -> tuple[tuple[Interaction, ...], tuple[Interaction, ...]]:
+        """History and running session as known at `at`, oldest first.
+
+        Nothing later than `at` is in either. The session is the chain of interactions with
+        silences of at most `gap`, the last of which reaches `at`; without one it is empty.
+        """
+        moment, silence = micros(at), gap // timedelta(microseconds=1)
+        known = [interaction for interaction in self.recent if interaction.ts <= moment]
+        start, later = len(known), moment
+        while start and later - known[start - 1].ts <= silence:
+            start -= 1
+            later = known[start].ts
+        return tuple(known[:start]), tuple(known[start:])
+
+    def at(self, at: datetime, limits: StateLimits = DEFAULT_LIMITS) -> VisitorState:
+        """The state without the dismissals that are no longer obeyed at `at`."""
+        since = micros(at) - limits.dismissed_days * _DAY
+        kept = {item_id: ts for item_id, ts in self.dismissed.items() if ts >= since}
+        return msgspec.structs.replace(self, dismissed=kept)
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since the epoch. Raises `InvalidInputError` without a time zone."""
+    if at.tzinfo is None:
+        raise InvalidInputError(f"at={at.isoformat()} has no time zone; pass an aware datetime")
+    return (at - datetime.fromtimestamp(0, at.tzinfo)) // timedelta(microseconds=1)
+
+
+def joined(
+    one: VisitorState, other: VisitorState, limits: StateLimits = DEFAULT_LIMITS
+) -> VisitorState:
+    """State that knows what both know, every fact counted; the link is the later one."""
+    last_seen = max(one.last_seen, other.last_seen)
+    purchased = _newest(
+        _union(one.purchased, other.purchased, bought_in_all), limits.purchased, _last_bought
+    )
+    emptied = {item_id: bought.last for item_id, bought in purchased.items()}
+    cart = joined_cart(one.cart, other.cart, emptied)
+    dismissed = _newest(_union(one.dismissed, other.dismissed, max), limits.dismissed, int)
+    obeyed_since = last_seen - limits.dismissed_days * _DAY
+    linked_at, user_id = max(
+        (one.linked_at, one.user_id or ""), (other.linked_at, other.user_id or "")
+    )
+    return VisitorState(
+        recent=tuple(sorted((*one.recent, *other.recent), key=interaction_order))[-limits.recent :],
+        cart=bounded_cart(cart, last_seen - limits.late_days * _DAY, limits.cart_lines),
+        purchased=purchased,
+        dismissed={item: ts for item, ts in dismissed.items() if ts >= obeyed_since},
+        searches=_latest_terms(one.searches + other.searches, limits.searches),
+        totals=dict(Counter(one.totals) + Counter(other.totals)),
+        first_seen=min(filter(None, (one.first_seen, other.first_seen)), default=0),
+        last_seen=last_seen,
+        user_id=user_id or None,
+        linked_at=linked_at,
+    )
+
+
+def bought_in_all(one: Purchased, other: Purchased) -> Purchased:
+    """Both purchase facts as one."""
+    return Purchased(one.times + other.times, max(one.last, other.last))
+
+
+def interaction_order(interaction: Interaction) -> tuple[int, int, str]:
+    """Sort key of `VisitorState.recent`: a total order, so ties never depend on arrival."""
+    return interaction.ts, EVENT_CODES[interaction.event_type], interaction.item_id
+
+
+def _last_bought(bought: Purchased) -> int:
+    return bought.last
+
+
+def _union(
+    one: Mapping[str, _Value], other: Mapping[str, _Value], both: Callable[[_Value, _Value], _Value]
+) -> dict[str, _Value]:
+    union = dict(one)
+    for key, value in other.items():
+        union[key] = both(union[key], value) if key in union else value
+    return union
+
+
+def _newest(
+    values: dict[str, _Value], limit: int, time: Callable[[_Value], int]
+) -> dict[str, _Value]:
+    order = sorted(values, key=lambda key: (time(values[key]), key))
+    return {key: values[key] for key in order[-limit:]}
+
+
+def _latest_terms(searches: Iterable[tuple[int, str]], limit: int) -> tuple[tuple[int, str], ...]:
+    latest: dict[str, int] = {}
+    for ts, term in searches:
+        latest[term] = max(ts, latest.get(term, ts))
+    return tuple(sorted((ts, term) for term, ts in latest.items())[-limit:])

@@ -1,0 +1,176 @@
+"""Shoppers in the online store: who an event belongs to, and one atomic change for it.
+
+A visitor id stands for a device, a user id for a person. A visitor's state lives under
+``v:<visitor_id>`` until the visitor is identified, by any event that carries a user id; then it
+moves into ``u:<user_id>`` and the visitor keeps only the link. Every device of a user ends in
+the same state, and each event is in exactly one state, so nothing is counted twice. Identified as
+somebody else later, a visitor's link moves on from then; what was there stays with the first user.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from feature_store.events import InteractionEvent
+from feature_store.online.reconcile import Rebuilt
+from feature_store.online.state import DEFAULT_LIMITS, StateLimits, VisitorState, joined
+from feature_store.online.state_codec import UnreadableStateError, decode_state
+from feature_store.online.store import OnlineStore, Values
+from feature_store.online.visitor_draft import UNKNOWN, USER, VISITOR, Draft, LinkMovedError
+from recommender.errors import StorageError
+
+MAX_ATTEMPTS = 20
+APPLY_CHUNK = 1_000
+PUT_CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorOptions:
+    """How long and how much is remembered.
+
+    Parameters
+    ----------
+    ttl_seconds
+        A state is forgotten so long after its last write.
+    """
+
+    ttl_seconds: float = 90 * 86_400
+    limits: StateLimits = DEFAULT_LIMITS
+
+
+class Visitors:
+    """States of all shoppers in one store. Safe to share between threads.
+
+    Parameters
+    ----------
+    store
+        Where the states live; other things may live there under other prefixes.
+    """
+
+    def __init__(self, store: OnlineStore, options: VisitorOptions | None = None) -> None:
+        self._store = store
+        self._options = options or VisitorOptions()
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def options(self) -> VisitorOptions:
+        """How long and how much is remembered."""
+        return self._options
+
+    def get(self, visitor_id: str, user_id: str | None, at: datetime) -> VisitorState:
+        """What is known about the shopper who asks; an empty state when nothing is.
+
+        A known `user_id` decides. A visitor not identified yet adds what the device did, a
+        visitor identified as somebody else adds nothing. Without `user_id` the link leads.
+        """
+        keys = [VISITOR + visitor_id] + ([USER + user_id] if user_id else [])
+        raw = self._store.get_many(keys)
+        visitor = self._decoded(raw[0])
+        if user_id:
+            user = self._decoded(raw[1])
+            known = user if visitor.user_id else joined(user, visitor, self._options.limits)
+        elif visitor.user_id:
+            known = self._decoded(self._store.get_many([USER + visitor.user_id])[0])
+        else:
+            known = visitor
+        return known.at(at, self._options.limits)
+
+    def apply(self, events: Sequence[InteractionEvent]) -> None:
+        """Make the states know of `events`; each chunk of them is one atomic change.
+
+        Returns when committed. An event given twice counts twice: remove duplicates before.
+        """
+        for start in range(0, len(events), APPLY_CHUNK):
+            by_visitor = _by_visitor(events[start : start + APPLY_CHUNK])
+            self._change(
+                by_visitor,
+                {event.user_id for group in by_visitor.values() for event in group},
+                lambda draft, groups=by_visitor: [  # type: ignore[misc]
+                    draft.apply(visitor_id, group) for visitor_id, group in groups.items()
+                ],
+            )
+
+    def put(self, shoppers: Iterable[Rebuilt], until: int) -> None:
+        """Bring in states rebuilt from the tables as of `until`, microseconds.
+
+        Newer online knowledge is kept, see `feature_store.online.reconcile`.
+        """
+        for chunk in _chunks(shoppers, PUT_CHUNK):
+            self._change(
+                [visitor_id for shopper in chunk for visitor_id in shopper.visitors],
+                {shopper.user_id for shopper in chunk},
+                lambda draft, chunk=chunk: [draft.put(shopper, until) for shopper in chunk],  # type: ignore[misc]
+            )
+
+    def links(self, visitor_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """``(user_id, linked_at)`` of those visitors that were identified."""
+        raw = self._store.get_many([VISITOR + visitor_id for visitor_id in visitor_ids])
+        states = zip(visitor_ids, map(self._decoded, raw), strict=True)
+        return {name: (state.user_id, state.linked_at) for name, state in states if state.user_id}
+
+    def scan(self) -> Iterator[tuple[str, VisitorState]]:
+        """Every ``(key, state)``, users first; keys as in the module's description."""
+        for prefix in (USER, VISITOR):
+            for key, raw in self._store.scan(prefix):
+                yield key, self._decoded(raw)
+
+    def _decoded(self, raw: bytes | None) -> VisitorState:
+        if raw is None:
+            return UNKNOWN
+        try:
+            return decode_state(raw)
+        except UnreadableStateError as error:
+            self.counts[error.reason] += 1
+            return UNKNOWN
+
+    def _change(
+        self,
+        visitor_ids: Iterable[str],
+        user_ids: Iterable[str | None],
+        edit: Callable[[Draft], object],
+    ) -> None:
+        """Run `edit` on the states of these shoppers, and of whom the visitors are linked to."""
+        visitor_ids = list(visitor_ids)
+        named = {USER + user_id for user_id in user_ids if user_id}
+        for _ in range(MAX_ATTEMPTS):
+            linked = {USER + user_id for user_id, _ in self.links(visitor_ids).values()}
+            keys = [*(VISITOR + visitor_id for visitor_id in visitor_ids), *(named | linked)]
+            drafts: list[Draft] = []
+
+            def change(before: Values, drafts: list[Draft] = drafts) -> Values:
+                draft = Draft(before, self._options.limits)
+                edit(draft)
+                drafts.append(draft)
+                return draft.encoded()
+
+            try:
+                self._store.update(keys, change, self._options.ttl_seconds)
+            except LinkMovedError:
+                continue
+            self.counts.update(drafts[-1].counts)
+            return
+        raise StorageError(f"visitors were identified anew {MAX_ATTEMPTS} times in a row")
+
+
+def _by_visitor(events: Sequence[InteractionEvent]) -> dict[str, list[InteractionEvent]]:
+    """Events of each visitor, in time order."""
+    order = sorted(events, key=lambda event: (event.visitor_id, event.ts))
+    return {name: list(group) for name, group in groupby(order, lambda event: event.visitor_id)}
+
+
+def _chunks(shoppers: Iterable[Rebuilt], size: int) -> Iterator[list[Rebuilt]]:
+    """Shoppers in lists that name about `size` keys each."""
+    chunk: list[Rebuilt] = []
+    keys = 0
+    for shopper in shoppers:
+        chunk.append(shopper)
+        keys += 1 + len(shopper.visitors)
+        if keys >= size:
+            yield chunk
+            chunk, keys = [], 0
+    if chunk:
+        yield chunk
