@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from feature_store.atomic_file import write_atomic
+from feature_store.catalogue import update_derived
 from feature_store.content import content_digest
 from feature_store.ingest_report import DayCounts, IngestReport
 from feature_store.layout import StoreLayout
@@ -149,6 +150,7 @@ def _finish(
         days_rewritten=tuple(sorted(tally.rewritten)),
         quarantine=str(quarantine) if quarantine else None,
     ).check()
+    update_derived(layout)
     if tally.source_format != LOG_FORMAT:
         remember_source(layout, report)
     source.commit()

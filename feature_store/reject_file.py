@@ -1,6 +1,7 @@
 """Rows that an ingest refused, as JSON lines in the quarantine folder.
 
-The file is whole or absent, and the same source gives the same bytes.
+The file is whole or absent, and the same source gives the same bytes. Of a row with personal data
+only the reason is kept.
 """
 
 from __future__ import annotations
@@ -9,12 +10,19 @@ import os
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import msgspec
 import polars as pl
 
 from feature_store.atomic_file import storage_error, sync_folder
 from feature_store.loaders.columns import RAW, REJECT_REASON
+from feature_store.personal_data import looks_like_address, refuse_personal_names
+from recommender.errors import InvalidEventError
+
+_ENCODE = msgspec.json.Encoder().encode
+# Only texts with one of these are looked at closely: a file may have a million rejects.
+_SUSPECT: Final = "(?i)@|%40|mail|phone|tel|msisdn"
 
 
 class RejectFile:
@@ -52,11 +60,9 @@ class RejectFile:
         """Take ``reject_reason, raw``."""
         if rejects.is_empty():
             return
-        encode = msgspec.json.encode
-        lines = [
-            encode({"code": code, **self._about, "raw": raw}) + b"\n"
-            for code, raw in rejects.select(REJECT_REASON, RAW).iter_rows()
-        ]
+        suspect = rejects[RAW].str.contains(_SUSPECT).fill_null(value=False)
+        rows = zip(rejects[REJECT_REASON], rejects[RAW], suspect, strict=True)
+        lines = [self._line(code, raw, is_suspect) for code, raw, is_suspect in rows]
         try:
             self._stream.writelines(lines)
         except OSError as error:
@@ -67,6 +73,11 @@ class RejectFile:
         """Take rows of the table that lost to others."""
         raw = rows.select(pl.struct(pl.all()).struct.json_encode().alias(RAW))
         self.add(raw.with_columns(pl.lit(reason).alias(REJECT_REASON)))
+
+    def _line(self, code: str, raw: str, is_suspect: bool) -> bytes:  # noqa: FBT001 - a row's field
+        withheld = is_suspect and _is_personal(raw)
+        kept = {"withheld": True} if withheld else {"raw": raw}
+        return _ENCODE({"code": code, **self._about, **kept}) + b"\n"
 
     def commit(self, name: str) -> Path | None:
         """Make the file durable under `name`; its path, or None when nothing was rejected."""
@@ -79,3 +90,16 @@ class RejectFile:
         self._temporary.replace(path)
         sync_folder(self._folder)
         return path
+
+
+def _is_personal(raw: str) -> bool:
+    """Whether a row holds an email address or a field named like personal data."""
+    if looks_like_address(raw):
+        return True
+    try:
+        refuse_personal_names(msgspec.json.decode(raw))
+    except InvalidEventError:
+        return True
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return False

@@ -1,6 +1,6 @@
 """Sessions: which of a visitor's events belong together.
 
-A session ends with a silence of `gap` or more. A session id that the client sent is kept as it
+A session ends with a silence longer than `gap`. A session id that the client sent is kept as it
 is; an event without one joins the session of the visitor's event before it, unless the silence
 was too long; then a new session starts, whose id is `<visitor_id>@<microseconds of its first
 event>`. Midnight ends nothing: what a day needs from the day before is its
@@ -59,7 +59,7 @@ def assign_sessions(rows: pl.DataFrame, carry: pl.DataFrame, gap_seconds: int) -
     ).sort(terms.VISITOR_ID, maintain_order=True)
     follows = _VISITOR.shift(1) == _VISITOR
     silence = _MICROS - _MICROS.shift(1)
-    starts = ~(follows & (silence < gap_seconds * MICROS_PER_SECOND)).fill_null(value=False)
+    starts = ~(follows & (silence <= gap_seconds * MICROS_PER_SECOND)).fill_null(value=False)
     derived = pl.concat_str(_VISITOR, pl.lit("@"), _MICROS)
     # A start always has an id here, so the forward fill never reaches into another visitor's rows.
     filled = pl.coalesce(_SESSION, pl.when(starts).then(derived)).forward_fill()

@@ -67,7 +67,7 @@ class _Rows:
         except InvalidEventError as error:
             new, is_made = [_rejected(line, error.code)], False
         else:
-            new, is_made = _event_rows(event), _is_made(event)
+            new, is_made = event_rows(event), _is_made(event)
         self.rows += new
         self.is_made += [is_made] * len(new)
 
@@ -150,7 +150,7 @@ def _rejected(line: Line, code: str) -> Row:
     return tuple(row.values())
 
 
-def _event_rows(event: InteractionEvent) -> list[Row]:
+def event_rows(event: InteractionEvent) -> list[Row]:
     return [
         (
             event.event_id,
