@@ -151,6 +151,7 @@ def _rejected(line: Line, code: str) -> Row:
 
 
 def event_rows(event: InteractionEvent) -> list[Row]:
+    """One row per item, or one without an item, in the order of `SCHEMA`; times in microseconds."""
     return [
         (
             event.event_id,
