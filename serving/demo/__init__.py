@@ -1,0 +1,1 @@
+"""A page to try the service with: a shop front, what is suggested, and why."""

@@ -1,0 +1,254 @@
+// The demonstration shop: every click is an event, every view asks for suggestions again.
+"use strict";
+
+const SESSION_GAP = 30 * 60 * 1000;
+const REASONS = {
+  popular: "popular", popular_in_category: "popular in this category", goes_with: "goes with it",
+  bought_together: "bought together", viewed_next: "often viewed next", similar: "similar",
+  related: "related", seen_before: "seen before", featured: "featured",
+};
+const $ = (id) => document.getElementById(id);
+const state = { category: null, words: "", offset: 0, item: null, inCart: false, cart: {}, shown: new Set(), suggested: {} };
+
+// ---- who
+function newId(prefix) {
+  const bytes = crypto.getRandomValues(new Uint8Array(6));
+  return prefix + Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+}
+function visitor() {
+  const asked = new URLSearchParams(location.search).get("visitor");
+  if (asked && localStorage.visitor !== asked) become(asked);
+  if (!localStorage.visitor) become(newId("demo-"));
+  return localStorage.visitor;
+}
+function become(id) { localStorage.visitor = id; localStorage.session = newId("s-"); localStorage.cart = "{}"; }
+function session() {
+  const now = Date.now();
+  if (!localStorage.session || now - Number(localStorage.lastSeen || 0) > SESSION_GAP) localStorage.session = newId("s-");
+  localStorage.lastSeen = String(now);
+  return localStorage.session;
+}
+
+// ---- talk to the service
+async function call(path, body) {
+  const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
+  const answer = await fetch(path, options);
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  return answer.json();
+}
+async function send(event_type, items, more = {}) {
+  const event = { event_id: newId("e-"), event_type, ts: new Date().toISOString(), visitor_id: visitor(), session_id: session(), ...more };
+  if (items.length) event.items = items.map(({ item_id, price, quantity }) => ({ item_id, ...(price ? { price } : {}), ...(quantity ? { quantity } : {}) }));
+  try {
+    const verdict = await call("/v1/events", event);
+    log(`${event_type} ${items.map((i) => i.item_id).join(", ")}: ${verdict.accepted ? "on disk" : verdict.duplicates ? "duplicate" : verdict.rejected[0].detail}`);
+  } catch (error) { log(`${event_type}: ${error.message}`); }
+}
+function log(text) {
+  const line = document.createElement("li");
+  line.textContent = text;
+  $("sent").prepend(line);
+}
+
+// ---- drawing
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+function tile(item) {
+  const hue = [...(item.category || item.item_id)].reduce((h, c) => (h * 31 + c.codePointAt(0)) % 360, 7);
+  const made = element("div", "tile", (item.title || item.item_id).slice(0, 2).toUpperCase());
+  made.style.background = `linear-gradient(135deg, hsl(${hue} 35% 55%), hsl(${(hue + 40) % 360} 35% 42%))`;
+  return made;
+}
+function money(price) { return price == null ? "" : price.toFixed(2); }
+function card(item, extra = {}) {
+  const made = element("article", extra.isNew ? "card new" : "card");
+  made.dataset.item = item.item_id;
+  const text = element("div", "text");
+  text.append(element("div", "title", item.title || item.item_id), element("div", "meta", [money(item.price), item.brand].filter(Boolean).join(" · ")));
+  if (extra.reason) text.append(element("div", "why", REASONS[extra.reason] || extra.reason));
+  made.append(tile(item), text);
+  const open = () => openItem(item, extra.recommendation);
+  made.querySelector(".tile").addEventListener("click", open);
+  text.addEventListener("click", open);
+  if (extra.recommendation) {
+    const rest = element("button", "rest", "×");
+    rest.title = "not for me";
+    rest.addEventListener("click", async () => {
+      await send("dismiss", [item], { recommendation_id: extra.recommendation });
+      await suggest();
+    });
+    made.append(rest);
+  }
+  return made;
+}
+
+// ---- the catalogue
+async function drawShelf() {
+  const query = new URLSearchParams({ words: state.words, offset: String(state.offset) });
+  if (state.category) query.set("category", state.category);
+  const shelf = await call(`/demo/shelf?${query}`);
+  $("shelf").replaceChildren(...shelf.items.map((item) => card(item)));
+  $("shelf-title").textContent = state.category || (state.words ? `Found for “${state.words}”` : "Catalogue");
+  $("page").textContent = shelf.total ? `${shelf.offset + 1} to ${shelf.offset + shelf.items.length} of ${shelf.total}` : "nothing found";
+  $("previous").disabled = state.offset === 0;
+  $("next").disabled = shelf.offset + shelf.items.length >= shelf.total;
+  $("categories").replaceChildren(...shelf.categories.map((name) => {
+    const link = element("a", name.includes("/") ? "deep" : "", name.split("/").pop());
+    link.href = "#";
+    link.title = name;
+    if (name === state.category) link.classList.add("on");
+    link.addEventListener("click", (click) => { click.preventDefault(); openCategory(name); });
+    return link;
+  }));
+}
+
+// ---- suggestions
+function question() {
+  const base = { visitor_id: visitor(), session_id: session(), return_properties: true };
+  const cart_item_ids = Object.keys(state.cart);
+  if (state.inCart) return { ...base, placement: "cart", context: { page_type: "cart", cart_item_ids } };
+  if (state.item) return { ...base, placement: "item", context: { page_type: "item", item_ids: [state.item.item_id], cart_item_ids } };
+  if (state.category) return { ...base, placement: "category", context: { page_type: "category", category: state.category, cart_item_ids } };
+  return { ...base, placement: "home", context: { page_type: "home", cart_item_ids } };
+}
+async function suggest() {
+  const answer = await call("/v1/recommendations", question());
+  const before = state.shown;
+  state.shown = new Set(answer.items.map((item) => item.item_id));
+  $("suggestions-title").textContent = state.inCart ? "Goes with your cart" : state.item ? "You may also want to see" : "You may want to see";
+  $("suggestions-level").textContent = `rung ${answer.fallback_level.replaceAll("_", " ")}, model ${answer.model_version}, ${answer.took_ms.toFixed(1)} ms; tinted: not in the answer before`;
+  $("suggestions").replaceChildren(...answer.items.map((item) => card({ item_id: item.item_id, ...item.properties }, {
+    reason: item.reason.code, recommendation: answer.recommendation_id, isNew: before.size > 0 && !before.has(item.item_id),
+  })));
+  state.suggested = Object.fromEntries(answer.items.map((item) => [item.item_id, item]));
+  await explain(answer.recommendation_id);
+}
+async function explain(id) {
+  try {
+    const record = await call(`/demo/decisions/${id}`);
+    const head = element("tr");
+    head.append(...["slot", "item", "source", "p"].map((name) => element("th", "", name)));
+    $("slots").replaceChildren(head, ...record.items.map((slot) => {
+      const row = element("tr");
+      row.append(element("td", "", slot.slot), element("td", "left", slot.item_id), element("td", "left", slot.source), element("td", "", slot.p_slot));
+      return row;
+    }));
+    $("record").textContent = JSON.stringify(record, null, 1);
+  } catch (error) { $("record").textContent = error.message; }
+  try {
+    const known = await call(`/v1/visitors/${encodeURIComponent(visitor())}`);
+    $("known").textContent = JSON.stringify(known, null, 1);
+  } catch (error) { $("known").textContent = error.message; }
+}
+
+// ---- the shopper's ways
+async function openHome() { Object.assign(state, { item: null, category: null, inCart: false, words: "", offset: 0 }); $("words").value = ""; await draw(); }
+async function openCategory(name) {
+  Object.assign(state, { item: null, category: name, inCart: false, words: "", offset: 0 });
+  await draw();
+}
+async function openItem(item, recommendation) {
+  const link = recommendation ? { recommendation_id: recommendation } : {};
+  if (recommendation) await send("select_item", [item], link);
+  Object.assign(state, { item, inCart: false });
+  await send("view_item", [item], link);
+  await draw();
+  window.scrollTo({ top: 0 });
+}
+function openCart() { Object.assign(state, { item: null, inCart: true }); return draw(); }
+async function changeCart(item, by) {
+  const count = Math.max(0, (state.cart[item.item_id]?.quantity || 0) + by);
+  if (count) state.cart[item.item_id] = { item_id: item.item_id, title: item.title, category: item.category, price: item.price, quantity: count };
+  else delete state.cart[item.item_id];
+  localStorage.cart = JSON.stringify(state.cart);
+  await send(by > 0 ? "add_to_cart" : "remove_from_cart", [{ ...item, quantity: 1 }]);
+  await draw();
+}
+async function buy() {
+  const items = Object.values(state.cart);
+  const value = items.reduce((sum, item) => sum + (item.price || 0) * item.quantity, 0);
+  await send("purchase", items, { transaction_id: newId("t-"), currency: "EUR", value: Math.round(value * 100) / 100 });
+  state.cart = {};
+  localStorage.cart = "{}";
+  await openHome();
+}
+function button(text, action) {
+  const made = element("button", "", text);
+  made.type = "button";
+  made.addEventListener("click", action);
+  return made;
+}
+function drawStage() {
+  const stage = $("stage");
+  stage.replaceChildren();
+  if (state.item) {
+    const item = state.item, text = element("div");
+    text.append(element("h1", "", item.title || item.item_id), element("div", "note", [item.category, item.brand, money(item.price)].filter(Boolean).join(" · ")));
+    text.append(button("add to cart", () => changeCart(item, 1)));
+    const detail = element("div", "detail");
+    detail.append(tile(item), text);
+    stage.append(detail);
+  } else if (state.inCart) {
+    const items = Object.values(state.cart);
+    stage.append(element("h1", "", items.length ? "Your cart" : "Your cart is empty"));
+    for (const item of items) {
+      const row = element("p", "", `${item.quantity} × ${item.title || item.item_id} ${money(item.price)} `);
+      row.append(button("−", () => changeCart(item, -1)), button("+", () => changeCart(item, 1)));
+      stage.append(row);
+    }
+    if (items.length) stage.append(button("buy", buy));
+  }
+}
+async function draw() {
+  $("visitor").textContent = visitor();
+  $("cart-count").textContent = Object.values(state.cart).reduce((sum, item) => sum + item.quantity, 0);
+  drawStage();
+  await Promise.all([drawShelf(), suggest()]);
+}
+
+// ---- evaluation
+async function drawEvaluation() {
+  let report;
+  try { report = await call("/demo/evaluation"); } catch (error) { $("evaluation-note").textContent = error.message; return; }
+  const k = report.k[report.k.length - 1];
+  const names = ["ndcg", "recall", "mrr", "hit_rate"].map((name) => `${name}@${k}`).filter((name) => name in report.variants[0].metrics);
+  $("evaluation-note").textContent = `${report.users} shoppers between ${report.period_start.slice(0, 10)} and ${report.period_end.slice(0, 10)}, later than anything the evaluated model was trained on; intervals at ${Math.round(report.confidence * 100)} %.`;
+  const head = element("tr");
+  head.append(element("th", "", ""), ...names.map((name) => element("th", "", name)));
+  $("report").replaceChildren(head, ...report.variants.map((variant, place) => {
+    const row = element("tr", place ? "" : "best");
+    row.append(element("td", "", variant.name), ...names.map((name) => {
+      const cell = variant.metrics[name];
+      const made = element("td", "", cell.mean.toFixed(4));
+      made.title = `${cell.low.toFixed(4)} to ${cell.high.toFixed(4)}`;
+      return made;
+    }));
+    return row;
+  }));
+}
+
+// ---- begin
+document.querySelectorAll(".tabs button").forEach((tab) => tab.addEventListener("click", () => {
+  document.querySelectorAll(".tabs button, .tab").forEach((each) => each.classList.remove("on"));
+  tab.classList.add("on");
+  $(tab.dataset.tab).classList.add("on");
+}));
+$("home").addEventListener("click", (click) => { click.preventDefault(); openHome(); });
+$("cart").addEventListener("click", openCart);
+$("new-visitor").addEventListener("click", () => { become(newId("demo-")); state.cart = {}; state.shown = new Set(); openHome(); });
+$("search").addEventListener("submit", async (submit) => {
+  submit.preventDefault();
+  Object.assign(state, { words: $("words").value, category: null, item: null, inCart: false, offset: 0 });
+  if (state.words) await send("search", [], { search_term: state.words });
+  await draw();
+});
+$("previous").addEventListener("click", () => { state.offset = Math.max(0, state.offset - 24); drawShelf(); });
+$("next").addEventListener("click", () => { state.offset += 24; drawShelf(); });
+visitor();
+state.cart = JSON.parse(localStorage.cart || "{}");
+draw();
+drawEvaluation();

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from recommender.bundle_folder import publish
+from recommender.errors import ConfigError
+from serving.app import create_app
+from serving.settings import Settings
+from tests.bundles import saved_bundle
+
+
+@pytest.fixture
+def client(tmp_path: Path):  # type: ignore[no-untyped-def]
+    saved_bundle(tmp_path / "made")
+    publish(tmp_path / "made", tmp_path / "var" / "bundles")
+    settings = Settings(root=tmp_path / "var", dev=True, demo=True)
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+def test_the_page_and_its_files_load_nothing_from_elsewhere(client: TestClient) -> None:
+    for path in ("/demo", "/demo/page.js", "/demo/page.css"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert not re.search(r"https?://|//[a-z]+\.", answer.text)
+
+
+def test_the_shelf_shows_the_catalogue_most_popular_first(client: TestClient) -> None:
+    shelf = client.get("/demo/shelf").json()
+    assert shelf["total"] == 20
+    assert shelf["items"][0]["item_id"] == "item-00"
+    assert shelf["categories"] == ["garden", "garden/seeds", "garden/tools", "kitchen"]
+    kitchen = client.get("/demo/shelf", params={"category": "kitchen"}).json()
+    assert {item["category"] for item in kitchen["items"]} == {"kitchen"}
+    found = client.get("/demo/shelf", params={"words": "ZENITH 12"}).json()
+    assert [item["item_id"] for item in found["items"]] == ["item-12"]
+    assert client.get("/demo/shelf", params={"offset": "18"}).json()["offset"] == 18
+    assert client.get("/demo/shelf", params={"offset": "-1"}).status_code == 422
+
+
+def test_the_record_behind_an_answer_comes_from_the_log(client: TestClient) -> None:
+    asked = {"placement": "home", "visitor_id": "v"}
+    answer = client.post("/v1/recommendations", json=asked).json()
+    record = client.get(f"/demo/decisions/{answer['recommendation_id']}").json()
+    assert [item["item_id"] for item in record["items"]] == [
+        item["item_id"] for item in answer["items"]
+    ]
+    assert record["record"] == "decision"
+    assert client.get("/demo/decisions/unknown").status_code == 404
+
+
+def test_the_evaluation_is_what_training_left(client: TestClient, tmp_path: Path) -> None:
+    missing = client.get("/demo/evaluation")
+    assert missing.status_code == 404
+    assert "desirepath train" in missing.json()["detail"]
+    (tmp_path / "var" / "evaluation.json").write_text('{"users": 3}')
+    assert client.get("/demo/evaluation").json() == {"users": 3}
+
+
+def test_without_the_setting_there_is_no_demonstration(tmp_path: Path) -> None:
+    with TestClient(create_app(Settings(root=tmp_path, dev=True))) as client:
+        assert client.get("/demo").status_code == 404
+    with pytest.raises(ConfigError, match="demo"):
+        Settings(root=tmp_path, demo=True)
