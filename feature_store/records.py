@@ -24,9 +24,11 @@ class EventRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="event", 
     writer
         Name of the process stream that wrote it.
     late
-        It happened more than the lateness limit for live events before it arrived.
+        It happened more than five minutes before it arrived; see `feature_store.verdicts`.
     clamped
         Its own time lay in the future and was set to `received_at`.
+    client_ts
+        The time it claimed, where that was clamped.
     """
 
     event: InteractionEvent
@@ -35,6 +37,7 @@ class EventRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="event", 
     writer: str
     late: bool = False
     clamped: bool = False
+    client_ts: int | None = None
     schema: int = SCHEMA
 
 

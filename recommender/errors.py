@@ -8,6 +8,7 @@
     │   └── ConfigError            a settings, placement or training file is not acceptable
     ├── BundleError                a model folder is not what it claims to be; nothing was loaded
     ├── StorageError               the disk or the store did not do what was asked
+    │   ├── StorageBusyError       too much waits to be written; retry later
     │   └── StorageFullError       no space left; retry later
     ├── DataError                  tables or logs cannot be used as they are
     └── RefusedError               a gate or check said no; the command ran as intended
@@ -53,6 +54,14 @@ class BundleError(DesirepathError):
 
 class StorageError(DesirepathError):
     """A durable write did not happen."""
+
+
+class StorageBusyError(StorageError):
+    """More is waiting to be written than may wait. Retry after `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class StorageFullError(StorageError):

@@ -1,0 +1,228 @@
+"""Index of the dedup keys seen lately, shared by all server processes of one data folder.
+
+Whoever holds the write transaction decides verdicts, so that duplicates are exact across processes.
+LMDB runs without syncs: the log is the truth, and the index is rebuilt from it after a power cut.
+
+Two generations of eight days each: lookups see both, insertions go to the current one, and a
+generation is dropped as a whole when the next but one begins. A key is thus known for 8 to 16 days:
+longer than the 7 days after which an event is refused for its age, even where its clock, up to a
+day ahead, was clamped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+import lmdb
+
+from feature_store.event_log.frame import ENTRY_BYTES
+from feature_store.events import DedupKey
+from feature_store.verdicts import DAY_MICROS
+from recommender.errors import StorageError, StorageFullError
+
+GENERATION_MICROS: Final = 8 * DAY_MICROS
+KEY_BYTES: Final = 16
+MAX_MAP_BYTES: Final = 1 << 44
+_FULL_SHARE = 0.7
+_PAGE_BYTES = 4096
+_GENERATION = b"generation"
+_OFFSET = struct.Struct(">Q")
+
+
+class Known(Enum):
+    """What the index says about an event."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+def index_entries(keys: Iterable[DedupKey]) -> bytes:
+    """Dedup keys as they are stored: per key 16 bytes of its BLAKE2b and the 16 bytes of digest."""
+    return b"".join(
+        hashlib.blake2b(key.encode(), digest_size=KEY_BYTES).digest() + digest
+        for key, digest in keys
+    )
+
+
+def split_entries(entries: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Pairs of (key, digest)."""
+    for start in range(0, len(entries), ENTRY_BYTES):
+        middle = start + KEY_BYTES
+        yield entries[start:middle], entries[middle : start + ENTRY_BYTES]
+
+
+class DedupIndex:
+    """The LMDB environment. One open index per process and folder; not to be used after a fork.
+
+    Parameters
+    ----------
+    folder
+        Where the environment lies; made if need be.
+    map_bytes
+        Size to begin with; it doubles when it gets full.
+    """
+
+    def __init__(self, folder: Path, map_bytes: int = 1 << 30) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._env = lmdb.open(
+            str(folder),
+            map_size=map_bytes,
+            max_dbs=8,
+            sync=False,
+            metasync=False,
+            readahead=False,
+        )
+        self._slots = [self._env.open_db(name) for name in (b"even", b"odd")]
+        self._meta = self._env.open_db(b"meta")
+        self._tails = self._env.open_db(b"tails")
+        self._finished = self._env.open_db(b"finished")
+        self._env.reader_check()
+
+    @contextmanager
+    def transaction(self, now: int) -> Iterator[DedupTransaction]:
+        """The one write transaction; waits for that of another process.
+
+        Parameters
+        ----------
+        now
+            Microseconds since the epoch; begins a new generation when it is time.
+
+        Raises
+        ------
+        StorageError
+            LMDB refused; nothing was changed. `StorageFullError` for want of disk.
+        """
+        try:
+            self._make_room()
+            with self._begin() as txn:
+                yield DedupTransaction(
+                    txn, (self._slots, self._meta, self._tails, self._finished), now
+                )
+        except lmdb.MapFullError as error:
+            self.grow()
+            raise StorageError(
+                f"dedup index: its map was full and has been doubled: {error}"
+            ) from error
+        except lmdb.DiskError as error:
+            raise StorageFullError(f"dedup index: {error}") from error
+        except lmdb.Error as error:
+            raise StorageError(f"dedup index: {error}") from error
+
+    def grow(self) -> None:
+        """Double the map."""
+        size = self._env.info()["map_size"]
+        if size < MAX_MAP_BYTES:
+            self._env.set_mapsize(2 * size)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in use."""
+        return int(self._env.info()["last_pgno"] + 1) * _PAGE_BYTES
+
+    def close(self) -> None:
+        """Write everything out and close."""
+        self._env.sync(True)  # noqa: FBT003 - LMDB's own signature
+        self._env.close()
+
+    def _make_room(self) -> None:
+        info = self._env.info()
+        if (info["last_pgno"] + 1) * _PAGE_BYTES > _FULL_SHARE * info["map_size"]:
+            self.grow()
+
+    def _begin(self) -> Any:
+        try:
+            return self._env.begin(write=True)
+        except lmdb.MapResizedError:
+            self._env.set_mapsize(0)  # take over the size that another process has set
+            return self._env.begin(write=True)
+
+
+class DedupTransaction:
+    """Lookups and changes under the write lock. All or nothing."""
+
+    def __init__(self, txn: Any, databases: tuple[Any, ...], now: int) -> None:
+        self._txn = txn
+        self._slots, self._meta, self._tails, self._finished = databases
+        self.generation = self._advance(now // GENERATION_MICROS)
+
+    def known(self, entries: bytes) -> Known:
+        """Whether an event with these entries was accepted: any key with its digest says so."""
+        conflict = False
+        for key, digest in split_entries(entries):
+            found = self._lookup(key)
+            if found == digest:
+                return Known.DUPLICATE
+            conflict |= found is not None
+        return Known.CONFLICT if conflict else Known.NEW
+
+    def insert(self, entries: bytes, time: int | None = None) -> None:
+        """Remember an accepted event; a key that is known keeps its first digest.
+
+        Parameters
+        ----------
+        time
+            When it arrived, microseconds; None for now. What is too old to keep is passed over.
+        """
+        generation = self.generation if time is None else time // GENERATION_MICROS
+        if generation < self.generation - 1:
+            return
+        slot = self._slots[min(generation, self.generation) % 2]
+        for key, digest in split_entries(entries):
+            self._txn.put(key, digest, overwrite=False, db=slot)
+
+    def count(self) -> int:
+        """Keys known."""
+        return sum(self._txn.stat(slot)["entries"] for slot in self._slots)
+
+    def tails(self) -> dict[str, int]:
+        """Segments that may still grow → bytes of them that are indexed."""
+        with self._txn.cursor(self._tails) as cursor:
+            return {key.decode(): _OFFSET.unpack(value)[0] for key, value in cursor}
+
+    def set_tail(self, segment: str, offset: int) -> None:
+        """A segment is indexed up to `offset`."""
+        self._txn.put(segment.encode(), _OFFSET.pack(offset), db=self._tails)
+
+    def finish(self, segment: str) -> None:
+        """A segment is closed and indexed; it is never looked at again."""
+        self._txn.delete(segment.encode(), db=self._tails)
+        self._txn.put(segment.encode(), b"", db=self._finished)
+
+    def finished(self) -> set[str]:
+        """Segments that were finished."""
+        with self._txn.cursor(self._finished) as cursor:
+            return {key.decode() for key in cursor.iternext(values=False)}
+
+    def segments(self) -> set[str]:
+        """All segments that the index remembers."""
+        return self.finished() | self.tails().keys()
+
+    def forget(self, segment: str) -> None:
+        """A segment no longer exists."""
+        for database in (self._tails, self._finished):
+            self._txn.delete(segment.encode(), db=database)
+
+    def _lookup(self, key: bytes) -> bytes | None:
+        current, previous = self._slots[self.generation % 2], self._slots[self.generation % 2 - 1]
+        found = self._txn.get(key, db=current)
+        if found is None:
+            found = self._txn.get(key, db=previous)
+        return bytes(found) if found is not None else None
+
+    def _advance(self, now: int) -> int:
+        stored = self._txn.get(_GENERATION, db=self._meta)
+        current = _OFFSET.unpack(stored)[0] if stored is not None else None
+        if current is not None and now <= current:  # also when the clock was set back
+            return int(current)
+        if current is not None:
+            for generation in range(max(current + 1, now - 1), now + 1):
+                self._txn.drop(self._slots[generation % 2], delete=False)
+        self._txn.put(_GENERATION, _OFFSET.pack(now), db=self._meta)
+        return now

@@ -1,0 +1,139 @@
+"""One submitted event on its way to a verdict: encoded and timed ahead of any lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from feature_store.dedup import Known, index_entries
+from feature_store.event_log.frame import MAX_BODY_BYTES
+from feature_store.event_log.prepared import PreparedEvent, prepare_event
+from feature_store.events import InteractionEvent, dedup_keys
+from feature_store.quarantine import Reject
+from feature_store.records import EventRecord
+from feature_store.verdicts import (
+    ACCEPTED,
+    CONFLICT,
+    DUPLICATE,
+    REJECTED,
+    TOO_LARGE,
+    UNENCODABLE,
+    TimedEvent,
+    Verdict,
+    judge_time,
+)
+from recommender.errors import InvalidEventError
+
+MAX_TEXT_BYTES = MAX_BODY_BYTES - 1024
+_UNJUDGED = Verdict(REJECTED)
+
+
+@dataclass(slots=True)
+class Submission:
+    """Events that wait for their verdicts.
+
+    Parameters
+    ----------
+    raws
+        The bytes of each event as sent.
+    received_at
+        Now, microseconds.
+    arrived_at
+        When they first arrived, microseconds; differs when quarantine is replayed.
+    """
+
+    events: Sequence[InteractionEvent | InvalidEventError]
+    raws: Sequence[bytes]
+    received_at: int
+    arrived_at: int
+    future: Future[list[Verdict]] = field(default_factory=Future)
+
+
+@dataclass(slots=True)
+class Item:
+    """One event of a submission.
+
+    Parameters
+    ----------
+    event
+        As it will be applied; None where it could not be read.
+    entries
+        Index entries of what was sent, before a clock is clamped.
+    prepared
+        What would be written.
+    refusal
+        Why it is refused, unless it turns out to be known already.
+    """
+
+    raw: bytes
+    arrived_at: int
+    event: InteractionEvent | None = None
+    entries: bytes = b""
+    prepared: PreparedEvent | None = None
+    refusal: InvalidEventError | None = None
+    verdict: Verdict = field(default=_UNJUDGED)
+
+    @property
+    def event_id(self) -> str | None:
+        """Id of the event, where it could be read."""
+        return self.event.event_id if self.event else None
+
+    def judge(self, known: Known) -> bool:
+        """Set the verdict, given what the index says. Returns whether the event is accepted.
+
+        A duplicate stays one however old it is.
+        """
+        if known is Known.DUPLICATE:
+            self.verdict = Verdict(DUPLICATE, self.event_id)
+        elif known is Known.CONFLICT:
+            detail = (
+                f"event_id {self.event_id!r:.80} or its transaction is known with other content"
+            )
+            self.verdict = Verdict(REJECTED, self.event_id, CONFLICT, detail)
+        elif self.refusal is not None:
+            self.verdict = Verdict(REJECTED, self.event_id, self.refusal.code, self.refusal.detail)
+        return self.verdict.status == ACCEPTED
+
+    def reject(self) -> Reject:
+        """What quarantine keeps of a rejected event."""
+        code, detail = self.verdict.code or "", self.verdict.detail or ""
+        return Reject(self.arrived_at, code, detail, self.event_id, self.raw)
+
+
+def prepare(submission: Submission, writer: str) -> Iterator[Item]:
+    """The items of a submission, in order. Never raises on what an event holds."""
+    for event, raw in zip(submission.events, submission.raws, strict=True):
+        item = Item(raw, submission.arrived_at)
+        try:
+            if isinstance(event, InvalidEventError):
+                raise event
+            item.event = event
+            item.entries = index_entries(dedup_keys(event))
+            timed = judge_time(event, submission.arrived_at, submission.received_at)
+            _encode(item, timed, submission.received_at, writer)
+        except InvalidEventError as error:
+            item.refusal = error
+        except (UnicodeEncodeError, OverflowError, TypeError, ValueError, RecursionError) as error:
+            detail = f"cannot be written as JSON: {error!r:.200}"
+            item.refusal = InvalidEventError(UNENCODABLE, detail)
+        yield item
+
+
+def _encode(item: Item, timed: TimedEvent, received_at: int, writer: str) -> None:
+    is_clamped = timed.client_ts is not None
+    record = EventRecord(
+        event=timed.event,
+        received_at=received_at,
+        seq=0,
+        writer=writer,
+        late=timed.late,
+        clamped=is_clamped,
+        client_ts=timed.client_ts,
+    )
+    prepared = prepare_event(record, item.entries)
+    if prepared.size > MAX_TEXT_BYTES:
+        detail = f"takes {prepared.size} bytes; at most {MAX_TEXT_BYTES} are accepted"
+        raise InvalidEventError(TOO_LARGE, detail)
+    item.event, item.prepared = timed.event, prepared
+    item.verdict = Verdict(ACCEPTED, timed.event.event_id, late=timed.late, clamped=is_clamped)
