@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -14,12 +15,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from feature_store.intake import Intake
+from feature_store.intake import Intake, IntakeOptions
 from feature_store.online.lmdb import LmdbStore
 from feature_store.online.visitors import Visitors
+from recommender.errors import StorageError
 from recommender.placements import DEFAULT_FILE, read_placements
 from serving import health
 from serving.bundle_source import BundleSource, ServingModel
+from serving.demo.endpoints import demo_endpoints
 from serving.edge import Edge, problem_response
 from serving.endpoint import Endpoint, mount
 from serving.errors import Problem
@@ -34,6 +37,7 @@ from serving.state import ServiceState, code_version
 from serving.telemetry import Metrics
 from serving.uuid7 import Uuid7Source
 
+logger = logging.getLogger(__name__)
 ENDPOINTS: tuple[Endpoint, ...] = (
     *recommendations.ENDPOINTS,
     *similar_items.ENDPOINTS,
@@ -56,7 +60,6 @@ def create_app(
     *,
     clock: Callable[[], int] = wall_clock,
     model: ServingModel | None = None,
-    further: Iterable[Endpoint] = (),
     on_started: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """Build the application. Its state, `app.state.service`, exists while it runs.
@@ -65,8 +68,6 @@ def create_app(
     ----------
     model
         A model that is loaded already, for processes that share one by forking.
-    further
-        Endpoints beyond those of the API.
     on_started
         Called once requests can be answered.
     """
@@ -81,7 +82,7 @@ def create_app(
         redoc_url=None,
         exception_handlers={HTTPException: _framework_refusal},
     )
-    endpoints = (*ENDPOINTS, *further)
+    endpoints = (*ENDPOINTS, *(demo_endpoints(settings) if settings.demo else ()))
     access = AccessTable()
     mount(app, access, endpoints, settings.max_body_bytes)
     app.openapi = openapi_of(app, endpoints)  # type: ignore[method-assign]
@@ -116,6 +117,13 @@ def build_state(
         models.load_first()
     store = LmdbStore(settings.layout.online, clock, settings.online_map_bytes)
     known = Visitors(store)
+    options = IntakeOptions(max_waiting_events=settings.max_pending_events)
+    intake = Intake(settings.layout, known, clock, WRITER_PREFIX, options)
+    try:
+        intake.open()
+    except StorageError:
+        # Suggestions go on, events are refused, and the intake keeps trying.
+        logger.exception("the log cannot be written")
     return ServiceState(
         settings=settings,
         clock=clock,
@@ -124,13 +132,12 @@ def build_state(
         models=models,
         store=store,
         visitors=known,
-        intake=Intake(settings.layout, known, clock, WRITER_PREFIX),
+        intake=intake,
         keys=keys,
         pseudonyms=Pseudonyms(read_secret(settings.root / SECRET_FILE, os.urandom)),
         metrics=metrics,
         code_version=code_version(),
         requests=Gate(settings.max_in_flight, "requests"),
-        events=Gate(settings.max_pending_events, "events"),
     )
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 
 from feature_store.events import Scalar
 from feature_store.records import DecisionItem, DecisionRecord
-from recommender.errors import StorageError
 from recommender.query import Query
 from recommender.slate import Slate
 from serving.bundle_source import ServingModel
 from serving.exchange import Exchange
 from serving.schemas import RecommendationRequest
 
-logger = logging.getLogger(__name__)
 ANONYMOUS = "anonymous"
 
 
@@ -47,11 +44,9 @@ def record_decision(exchange: Exchange, decision: Decision) -> None:
     gap in the sequence.
     """
     metrics = exchange.state.metrics
-    try:
-        exchange.state.intake.record(decision_record(exchange, decision))
-    except StorageError:
+    seq = exchange.state.intake.record(decision_record(exchange, decision))
+    if seq is None:
         metrics.decisions_lost.inc()
-        logger.warning("a decision record was lost", extra={"request_id": exchange.request_id})
     else:
         metrics.decisions.inc()
 
@@ -65,8 +60,8 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         decision_id=decision.decision_id,
         request_id=exchange.request_id,
         ts_server=decision.moment,
-        seq=state.intake.next_seq(),
-        writer=state.intake.writer,
+        seq=0,  # the log sets both
+        writer="",
         subject_key=subject_key,
         subject_type=subject_type,
         session_key=session_id and state.pseudonyms.of("session", session_id),

@@ -6,8 +6,9 @@ from http import HTTPStatus
 
 import msgspec
 
-from recommender.errors import StorageError, StorageFullError
+from recommender.errors import StorageBusyError, StorageError, StorageFullError
 
+OVERLOAD_RETRY_SECONDS = 1
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -76,6 +77,8 @@ def storage_problem(error: StorageError) -> Problem:
             "The log has no space left; nothing of this request was stored. Send it again later."
         )
         return Problem(507, "storage_full", detail, retry_after=error.retry_after_seconds)
+    if isinstance(error, StorageBusyError):
+        return Problem(503, "overloaded", f"{error}", retry_after=OVERLOAD_RETRY_SECONDS)
     detail = "The log could not be written; nothing is promised about this request. Send it again."
     return Problem(503, "storage_failed", detail, retry_after=1)
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from serving.errors import Problem
+from serving.errors import OVERLOAD_RETRY_SECONDS, Problem
 
 JSON_TYPES = frozenset({"application/json"})
 EVENT_TYPES = JSON_TYPES | {"text/plain"}
-OVERLOAD_RETRY_SECONDS = 1
 
 
 def check_headers(headers: Iterable[tuple[bytes, bytes]], max_body_bytes: int) -> None:

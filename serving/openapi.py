@@ -38,10 +38,9 @@ def openapi_of(app: FastAPI, endpoints: Iterable[Endpoint]) -> Callable[[], dict
     types = [*body_types(endpoints), ProblemBody]
 
     def document() -> dict[str, Any]:
-        known = app.openapi_schema
-        if known is None:
-            known = app.openapi_schema = _document(app, types)
-        return known
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, types)
+        return dict(app.openapi_schema)
 
     return document
 
@@ -57,7 +56,9 @@ def _document(app: FastAPI, types: list[type]) -> dict[str, Any]:
 
 def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
     # A query string has no null: a parameter that is not there is left out.
-    choices = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    choices: list[dict[str, Any]] = [
+        each for each in schema.get("anyOf", ()) if each != {"type": "null"}
+    ]
     if len(choices) != 1:
         return schema
     return choices[0]

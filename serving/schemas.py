@@ -38,6 +38,14 @@ Limit = Annotated[
 ]
 
 
+def check_ids(ids: Iterable[str]) -> None:
+    """Raise `ValueError` for an id that is too long in bytes or is not text at all."""
+    for outside_id in ids:
+        if not outside_id.isascii() and len(outside_id.encode()) > MAX_ID_BYTES:
+            length = len(outside_id.encode())
+            raise ValueError(f"id of {length} bytes; accepted: 1 to {MAX_ID_BYTES}")
+
+
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of everything that comes in: unknown fields are refused."""
 
@@ -280,19 +288,3 @@ class ReadyResponse(msgspec.Struct, frozen=True):
     model_version: str
     items: int
     warnings: list[str]
-
-
-def check_ids(ids: Iterable[str]) -> None:
-    """Raise `ValueError` for an id that is too long in bytes or is not text at all."""
-    for outside_id in ids:
-        if not outside_id.isascii() and len(outside_id.encode()) > MAX_ID_BYTES:
-            length = len(outside_id.encode())
-            raise ValueError(f"id of {length} bytes; accepted: 1 to {MAX_ID_BYTES}")
-
-
-def component_schemas(
-    types: Iterable[type], template: str
-) -> tuple[list[dict[str, object]], dict[str, dict[str, object]]]:
-    """JSON schemas of some types, and the components that they refer to."""
-    schemas, components = msgspec.json.schema_components(types, ref_template=template)
-    return list(schemas), components

@@ -43,6 +43,9 @@ class Settings:
     dev: bool = field(
         default=False, metadata=_about("No key is asked for. For one's own machine only.")
     )
+    demo: bool = field(
+        default=False, metadata=_about("Serve the page /demo as well. Only with dev.")
+    )
     cors_origins: tuple[str, ...] = field(
         default=(), metadata=_about("Origins whose pages may call, separated by commas.")
     )
@@ -90,6 +93,8 @@ class Settings:
             raise ConfigError(
                 f"log_level={self.log_level!r}; accepted: debug, info, warning, error"
             )
+        if self.demo and not self.dev:
+            raise ConfigError("demo=true; accepted: only with dev=true, the page has no key")
         if self.port > 65535:
             raise ConfigError(f"port={self.port}; accepted: 0 to 65535")
 

@@ -29,8 +29,8 @@ class ServiceState:
         Microseconds since the epoch, UTC.
     new_id
         Makes recommendation ids.
-    requests, events
-        How much may be under way at a time.
+    requests
+        How many may be under way at a time.
     is_draining
         The process has been told to stop and takes leave of its callers.
     """
@@ -47,7 +47,6 @@ class ServiceState:
     pseudonyms: Pseudonyms
     metrics: Metrics
     requests: Gate
-    events: Gate
     policy: SlatePolicy = field(default_factory=TopPolicy)
     code_version: str = ""
     is_draining: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -27,7 +26,6 @@ from serving.security import WRITE, authorise
 from serving.state import ServiceState
 from serving.strict_json import Piece, StrictJsonError
 
-logger = logging.getLogger(__name__)
 # Up to this size a body is read on the event loop; a larger one would hold up everybody else.
 INLINE_BYTES = 16 * 1024
 Result = TypeVar("Result")
@@ -123,17 +121,13 @@ def _authorise(exchange: Exchange, body: EventBody) -> None:
 async def _store(state: ServiceState, batch: Batch) -> list[Verdict]:
     if not batch.events:
         return []
-    state.events.enter(len(batch.events))
     try:
         return await asyncio.wrap_future(state.intake.submit(batch.events, batch.raws))
     except StorageFullError as error:
         state.metrics.storage_full.inc()
         raise storage_problem(error) from error
     except StorageError as error:
-        logger.exception("events could not be stored")
         raise storage_problem(error) from error
-    finally:
-        state.events.leave(len(batch.events))
 
 
 def _report(state: ServiceState, verdicts: list[Verdict], positions: list[int]) -> EventsResponse:

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.requests import Request
 from starlette.responses import Response
 
+from recommender.errors import StorageError
 from serving.endpoint import Endpoint
 from serving.errors import Problem
 from serving.exchange import exchange_of, json_answer
@@ -27,7 +28,11 @@ async def visitor(request: Request) -> Response:
     visitor_id = _visitor_id(request)
     state = exchange_of(request).state
     at = EPOCH + timedelta(microseconds=state.clock())
-    return json_answer(visitor_response(visitor_id, state.visitors.get(visitor_id, None, at)))
+    try:
+        known = state.visitors.get(visitor_id, None, at)
+    except StorageError as error:
+        raise Problem(503, "store_failed", "The online store failed.", retry_after=1) from error
+    return json_answer(visitor_response(visitor_id, known))
 
 
 def _visitor_id(request: Request) -> str:
@@ -62,6 +67,6 @@ ENDPOINTS = (
             },
         ),
         response=VisitorResponse,
-        problems=(400, 422, 503, 507),
+        problems=(400, 422),
     ),
 )

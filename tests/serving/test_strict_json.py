@@ -107,10 +107,9 @@ def test_unusual_and_fine(body: bytes) -> None:
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:
         value = parse(text_of(body))
-    except StrictJsonError as error:
-        assert error.detail.encode()
-    else:
-        assert value == json.loads(body.decode())
+    except StrictJsonError:
+        return
+    assert value == json.loads(body.decode())
 
 
 @pytest.mark.parametrize(

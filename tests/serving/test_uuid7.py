@@ -21,7 +21,7 @@ def test_it_is_a_version_7_uuid_that_carries_its_time() -> None:
 
 def test_the_example_of_the_standard() -> None:
     """RFC 9562, appendix A.6: 0x17F22E279B0 ms, rand_a 0xCC3, rand_b 0x18C4DC0C0C07398F."""
-    source = Uuid7Source(lambda: 0x17F22E279B0 * 1000, lambda n: (0x18C4DC0C0C07398F).to_bytes(n))
+    source = Uuid7Source(lambda: 0x17F22E279B0 * 1000, (0x18C4DC0C0C07398F).to_bytes)
     source._millis, source._counter = 0x17F22E279B0, 0xCC2
     assert source() == "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
 
