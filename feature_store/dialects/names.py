@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from feature_store.event_values import refused
 from recommender import terms
 from recommender.errors import InvalidEventError
 
@@ -137,11 +138,8 @@ def _fields(name: str, canonical: str) -> dict[str, object]:
 
 
 def _unknown(name: object, table: dict[str, str]) -> InvalidEventError:
-    shown = name if isinstance(name, str) else type(name).__name__
     if name == FAILED_TRANSACTION:
         return InvalidEventError(
-            "failed_transaction", f"event {shown!r} is a payment that failed, not a purchase"
+            "failed_transaction", f"event {name!r} is a payment that failed, not a purchase"
         )
-    return InvalidEventError(
-        "unknown_event", f"event name {shown!r:.80} is not known; accepted: {', '.join(table)}"
-    )
+    return refused("unknown_event", "event name", name, ", ".join(table))

@@ -31,7 +31,9 @@ from feature_store.personal_data import refuse_personal_names
 _MARKS: Final = ("domain_userid", "snowplow_ecommerce_action", "ue_pr", "ue_px", "network_userid")
 _ACTION: Final = "snowplow_ecommerce_action"
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?", re.ASCII)
-_ENRICHED = re.compile(r"(?:contexts|unstruct_event)_\w*?_(?:ecommerce|snowplow)_([a-z_]+)_\d+$")
+_ENRICHED = re.compile(
+    r"(?:contexts|unstruct_event)_com_snowplowanalytics_snowplow(?:_ecommerce)?_([a-z_]+)_\d+"
+)
 _SCHEMA = re.compile(r"iglu:[\w.-]+/([\w-]+)/jsonschema/[\d-]+")
 
 
@@ -71,7 +73,7 @@ def _parts(raw: Raw) -> dict[str, list[Raw]]:
     """All entities by their short name; the event itself is one of them."""
     parts: dict[str, list[Raw]] = {}
     for name, value in raw.items():
-        match = _ENRICHED.match(name)
+        match = _ENRICHED.fullmatch(name)
         short = match.group(1) if match else name if name in {_ACTION, "product"} else None
         if short is not None:
             parts.setdefault(short, []).extend(_objects(value))
