@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
+import msgspec
+
 from feature_store.events import InteractionEvent
 from feature_store.online.reconcile import Rebuilt
 from feature_store.online.state import DEFAULT_LIMITS, StateLimits, VisitorState, joined
@@ -65,7 +67,8 @@ class Visitors:
         """What is known about the shopper who asks; an empty state when nothing is.
 
         A known `user_id` decides. A visitor not identified yet adds what the device did, a
-        visitor identified as somebody else adds nothing. Without `user_id` the link leads.
+        visitor identified as somebody else adds nothing. Without `user_id` the link leads. The
+        answer's `user_id` says whose state it is.
         """
         keys = [VISITOR + visitor_id] + ([USER + user_id] if user_id else [])
         raw = self._store.get_many(keys)
@@ -77,6 +80,7 @@ class Visitors:
             known = self._decoded(self._store.get_many([USER + visitor.user_id])[0])
         else:
             known = visitor
+        known = msgspec.structs.replace(known, user_id=user_id or visitor.user_id)
         return known.at(at, self._options.limits)
 
     def apply(self, events: Sequence[InteractionEvent]) -> None:

@@ -76,7 +76,7 @@ def seen(state: VisitorState) -> list[str]:
 
 def test_an_unknown_visitor_is_an_empty_state(visitors: Visitors) -> None:
     assert visitors.get("nobody", None, AT) == VisitorState()
-    assert visitors.get("nobody", "no user", AT) == VisitorState()
+    assert visitors.get("nobody", "no user", AT) == VisitorState(user_id="no user")
 
 
 def test_an_event_is_known_at_once(visitors: Visitors) -> None:
@@ -96,6 +96,7 @@ def test_identify_moves_the_visitor_into_the_user_and_leaves_the_link(
     )
     for state in (visitors.get("v1", None, AT), visitors.get("other", "u1", AT)):
         assert state.totals == {"view_item": 1, "identify": 1}
+        assert state.user_id == "u1"
 
 
 def test_every_device_ends_in_the_same_user(visitors: Visitors) -> None:
@@ -115,7 +116,7 @@ def test_another_user_on_the_same_device_starts_from_there(visitors: Visitors) -
 
 def test_a_request_of_another_user_learns_nothing_of_the_linked_one(visitors: Visitors) -> None:
     visitors.apply([event("v1", 1, item="a"), identify("v1", 2, "anna")])
-    assert visitors.get("v1", "ben", AT) == VisitorState()
+    assert visitors.get("v1", "ben", AT) == VisitorState(user_id="ben")
 
 
 def test_a_request_with_a_user_not_yet_identified_joins_both_for_the_answer(
@@ -153,7 +154,7 @@ def test_a_state_of_a_newer_program_is_unknown_and_left_alone(
 ) -> None:
     newer = msgspec.msgpack.encode([SCHEMA + 1, "future"])
     store.update(["v:v1", "u:u1"], lambda _: {"v:v1": newer, "u:u1": newer}, DAY)
-    assert visitors.get("v1", "u1", AT) == VisitorState()
+    assert visitors.get("v1", "u1", AT).is_empty
     assert visitors.counts["newer_schema"] == 2
     visitors.apply([event("v1", 1), identify("v2", 1, "u1"), event("v3", 1)])
     assert store.get_many(["v:v1", "u:u1", "v:v2"]) == [newer, newer, None]
