@@ -1,0 +1,281 @@
+"""Verbs of the feature store: ingest, check, datasets. Heavy libraries load inside the verbs."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from feature_store.console import Console
+from feature_store.layout import StoreLayout
+from recommender.errors import ConfigError, InvalidInputError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from feature_store.catalogue_file import CatalogueReport
+    from feature_store.ingest import IngestOptions
+    from feature_store.ingest_report import IngestReport
+    from feature_store.quarantine_replay import ReplayReport
+
+app = typer.Typer()
+
+DEFAULT_STORE = Path("var")
+LOG_FORMAT = "desirepath-log"
+MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+
+Store = Annotated[Path, typer.Option(help="Folder of the shop's data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Result as one JSON line on stdout.")]
+
+
+@app.command()
+def ingest(
+    *,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="What to bring in: a file or folder. Default: the service's own log."),
+    ] = None,
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="Format of --log, as `desirepath datasets` lists them. Default: as it looks.",
+        ),
+    ] = None,
+    store: Store = DEFAULT_STORE,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(help="The shop's items: CSV, JSON lines or Parquet; replaces the one before."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a file that is not the published one.")
+    ] = False,
+    session_gap: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=86_400,
+            help="Silence in seconds that ends a session; fixed by a store's first ingest: 1800.",
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str, typer.Option(help="Zone of times that are written without one.")
+    ] = "UTC",
+    replay_quarantine: Annotated[
+        bool,
+        typer.Option(
+            "--replay-quarantine", help="First send the service's rejected events once more."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring events into the tables: validated, without duplicates, with sessions, by day.
+
+    Rows that are refused go to the quarantine folder with the reason. Ingesting a source again
+    adds nothing.
+    """
+    from feature_store.catalogue_file import install_catalogue
+    from feature_store.ingest import IngestOptions
+    from feature_store.loaders.options import LoadOptions
+
+    console, layout = Console(as_json), StoreLayout(store)
+    result: dict[str, object] = {}
+    if replay_quarantine:
+        result["replay"] = _replay(console, layout)
+    path = log or layout.log
+    wanted = format_name or _format_of(log, console)
+    load = LoadOptions(strict=strict, time_zone=time_zone)
+    options = IngestOptions(session_gap_seconds=session_gap, load=load)
+    result = {**_ingest(console, path, wanted, layout, options), **result}
+    if catalogue is not None:
+        installed = install_catalogue(catalogue, layout)
+        _show_catalogue(console, installed)
+        result["catalogue"] = _fields(installed)
+    if as_json:
+        console.result(result)
+
+
+@app.command()
+def check(
+    *,
+    store: Store = DEFAULT_STORE,
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            "--at", "--as-of", formats=MOMENTS, help="The moment to judge from (UTC); now without."
+        ),
+    ] = None,
+    day: Annotated[
+        datetime | None,
+        typer.Option(formats=MOMENTS[:1], help="The day to judge; the last whole one without."),
+    ] = None,
+    limits: Annotated[
+        Path | None, typer.Option(help="TOML file with limits other than the defaults.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the newest day of the tables before learning from it. Exit code 1 when a gate trips."""
+    from feature_store.checks import CheckLimits
+    from feature_store.checks import check as run
+
+    console = Console(as_json)
+    moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
+    chosen = CheckLimits.from_mapping(_read_toml(limits)) if limits else CheckLimits()
+    report = run(StoreLayout(store), moment, chosen, day.date() if day else None)
+    rows = [
+        {
+            "gate": gate.name,
+            "says": "NO" if gate.is_tripped else "-" if gate.value is None else "ok",
+            "value": "-" if gate.value is None else gate.value,
+            "limit": gate.limit,
+            "about": gate.detail,
+        }
+        for gate in report.gates
+    ]
+    console.table(f"{report.day}: {report.rows} rows", rows)
+    if as_json:
+        console.result({**_fields(report), "is_refused": bool(report.tripped)})
+    if report.tripped:
+        names = ", ".join(gate.name for gate in report.tripped)
+        raise RefusedError(f"{report.day} is not fit to learn from: {names}")
+
+
+@app.command()
+def datasets(
+    *,
+    path: Annotated[
+        Path | None, typer.Option(help="A file or folder: say what it is, verify its checksum.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="A shop's data: list the days and sources it holds.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List formats and public data sets; say what a file is, or what a store holds."""
+    console = Console(as_json)
+    if path is not None:
+        result = _recognised(console, path)
+    elif store is not None:
+        result = _holdings(console, StoreLayout(store))
+    else:
+        result = _known(console)
+    if as_json:
+        console.result(result)
+
+
+def _format_of(log: Path | None, console: Console) -> str:
+    from feature_store.datasets import recognise
+
+    if log is None:
+        return LOG_FORMAT
+    found = recognise(log).format_name
+    if found is None:
+        raise InvalidInputError(f"{log}: its format is not evident; say it with --format")
+    console.say(f"{log} looks like {found}")
+    return found
+
+
+def _ingest(
+    console: Console, path: Path, format_name: str, layout: StoreLayout, options: IngestOptions
+) -> dict[str, object]:
+    from dataclasses import replace
+
+    from feature_store.ingest import ingest as run
+
+    with console.progress(f"reading {path.name}", None) as progress:
+        report = run(path, format_name, layout, replace(options, on_rows=progress.advance))
+    _show_ingest(console, report)
+    return _fields(report)
+
+
+def _show_ingest(console: Console, report: IngestReport) -> None:
+    counts = {
+        "rows in": report.rows_in,
+        "kept": report.kept,
+        "duplicates": report.duplicates,
+        **{f"rejected: {reason}": count for reason, count in report.rejected.items()},
+        **{f"passed over: {reason}": count for reason, count in report.skipped.items()},
+    }
+    if report.displaced:
+        counts["displaced from the table"] = report.displaced
+    rows = [{"what": what, "rows": count} for what, count in counts.items()]
+    console.table(f"{report.source} ({report.source_format})", rows)
+    console.say(
+        f"{report.events_kept} events on {len(report.days)} days, "
+        f"{len(report.days_rewritten)} days rewritten"
+    )
+    if report.quarantine:
+        console.say(f"rejected rows: {report.quarantine}")
+
+
+def _replay(console: Console, layout: StoreLayout) -> dict[str, object]:
+    from feature_store.log_replay import replay_into_log
+
+    report: ReplayReport = replay_into_log(layout, lambda: time.time_ns() // 1000)
+    result = asdict(report)
+    console.table("replay of the quarantine", [{"what": k, "events": v} for k, v in result.items()])
+    return result
+
+
+def _show_catalogue(console: Console, report: CatalogueReport) -> None:
+    rows = [{"what": what, "items": value} for what, value in _fields(report).items()]
+    console.table("catalogue", rows)
+
+
+def _recognised(console: Console, path: Path) -> dict[str, object]:
+    from feature_store.datasets import recognise
+
+    found = _fields(recognise(path))
+    console.table(str(path), [{"what": what, "": value} for what, value in found.items()])
+    return found
+
+
+def _holdings(console: Console, layout: StoreLayout) -> dict[str, object]:
+    from feature_store.source import read_sources
+    from feature_store.tables import data_digest, read_manifests
+
+    days = [
+        {"day": found.event_date, "rows": found.rows, "events": found.events}
+        for found in read_manifests(layout)
+    ]
+    sources = [_fields(record) for record in read_sources(layout)]
+    console.table("days", days)
+    console.table("sources", sources)
+    totals = {name: sum(int(str(day[name])) for day in days) for name in ("rows", "events")}
+    return {"days": days, "sources": sources, **totals, "data_digest": data_digest(layout)}
+
+
+def _known(console: Console) -> dict[str, object]:
+    from feature_store.datasets import DATASETS
+    from feature_store.loaders.registry import FORMATS
+
+    sets: Sequence[Mapping[str, object]] = [
+        {**asdict(found), "sha256": found.sha256} for found in DATASETS
+    ]
+    formats = [
+        {"format": found.name, "what": found.title, "expects": found.expects}
+        for found in FORMATS.values()
+    ]
+    shown = ("name", "format_name", "licence", "origin", "sha256")
+    console.table("public data sets", [{key: found[key] for key in shown} for found in sets])
+    console.table("formats", formats)
+    return {"datasets": sets, "formats": formats}
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _fields(struct: object) -> dict[str, object]:
+    import msgspec
+
+    fields: dict[str, object] = msgspec.to_builtins(struct)
+    return fields
