@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import lmdb
 
@@ -35,6 +35,10 @@ _GENERATION = b"generation"
 _OFFSET = struct.Struct(">Q")
 
 
+Pair: TypeAlias = tuple[bytes, bytes]
+"""A hashed dedup key, `KEY_BYTES` long, and the payload digest stored under it."""
+
+
 class Known(Enum):
     """What the index says about an event."""
 
@@ -43,19 +47,34 @@ class Known(Enum):
     CONFLICT = "conflict"
 
 
-def index_entries(keys: Iterable[DedupKey]) -> bytes:
-    """Dedup keys as they are stored: per key 16 bytes of its BLAKE2b and the 16 bytes of digest."""
-    return b"".join(
-        hashlib.blake2b(key.encode(), digest_size=KEY_BYTES).digest() + digest
+def index_pairs(keys: Iterable[DedupKey]) -> tuple[Pair, ...]:
+    """Dedup keys as they are stored, under 16 bytes of their BLAKE2b."""
+    return tuple(
+        (hashlib.blake2b(key.encode(), digest_size=KEY_BYTES).digest(), digest)
         for key, digest in keys
     )
 
 
-def split_entries(entries: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Pairs of (key, digest)."""
-    for start in range(0, len(entries), ENTRY_BYTES):
-        middle = start + KEY_BYTES
-        yield entries[start:middle], entries[middle : start + ENTRY_BYTES]
+def split_entries(entries: bytes) -> list[Pair]:
+    """The pairs of a logged record."""
+    if len(entries) == ENTRY_BYTES:  # nearly always; the rebuild of an index lives on it
+        return [(entries[:KEY_BYTES], entries[KEY_BYTES:])]
+    return [
+        (entries[start : start + KEY_BYTES], entries[start + KEY_BYTES : start + ENTRY_BYTES])
+        for start in range(0, len(entries), ENTRY_BYTES)
+    ]
+
+
+def judge_pairs(pairs: Iterable[Pair], known: Mapping[bytes, bytes]) -> Known:
+    """Whether an event was accepted before: any of its keys with its digest says so."""
+    verdict = Known.NEW
+    for key, digest in pairs:
+        found = known.get(key)
+        if found == digest:
+            return Known.DUPLICATE
+        if found is not None:
+            verdict = Known.CONFLICT
+    return verdict
 
 
 class DedupIndex:
@@ -152,30 +171,28 @@ class DedupTransaction:
         self._slots, self._meta, self._tails, self._finished = databases
         self.generation = self._advance(now // GENERATION_MICROS)
 
-    def known(self, entries: bytes) -> Known:
-        """Whether an event with these entries was accepted: any key with its digest says so."""
-        conflict = False
-        for key, digest in split_entries(entries):
-            found = self._lookup(key)
-            if found == digest:
-                return Known.DUPLICATE
-            conflict |= found is not None
-        return Known.CONFLICT if conflict else Known.NEW
+    def lookup(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Digests of those keys that are known."""
+        known: dict[bytes, bytes] = {}
+        for generation in (self.generation - 1, self.generation):
+            with self._txn.cursor(self._slots[generation % 2]) as cursor:
+                known.update(cursor.getmulti(keys))
+        return known
 
-    def insert(self, entries: bytes, time: int | None = None) -> None:
-        """Remember an accepted event; a key that is known keeps its first digest.
+    def insert(self, pairs: Sequence[Pair], time: int | None = None) -> None:
+        """Remember accepted events; a key that is known keeps its first digest.
 
         Parameters
         ----------
         time
-            When it arrived, microseconds; None for now. What is too old to keep is passed over.
+            When they arrived, microseconds; None for now. What is too old to keep is passed over.
         """
         generation = self.generation if time is None else time // GENERATION_MICROS
-        if generation < self.generation - 1:
+        if not self.generation - 1 <= generation:
             return
-        slot = self._slots[min(generation, self.generation) % 2]
-        for key, digest in split_entries(entries):
-            self._txn.put(key, digest, overwrite=False, db=slot)
+        with self._txn.cursor(self._slots[min(generation, self.generation) % 2]) as cursor:
+            # In order, so that neighbouring keys find their page in the cache.
+            cursor.putmulti(sorted(pairs), overwrite=False)
 
     def count(self) -> int:
         """Keys known."""
@@ -208,13 +225,6 @@ class DedupTransaction:
         """A segment no longer exists."""
         for database in (self._tails, self._finished):
             self._txn.delete(segment.encode(), db=database)
-
-    def _lookup(self, key: bytes) -> bytes | None:
-        current, previous = self._slots[self.generation % 2], self._slots[self.generation % 2 - 1]
-        found = self._txn.get(key, db=current)
-        if found is None:
-            found = self._txn.get(key, db=previous)
-        return bytes(found) if found is not None else None
 
     def _advance(self, now: int) -> int:
         stored = self._txn.get(_GENERATION, db=self._meta)

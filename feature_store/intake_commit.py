@@ -13,8 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from feature_store.dedup import DedupTransaction, Known, split_entries
-from feature_store.event_log.prepared import PreparedEvent
+from feature_store.dedup import DedupTransaction
 from feature_store.event_log.recovery import index_tails
 from feature_store.event_log.store import LogStore
 from feature_store.events import InteractionEvent
@@ -100,8 +99,7 @@ class GroupCommit:
                 try:
                     self._write(txn, fresh)
                     is_durable = True
-                    for event in fresh:
-                        txn.insert(event.entries)
+                    txn.insert([pair for item in fresh for pair in item.pairs])
                 except StorageError as error:
                     failure = error
         except StorageError as error:
@@ -114,9 +112,10 @@ class GroupCommit:
             raise failure
         return recovered
 
-    def _write(self, txn: DedupTransaction, fresh: Sequence[PreparedEvent]) -> None:
-        if fresh:
-            span = self._writer.append_events(fresh)
+    def _write(self, txn: DedupTransaction, fresh: Sequence[Item]) -> None:
+        events = [item.prepared for item in fresh if item.prepared is not None]
+        if events:
+            span = self._writer.append_events(events)
             self._writer.sync()
             txn.set_tail(span.segment, span.end)
 
@@ -183,27 +182,12 @@ def decode_events(payloads: Sequence[bytes]) -> list[InteractionEvent]:
     return events
 
 
-def _decide(txn: DedupTransaction, items: Sequence[Item]) -> list[PreparedEvent]:
-    """Give every item its verdict. Returns the events to be written."""
-    fresh: list[PreparedEvent] = []
-    pending: dict[bytes, bytes] = {}
+def _decide(txn: DedupTransaction, items: Sequence[Item]) -> list[Item]:
+    """Give every item its verdict. Returns those that are to be written."""
+    known = txn.lookup([key for item in items for key, _ in item.pairs])
+    fresh: list[Item] = []
     for item in items:
-        known = _known(txn, pending, item.entries)
-        if item.judge(known) and item.prepared is not None:
-            fresh.append(item.prepared)
-            pending.update(split_entries(item.entries))
+        if item.judge(known):
+            fresh.append(item)
+            known.update(item.pairs)
     return fresh
-
-
-def _known(txn: DedupTransaction, pending: dict[bytes, bytes], entries: bytes) -> Known:
-    """As the index says, or as an earlier event of the same group does."""
-    known = txn.known(entries)
-    if known is Known.DUPLICATE:
-        return known
-    for key, digest in split_entries(entries):
-        found = pending.get(key)
-        if found == digest:
-            return Known.DUPLICATE
-        if found is not None:
-            known = Known.CONFLICT
-    return known

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import chain
 
-from feature_store.dedup import Known, index_entries
+from feature_store.dedup import Known, Pair, index_pairs, judge_pairs
 from feature_store.event_log.frame import MAX_BODY_BYTES
 from feature_store.event_log.prepared import PreparedEvent, prepare_event
 from feature_store.events import InteractionEvent, dedup_keys
@@ -58,8 +59,8 @@ class Item:
     ----------
     event
         As it will be applied; None where it could not be read.
-    entries
-        Index entries of what was sent, before a clock is clamped.
+    pairs
+        Dedup keys and digests of what was sent, before a clock is clamped.
     prepared
         What would be written.
     refusal
@@ -69,7 +70,7 @@ class Item:
     raw: bytes
     arrived_at: int
     event: InteractionEvent | None = None
-    entries: bytes = b""
+    pairs: tuple[Pair, ...] = ()
     prepared: PreparedEvent | None = None
     refusal: InvalidEventError | None = None
     verdict: Verdict = field(default=_UNJUDGED)
@@ -79,11 +80,12 @@ class Item:
         """Id of the event, where it could be read."""
         return self.event.event_id if self.event else None
 
-    def judge(self, known: Known) -> bool:
-        """Set the verdict, given what the index says. Returns whether the event is accepted.
+    def judge(self, digests: Mapping[bytes, bytes]) -> bool:
+        """Set the verdict, given what is known. Returns whether the event is accepted.
 
         A duplicate stays one however old it is.
         """
+        known = judge_pairs(self.pairs, digests)
         if known is Known.DUPLICATE:
             self.verdict = Verdict(DUPLICATE, self.event_id)
         elif known is Known.CONFLICT:
@@ -109,7 +111,7 @@ def prepare(submission: Submission, writer: str) -> Iterator[Item]:
             if isinstance(event, InvalidEventError):
                 raise event
             item.event = event
-            item.entries = index_entries(dedup_keys(event))
+            item.pairs = index_pairs(dedup_keys(event))
             timed = judge_time(event, submission.arrived_at, submission.received_at)
             _encode(item, timed, submission.received_at, writer)
         except InvalidEventError as error:
@@ -131,7 +133,7 @@ def _encode(item: Item, timed: TimedEvent, received_at: int, writer: str) -> Non
         clamped=is_clamped,
         client_ts=timed.client_ts,
     )
-    prepared = prepare_event(record, item.entries)
+    prepared = prepare_event(record, b"".join(chain.from_iterable(item.pairs)))
     if prepared.size > MAX_TEXT_BYTES:
         detail = f"takes {prepared.size} bytes; at most {MAX_TEXT_BYTES} are accepted"
         raise InvalidEventError(TOO_LARGE, detail)

@@ -3,8 +3,8 @@
 Layout, little endian::
 
     0   4  marker, bytes that never occur in UTF-8 text
-    4   4  length of the body, unsigned
-    8   4  CRC-32 over length and body
+    4   4  CRC-32 over everything behind it
+    8   4  length of the body, unsigned
     12  1  kind: E event, D decision, S segment start, F segment end
     13  1  number of index entries
     14  8  time, microseconds since the epoch, signed: arrival of an event, answer of a decision
@@ -32,11 +32,12 @@ END: Final = ord("F")
 ENTRY_BYTES: Final = 32
 MAX_BODY_BYTES: Final = 4 << 20
 
-_HEAD = struct.Struct("<4sII")
-_BODY = struct.Struct("<BBq")
+_HEAD = struct.Struct("<4sI")
 _LENGTH = struct.Struct("<I")
+_BODY = struct.Struct("<BBq")
+_FRAME = struct.Struct("<4sIIBBq")
+_BODY_AT = _HEAD.size + _LENGTH.size
 _WINDOW_BYTES = 1 << 20
-MIN_FRAME_BYTES: Final = _HEAD.size + _BODY.size
 
 
 class Frame(NamedTuple):
@@ -84,8 +85,8 @@ def encode_frame(kind: int, time: int, entries: bytes, payload: bytes) -> bytes:
     body = _BODY.pack(kind, len(entries) // ENTRY_BYTES, time) + entries + payload
     if len(body) > MAX_BODY_BYTES:
         raise ValueError(f"a record of {len(body)} bytes; at most {MAX_BODY_BYTES} are written")
-    length = _LENGTH.pack(len(body))
-    return _HEAD.pack(MARKER, len(body), zlib.crc32(body, zlib.crc32(length))) + body
+    checked = _LENGTH.pack(len(body)) + body
+    return _HEAD.pack(MARKER, zlib.crc32(checked)) + checked
 
 
 class FrameScanner:
@@ -110,35 +111,60 @@ class FrameScanner:
         self._buffer = b""
 
     def __iter__(self) -> Iterator[Frame | Damage]:
+        for found in self.portions():
+            if isinstance(found, Damage):
+                yield found
+            else:
+                yield from found
+
+    def portions(self) -> Iterator[list[Frame] | Damage]:
+        """The same, with the frames of up to a megabyte at a time: cheaper per frame."""
         position = self._start
         while position < self._size:
-            found = self._frame_at(position) or self._damage_at(position)
-            yield found
-            if isinstance(found, Damage) and found.torn:
+            frames = self._frames_of_window(position)
+            if frames:
+                position = frames[-1].end
+                yield frames
+            if position >= self._size or self._is_longer_than_window(position):
+                continue
+            damage = self._damage_at(position)
+            yield damage
+            if damage.torn:
                 return
-            position = found.end
+            position = damage.end
 
-    def _frame_at(self, position: int) -> Frame | None:
-        at = position - self._base
-        if at + _HEAD.size > len(self._buffer):
-            at = self._load(position, _HEAD.size)
-            if _HEAD.size > len(self._buffer):
-                return None
-        marker, length, crc = _HEAD.unpack_from(self._buffer, at)
-        if marker != MARKER or not _BODY.size <= length <= MAX_BODY_BYTES:
-            return None
-        if at + _HEAD.size + length > len(self._buffer):
-            at = self._load(position, _HEAD.size + length)
-        start, end = at + _HEAD.size, at + _HEAD.size + length
-        buffer = self._buffer
-        if end > len(buffer):
-            return None
-        if zlib.crc32(buffer[start:end], zlib.crc32(buffer[at + 4 : at + 8])) != crc:
-            return None
-        kind, count, time = _BODY.unpack_from(buffer, start)
-        text = start + _BODY.size + count * ENTRY_BYTES
-        entries = buffer[start + _BODY.size : text]
-        return Frame(position, self._base + end, kind, time, entries, buffer[text:end])
+    def _frames_of_window(self, position: int) -> list[Frame]:
+        """Whole frames from `position` on, up to the first that is none or not in the buffer."""
+        base, buffer = self._base, self._buffer
+        at, limit = position - base, len(buffer)
+        frames: list[Frame] = []
+        while at + _FRAME.size <= limit:
+            marker, crc, length, kind, count, time = _FRAME.unpack_from(buffer, at)
+            end = at + _BODY_AT + length
+            if marker != MARKER or not _BODY.size <= length <= MAX_BODY_BYTES or end > limit:
+                break
+            if zlib.crc32(buffer[at + _HEAD.size : end]) != crc:
+                break
+            begin = at + _FRAME.size
+            text = begin + count * ENTRY_BYTES
+            entries, payload = buffer[begin:text], buffer[text:end]
+            frames.append(Frame(base + at, base + end, kind, time, entries, payload))
+            at = end
+        return frames
+
+    def _is_longer_than_window(self, position: int) -> bool:
+        """Load what is needed to see the frame at `position`; False if that was there already."""
+        need = _FRAME.size
+        head = self._buffer[position - self._base :][: _FRAME.size] if self._buffer else b""
+        if len(head) == _FRAME.size:
+            marker, _, length, *_ = _FRAME.unpack(head)
+            if marker == MARKER and length <= MAX_BODY_BYTES:
+                need = _BODY_AT + length
+        have = self._base + len(self._buffer) - position if self._buffer else 0
+        if have >= need:
+            return False
+        self._load(position, need)
+        return len(self._buffer) > have
 
     def _damage_at(self, position: int) -> Damage:
         following = self._next_marker(position + 1)
@@ -148,26 +174,26 @@ class FrameScanner:
 
     def _is_complete(self, position: int) -> bool:
         """Whether a frame of the stated length would fit: then it is damaged, not unfinished."""
-        at = self._load(position, _HEAD.size)
-        if len(self._buffer) < _HEAD.size:
+        self._load(position, _FRAME.size)
+        if len(self._buffer) < _FRAME.size:
             return False
-        marker, length, _ = _HEAD.unpack_from(self._buffer, at)
+        marker, _, length, *_ = _FRAME.unpack_from(self._buffer)
         plausible = marker == MARKER and length <= MAX_BODY_BYTES
-        return plausible and position + _HEAD.size + int(length) <= self._size
+        return plausible and position + _BODY_AT + int(length) <= self._size
 
     def _next_marker(self, position: int) -> int | None:
         while position < self._size:
-            at = self._load(position, len(MARKER))
-            found = self._buffer.find(MARKER, at)
+            self._load(position, len(MARKER))
+            found = self._buffer.find(MARKER)
             if found >= 0:
-                return self._base + found
+                return position + found
             if len(self._buffer) < _WINDOW_BYTES:
                 return None
-            position = self._base + len(self._buffer) - len(MARKER) + 1
+            position += len(self._buffer) - len(MARKER) + 1
         return None
 
-    def _load(self, position: int, need: int) -> int:
-        """Make the buffer begin at `position`; fewer than `need` bytes mean the end. Returns 0."""
+    def _load(self, position: int, need: int) -> None:
+        """Make the buffer begin at `position`; fewer than `need` bytes mean the end."""
         want = min(max(need, _WINDOW_BYTES), self._size - position)
         parts: list[bytes] = []
         while want > 0 and (
@@ -176,4 +202,3 @@ class FrameScanner:
             parts.append(part)
             want -= len(part)
         self._base, self._buffer = position, b"".join(parts)
-        return 0

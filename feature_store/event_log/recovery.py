@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
-from feature_store.dedup import GENERATION_MICROS, DedupIndex, DedupTransaction
+from feature_store.dedup import (
+    GENERATION_MICROS,
+    DedupIndex,
+    DedupTransaction,
+    Pair,
+    split_entries,
+)
 from feature_store.event_log.claim import try_claim
 from feature_store.event_log.frame import (
     DECISION,
@@ -42,6 +48,8 @@ from recommender.terms import MICROS_PER_SECOND
 Keep: TypeAlias = Callable[[str, bytes], None]
 
 _LOGGER = logging.getLogger(__name__)
+_LOT = 100_000
+_TAIL_BYTES = 64 << 10
 _HORIZON_MICROS = 2 * GENERATION_MICROS + MAX_SEGMENT_SECONDS * MICROS_PER_SECOND
 
 
@@ -171,7 +179,7 @@ def _index_tail(txn: DedupTransaction, path: Path, offset: int, keep: Keep) -> i
                 _LOGGER.warning("%s: could not be synced, not indexed: %s", path, error)
                 return 0
     for event in events:
-        txn.insert(event.entries, event.time)
+        txn.insert(split_entries(event.entries), event.time)
         keep(path.name, event.payload)
     txn.set_tail(path.name, end)
     return len(events)
@@ -195,25 +203,48 @@ def _recover(
     start = read_start(path)
     with index.transaction(now) as txn:
         if start is None or offset is not None or now - start.created_at < _HORIZON_MICROS:
-            for event in _cut_and_scan(path, offset or 0, counts):
-                txn.insert(event.entries, event.time)
-                counts.events += 1
-                if offset is not None:
-                    counts.unapplied.append(event.payload)
+            _insert(txn, _cut_and_scan(path, offset or 0, counts), counts, keep=offset is not None)
         txn.finish(path.name)
     counts.segments += 1
 
 
-def _cut_and_scan(path: Path, offset: int, counts: RecoveryCounts) -> Iterator[Frame]:
+def _insert(
+    txn: DedupTransaction,
+    portions: Iterable[Sequence[Frame]],
+    counts: RecoveryCounts,
+    *,
+    keep: bool,
+) -> None:
+    """Index events in large sorted lots, by generation: far faster than one by one."""
+    lots: dict[int, list[Pair]] = {}
+    for events in portions:
+        for event in events:
+            generation = event.time // GENERATION_MICROS
+            lots.setdefault(generation, []).extend(split_entries(event.entries))
+        counts.events += len(events)
+        if keep:
+            counts.unapplied.extend(event.payload for event in events)
+        if max(map(len, lots.values()), default=0) >= _LOT:
+            _insert_lots(txn, lots)
+    _insert_lots(txn, lots)
+
+
+def _insert_lots(txn: DedupTransaction, lots: dict[int, list[Pair]]) -> None:
+    for generation, pairs in lots.items():
+        txn.insert(pairs, generation * GENERATION_MICROS)
+    lots.clear()
+
+
+def _cut_and_scan(path: Path, offset: int, counts: RecoveryCounts) -> Iterator[list[Frame]]:
     """Events from `offset` on; a torn end is cut off, and everything made durable."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         size = os.fstat(descriptor).st_size
-        for found in FrameScanner(descriptor, max(offset, len(MAGIC)), size):
+        for found in FrameScanner(descriptor, max(offset, len(MAGIC)), size).portions():
             if isinstance(found, Damage):
                 _cut(descriptor, path, found, counts)
-            elif found.kind == EVENT:
-                yield found
+            else:
+                yield [frame for frame in found if frame.kind == EVENT]
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)
@@ -230,11 +261,14 @@ def _cut(descriptor: int, path: Path, damage: Damage, counts: RecoveryCounts) ->
 
 def _last_seq(path: Path) -> tuple[int | None, bool]:
     """Number of the last record, and whether the segment was closed in order."""
-    last: Frame | None = None
     with open_for_reading(path) as (descriptor, size):
-        for found in FrameScanner(descriptor, len(MAGIC), size):
-            if isinstance(found, Frame) and found.kind in (EVENT, DECISION, END):
-                last = found
+        last = None
+        for start in (max(len(MAGIC), size - _TAIL_BYTES), len(MAGIC)):
+            for found in FrameScanner(descriptor, start, size):
+                if isinstance(found, Frame) and found.kind in (EVENT, DECISION, END):
+                    last = found
+            if last is not None:
+                break
     if last is None:
         return None, False
     try:
