@@ -56,6 +56,8 @@ class GateCase:
         The champion, learnt from before the hold-out period; None when there is no champion.
     champion_served
         The champion as it serves now.
+    champion_how
+        How `champion` was made, in words.
     """
 
     judged: Evidence
@@ -63,6 +65,7 @@ class GateCase:
     popularity: Float64Array
     champion: Evidence | None = None
     champion_served: Evidence | None = None
+    champion_how: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class GateReport:
     bundle_version: str
     champion_version: str | None
     conditions: tuple[Condition, ...]
+    champion_how: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -108,6 +112,7 @@ class GateReport:
             "passed": self.passed,
             "bundle_version": self.bundle_version,
             "champion_version": self.champion_version,
+            "champion_asked": self.champion_how,
             "conditions": [each.as_row() for each in self.conditions],
         }
 
@@ -117,13 +122,13 @@ def judge(case: GateCase, limits: GateSpec, evaluation: EvaluationSpec) -> GateR
     conditions = [*_sanity(case, limits), *_quality(case, limits, evaluation)]
     if case.champion is not None:
         conditions += _against_champion(case, case.champion, limits)
-    champion = case.champion_served and case.champion_served.bundle_version
-    return GateReport(case.served.bundle_version, champion, tuple(conditions))
-
-
-def refusal(bundle_version: str, name: str, limit: str) -> GateReport:
-    """Report about a challenger that could not even be asked."""
-    return GateReport(bundle_version, None, (Condition(name, 0.0, limit, False),))
+    champion = case.champion_served
+    return GateReport(
+        case.served.bundle_version,
+        champion.bundle_version if champion else None,
+        tuple(conditions),
+        case.champion_how,
+    )
 
 
 def _sanity(case: GateCase, limits: GateSpec) -> list[Condition]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -48,13 +48,13 @@ class Evidence:
 
     bundle_version: str
     is_finite: bool
-    rankings: Rankings
-    ndcg: Float64Array
-    coverage: float
-    distinct_lists: float
-    flat_lists: float
-    megabytes: float
-    latency_ms: float
+    rankings: Rankings = ()
+    ndcg: Float64Array = field(default_factory=lambda: np.empty(0))
+    coverage: float = 0.0
+    distinct_lists: float = 0.0
+    flat_lists: float = 0.0
+    megabytes: float = 0.0
+    latency_ms: float = 0.0
 
     @property
     def mean_ndcg(self) -> float:
@@ -88,14 +88,14 @@ def examine(
     rankings = tuple(tuple(item.item_id for item in slate.items) for slate in slates)
     return Evidence(
         bundle.version,
-        True,
-        rankings,
-        score_each(metrics.ndcg, rankings, test.targets, k),
-        metrics.coverage(shown_counts(rankings, bundle)),
-        len(set(rankings)) / len(rankings),
-        float(np.mean([len(each) > 1 and np.ptp(each) == 0 for each in scores])),
-        megabytes,
-        float(np.percentile(milliseconds, 95)),
+        is_finite=True,
+        rankings=rankings,
+        ndcg=score_each(metrics.ndcg, rankings, test.targets, k),
+        coverage=metrics.coverage(shown_counts(rankings, bundle)),
+        distinct_lists=len(set(rankings)) / len(rankings),
+        flat_lists=float(np.mean([len(each) > 1 and np.ptp(each) == 0 for each in scores])),
+        megabytes=megabytes,
+        latency_ms=float(np.percentile(milliseconds, 95)),
     )
 
 
@@ -145,4 +145,4 @@ def _finite_arrays(bundle: ModelBundle) -> bool:
 
 
 def _unusable(bundle: ModelBundle, megabytes: float) -> Evidence:
-    return Evidence(bundle.version, False, (), np.empty(0), 0.0, 0.0, 1.0, megabytes, 0.0)
+    return Evidence(bundle.version, is_finite=False, megabytes=megabytes)

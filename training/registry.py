@@ -52,10 +52,11 @@ class Tracking:
     timeout_seconds: float = 120.0
 
     @classmethod
-    def in_folder(cls, root: Path) -> Tracking:
+    def in_folder(cls, root: Path, timeout_seconds: float = 120.0) -> Tracking:
         """Everything in one folder, without a server: `mlflow.db` and `artifacts`."""
         root = root.resolve()
-        return cls(f"sqlite:///{root / 'mlflow.db'}", (root / "artifacts").as_uri())
+        uri, artifacts = f"sqlite:///{root / 'mlflow.db'}", (root / "artifacts").as_uri()
+        return cls(uri, artifacts, timeout_seconds=timeout_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,273 @@
+"""Verbs of training and delivery: train, evaluate, promote, deliver, retrain.
+
+Heavy libraries come in inside the functions, so that help and rollback are quick.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from feature_store.console import Console
+from feature_store.layout import StoreLayout
+from recommender.errors import InvalidInputError
+from recommender.placements import DEFAULT_FILE
+from training.registry import CHALLENGER, CHAMPION, Registry, Tracking
+
+if TYPE_CHECKING:
+    from training.deliver import Delivery
+    from training.spec import TrainingSpec
+    from training.workflow import TrainRequest, Workbench
+
+app = typer.Typer()
+
+Out = Annotated[
+    Path,
+    typer.Option(help="Folder for everything: tables, mlflow.db, artifacts, delivered bundles."),
+]
+Log = Annotated[Path | None, typer.Option(help="Log to bring in first: a file or folder.")]
+FormatName = Annotated[
+    str | None,
+    typer.Option("--format", help="Format of --log; `desirepath ingest --help` lists them."),
+]
+Config = Annotated[
+    Path | None, typer.Option(help="Training file, see training.toml; built-in defaults without.")
+]
+Placements = Annotated[Path, typer.Option(help="Placement file.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        "--at",
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+        help="Learn only from what was known before this moment (UTC).",
+    ),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        envvar="DESIREPATH_TRACKING_URI",
+        help="MLflow server or database; without it mlflow.db in the folder is used.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Result as one JSON line on stdout.")]
+
+
+@app.command()
+def train(
+    *,
+    out: Out,
+    log: Log = None,
+    format_name: FormatName = None,
+    config: Config = None,
+    placements: Placements = DEFAULT_FILE,
+    as_of: AsOf = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train on a log, register the model, put it through the gate, and deliver it if it passes.
+
+    Exit codes: 0 a new champion, 1 refused by the gate, 2 wrong usage.
+    """
+    from training.summary import show_training, training_summary
+    from training.workflow import train as run
+
+    console = Console(as_json)
+    request = _request(out, (log, format_name), config, placements, as_of)
+    bench = _workbench(out, tracking_uri, console)
+    outcome = run(request, bench)
+    show_training(outcome, console)
+    console.result(training_summary(outcome, bench.registry.tracking))
+    raise typer.Exit(0 if outcome.promoted else 1)
+
+
+@app.command()
+def retrain(
+    *,
+    out: Out,
+    log: Log = None,
+    format_name: FormatName = None,
+    config: Config = None,
+    placements: Placements = DEFAULT_FILE,
+    as_of: AsOf = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train again if there is anything new: the one command for cron. Safe to repeat.
+
+    The service's own log in the folder is brought in, and --log beside it.
+
+    Exit codes: 0 promoted, 1 refused by the gate, 2 wrong usage, 3 nothing new, 4 another one runs.
+    """
+    from training.retrain import retrain as run
+    from training.summary import retraining_summary, show_training
+
+    console = Console(as_json)
+    request = _request(out, (log, format_name), config, placements, as_of)
+    bench = _workbench(out, tracking_uri, console)
+    outcome = run(request, bench)
+    if outcome.trained is not None:
+        show_training(outcome.trained, console)
+    console.result(retraining_summary(outcome, bench.registry.tracking))
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def evaluate(
+    *,
+    out: Out,
+    model: Annotated[
+        str, typer.Option(help="Alias, version number, or folder of a bundle.")
+    ] = CHAMPION,
+    placements: Placements = DEFAULT_FILE,
+    as_of: AsOf = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a model for the store's latest hold-out shoppers, beside popularity and each source.
+
+    A model that has learnt from the hold-out period is not asked itself: its recipe is, fitted
+    on what was before. The result says which of the two it was.
+    """
+    from training.reevaluation import reevaluate
+    from training.summary import evaluation_summary, show_evaluation
+
+    console = Console(as_json)
+    bench = _workbench(out, tracking_uri, console)
+    found = reevaluate(model, StoreLayout(out), bench, placements, _micros(as_of))
+    show_evaluation(found.report, console)
+    console.result(evaluation_summary(found))
+
+
+@app.command()
+def promote(
+    *,
+    out: Out,
+    model: Annotated[str, typer.Option(help="Alias or version number.")] = CHALLENGER,
+    placements: Placements = DEFAULT_FILE,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a version through the gate and make it the champion if it passes.
+
+    Exit codes: 0 it is the champion, 1 refused with the reasons, 2 wrong usage.
+    """
+    from training.reevaluation import promote as run
+    from training.summary import show_gate
+
+    console = Console(as_json)
+    bench = _workbench(out, tracking_uri, console)
+    registered, report = run(model, StoreLayout(out), bench, placements)
+    show_gate(report, console)
+    console.result(report.summary | {"version": registered.version, "reasons": report.reasons})
+    raise typer.Exit(0 if report.passed else 1)
+
+
+@app.command()
+def deliver(
+    *,
+    to: Annotated[Path, typer.Option(help="Folder that the service reads bundles from.")],
+    alias: Annotated[str, typer.Option(help="Alias or version number to deliver.")] = CHAMPION,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of mlflow.db; by default the one above --to.")
+    ] = None,
+    tracking_uri: TrackingUri = None,
+    watch: Annotated[
+        bool, typer.Option(help="Go on until stopped: deliver whatever is new.")
+    ] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 30.0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Longest wait for the registry.")] = 120.0,
+    rollback: Annotated[
+        bool, typer.Option(help="Go back to the bundle before; the registry is not asked.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option(help="Deliver it although it was rolled back here.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the champion's bundle to the service: verified, then put in place in one step.
+
+    Whatever fails, the bundle in use stays. Exit codes: 0 in place, 1 it could not be delivered.
+    """
+    from training import deliver as job
+
+    console = Console(as_json)
+    if rollback:
+        console.result(job.roll_back(to).summary)
+        return
+    registry = Registry(_tracking(out or to.parent, tracking_uri, timeout))
+
+    def once() -> Delivery:
+        return job.deliver(registry, alias, to, again=again)
+
+    if not watch:
+        console.result(once().summary)
+        return
+    stop = _stop_event()
+    for each in job.watch(once, job.Schedule(interval), stop.wait):
+        if isinstance(each, job.Delivery):
+            _report_delivery(each, console)
+        else:
+            console.say(f"not delivered, the bundle in use stays: {each}")
+
+
+def _report_delivery(delivery: Delivery, console: Console) -> None:
+    if delivery.outcome != "unchanged":
+        console.result(delivery.summary)
+
+
+def _stop_event() -> threading.Event:
+    """Set when the process is told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _request(
+    out: Path,
+    log: tuple[Path | None, str | None],
+    config: Path | None,
+    placements: Path,
+    as_of: datetime | None,
+) -> TrainRequest:
+    from training.workflow import LogFile, TrainRequest
+
+    path, source_format = log
+    if (path is None) != (source_format is None):
+        raise InvalidInputError("--log and --format belong together; give both or neither")
+    log_file = LogFile(path, source_format) if path and source_format else None
+    return TrainRequest(StoreLayout(out), _spec(config), log_file, placements, _micros(as_of))
+
+
+def _spec(config: Path | None) -> TrainingSpec:
+    from training.spec import TrainingSpec, load_spec
+
+    return load_spec(config) if config else TrainingSpec()
+
+
+def _workbench(out: Path, tracking_uri: str | None, console: Console) -> Workbench:
+    # Before numpy comes in: implicit wants one BLAS thread, it parallelises over users itself.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from training.engines.local import LocalEngine
+    from training.workflow import Workbench
+
+    registry = Registry(_tracking(out, tracking_uri, 120.0))
+    return Workbench(LocalEngine(), registry, lambda: time.time_ns() // 1000, console)
+
+
+def _tracking(out: Path, tracking_uri: str | None, timeout: float) -> Tracking:
+    if tracking_uri:
+        return Tracking(tracking_uri, timeout_seconds=timeout)
+    return Tracking.in_folder(out, timeout)
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.replace(tzinfo=UTC).timestamp() * 1e6)

@@ -1,0 +1,102 @@
+"""Later looks at registered models: evaluate one again, or put one through the gate again."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from feature_store.layout import StoreLayout
+from recommender.bundle import ModelBundle, load_bundle
+from recommender.errors import ConfigError
+from recommender.placements import Placement, read_placements
+from training.evaluation.offline import evaluate
+from training.evaluation.report import EvaluationReport
+from training.exam import Store, set_exam, window_end
+from training.gate import GateReport
+from training.promotion import Contender, fetch_bundle, put_through_gate, settle
+from training.registry import RegisteredModel, Registry
+from training.spec import TrainingSpec, parse_spec
+from training.workflow import Workbench
+
+
+@dataclass(frozen=True, slots=True)
+class Reevaluation:
+    """A report, and what it is about.
+
+    Parameters
+    ----------
+    bundle_version
+        The model that was named.
+    asked
+        Whether it was asked itself or its recipe was fitted again, see `training.exam`.
+    """
+
+    bundle_version: str
+    asked: str
+    report: EvaluationReport
+
+
+def reevaluate(
+    model: str, layout: StoreLayout, bench: Workbench, placements: Path, as_of: int | None
+) -> Reevaluation:
+    """Evaluate a model on the hold-out shoppers that the store has now.
+
+    Parameters
+    ----------
+    model
+        Alias, version number, or folder of a bundle.
+    as_of
+        Only what was known before counts, microseconds since the epoch; None: all of the log.
+    """
+    bundle = _named_bundle(model, bench.registry)
+    spec = parse_spec(bundle.manifest.info.config)
+    placement = _placement(placements, spec)
+    with tempfile.TemporaryDirectory(prefix="desirepath-evaluate-") as scratch:
+        exam = set_exam(Store(bench.engine, layout, Path(scratch), as_of), spec, placement)
+        innocent, how = exam.innocent(bundle)
+        with bench.console.progress("variants", len(bundle.sources) + 1) as progress:
+            report = evaluate(
+                innocent,
+                exam.test,
+                placement,
+                spec.evaluation,
+                on_variant=lambda _: progress.advance(),
+            )
+    return Reevaluation(bundle.version, how, report)
+
+
+def promote(
+    model: str, layout: StoreLayout, bench: Workbench, placements: Path
+) -> tuple[RegisteredModel, GateReport]:
+    """Put a registered version through the gate and settle what follows.
+
+    The store is taken as it was known at the end of the version's data window.
+    """
+    registered = bench.registry.require(model)
+    served = fetch_bundle(bench.registry, registered)
+    spec = parse_spec(served.manifest.info.config)
+    placement = _placement(placements, spec)
+    with tempfile.TemporaryDirectory(prefix="desirepath-promote-") as scratch:
+        store = Store(bench.engine, layout, Path(scratch), window_end(served))
+        exam = set_exam(store, spec, placement)
+        judged, _ = exam.innocent(served)
+        report = put_through_gate(exam, Contender(registered, judged, served), bench.registry)
+    settle(bench.registry, registered, report)
+    return registered, report
+
+
+def _named_bundle(model: str, registry: Registry) -> ModelBundle:
+    folder = Path(model)
+    if (folder / "manifest.json").is_file():
+        return load_bundle(folder)
+    return fetch_bundle(registry, registry.require(model))
+
+
+def _placement(placements: Path, spec: TrainingSpec) -> Placement:
+    known = read_placements(placements)
+    name = spec.evaluation.placement
+    if name not in known:
+        accepted = ", ".join(sorted(known))
+        raise ConfigError(f"evaluation.placement={name!r}; {placements} has: {accepted}")
+    return known[name]

@@ -1,0 +1,133 @@
+"""Results of training for people (tables) and for machines (one flat object)."""
+
+from __future__ import annotations
+
+from feature_store.console import Console
+from training.evaluation.bootstrap import Interval
+from training.evaluation.report import BLEND, EvaluationReport
+from training.gate import GateReport
+from training.reevaluation import Reevaluation
+from training.registry import Tracking
+from training.retrain import RetrainOutcome
+from training.workflow import TrainOutcome, ingest_summary
+
+
+def show_training(outcome: TrainOutcome, console: Console) -> None:
+    """Counts, evaluation, gate and cost of a run, as tables."""
+    if outcome.ingested is not None:
+        report = outcome.ingested
+        rows: list[dict[str, object]] = [
+            {"rows": name, "count": count}
+            for name, count in (
+                ("in", report.rows_in),
+                ("kept", report.kept),
+                ("duplicates", report.duplicates),
+                *((f"rejected: {reason}", n) for reason, n in report.rejected.items()),
+            )
+        ]
+        console.table(f"Ingest of {report.source}", rows)
+    show_evaluation(outcome.report, console)
+    show_gate(outcome.gate, console)
+    console.table("Stages", [each.as_row() for each in outcome.stages])
+
+
+def show_evaluation(report: EvaluationReport, console: Console) -> None:
+    """Each variant with the headline metric, its interval, and the gain of the blend over it."""
+    metric = report.headline
+    rows: list[dict[str, object]] = []
+    for each in report.variants:
+        gain = "" if each.name == BLEND else shown(each.loss[metric], signed=True)
+        rows.append(
+            {
+                "variant": each.name,
+                metric: shown(each.metrics[metric]),
+                "blend minus it": gain,
+                "coverage": f"{each.beyond['coverage']:.3f}",
+                "repeat share": f"{each.beyond['repeat_share']:.3f}",
+            }
+        )
+    title = f"{report.users} shoppers from {report.period_start} to {report.period_end}"
+    console.table(f"Evaluation on {title}", rows)
+
+
+def show_gate(report: GateReport, console: Console) -> None:
+    """Every condition of the gate."""
+    against = report.champion_version or "no champion"
+    console.table(
+        f"Gate for {report.bundle_version} against {against}",
+        [each.as_row() for each in report.conditions],
+    )
+
+
+def training_summary(outcome: TrainOutcome, tracking: Tracking) -> dict[str, object]:
+    """What a training run gave."""
+    registered, report = outcome.registered, outcome.report
+    delivered = outcome.delivery
+    return {
+        "outcome": "promoted" if outcome.promoted else "refused",
+        "reasons": list(outcome.gate.reasons),
+        "bundle_version": registered.bundle_version,
+        "bundle": str(delivered.folder) if delivered else None,
+        "model": f"models:/{tracking.model}/{registered.version}",
+        "run_id": registered.run_id,
+        "tracking_uri": tracking.uri,
+        "data_digest": registered.tags["data_digest"],
+        report.headline: interval_summary(report.variant(BLEND).metrics[report.headline]),
+        "gain_over": {
+            each.name: interval_summary(each.loss[report.headline])
+            for each in report.variants
+            if each.loss
+        },
+        "ingest": ingest_summary(outcome.ingested) if outcome.ingested else None,
+        "window": dict(outcome.counts),
+        "seconds": round(sum(each.seconds for each in outcome.stages), 1),
+        "peak_mb": max(each.peak_mb for each in outcome.stages),
+    }
+
+
+def retraining_summary(outcome: RetrainOutcome, tracking: Tracking) -> dict[str, object]:
+    """What a retraining did."""
+    summary: dict[str, object] = {
+        "outcome": outcome.outcome,
+        "exit_code": outcome.exit_code,
+        "ingests": [ingest_summary(each) for each in outcome.ingested],
+    }
+    if outcome.trained is not None:
+        trained = training_summary(outcome.trained, tracking)
+        summary |= {
+            key: value for key, value in trained.items() if key not in {"outcome", "ingest"}
+        }
+    elif outcome.delivery is not None:
+        summary |= {"bundle_version": outcome.delivery.bundle_version}
+    return summary
+
+
+def evaluation_summary(found: Reevaluation) -> dict[str, object]:
+    """Headline of a later evaluation."""
+    report = found.report
+    return {
+        "bundle_version": found.bundle_version,
+        "asked": found.asked,
+        "users": report.users,
+        "period": [report.period_start, report.period_end],
+        "metrics": {
+            each.name: {name: interval_summary(value) for name, value in each.metrics.items()}
+            for each in report.variants
+        },
+        "beats": [each.name for each in report.variants if each.loss and report.beats(each.name)],
+    }
+
+
+def shown(interval: Interval, *, signed: bool = False) -> str:
+    """An interval for people."""
+    sign = "+" if signed else ""
+    return f"{interval.mean:{sign}.4f} [{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"
+
+
+def interval_summary(interval: Interval) -> dict[str, float]:
+    """An interval for machines."""
+    return {
+        "mean": round(interval.mean, 6),
+        "low": round(interval.low, 6),
+        "high": round(interval.high, 6),
+    }
