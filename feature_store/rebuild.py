@@ -1,0 +1,285 @@
+"""States of all shoppers from the interactions table at once, equal to applying every event.
+
+polars reduces the rows to what a state can hold; the last word is the same `joined` that live
+events go through, so that both ways cannot drift apart.
+
+Notation: an *owner* is ``u:<user_id>`` or ``v:<visitor_id>``, see `feature_store.online.visitors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import polars as pl
+
+from feature_store.online.cart import Cart, CartChange
+from feature_store.online.facts import MAX_TERM_CHARACTERS, cart_change
+from feature_store.online.reconcile import Rebuilt
+from feature_store.online.state import Purchased, StateLimits, VisitorState, joined
+from feature_store.online.visitor_draft import USER, VISITOR
+from recommender.query import Interaction
+from recommender.terms import (
+    ADD_TO_CART,
+    DISMISS,
+    EVENT_CODES,
+    EVENT_ID,
+    EVENT_TYPE,
+    INTERACTION_TYPES,
+    ITEM_ID,
+    PURCHASE,
+    QUANTITY,
+    REFUND,
+    REMOVE_FROM_CART,
+    SEARCH_TERM,
+    SHOPPER_ID,
+    TS,
+    USER_ID,
+    VISITOR_ID,
+)
+
+ROWS_PER_BUCKET = 4_000_000
+_OWNER, _CODE, _LINKED_AT = "owner", "code", "linked_at"
+_COLUMNS = (
+    EVENT_ID,
+    EVENT_TYPE,
+    TS,
+    VISITOR_ID,
+    USER_ID,
+    SHOPPER_ID,
+    ITEM_ID,
+    QUANTITY,
+    SEARCH_TERM,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shoppers:
+    """Rows of the interactions table, attributed.
+
+    Parameters
+    ----------
+    rows
+        Columns of the table and ``owner``; ``ts`` as int microseconds.
+    links
+        ``(visitor_id, user_id, linked_at)`` of every identified visitor, the last link of each.
+    count
+        Rows.
+    """
+
+    rows: pl.LazyFrame
+    links: pl.DataFrame
+    count: int
+
+    @property
+    def anonymous(self) -> list[str]:
+        """Visitors whose events are their own."""
+        mine = self.rows.filter(pl.col(_OWNER).str.starts_with(VISITOR))
+        return mine.select(pl.col(VISITOR_ID).unique()).collect().to_series().to_list()
+
+
+def attribute(interactions: pl.LazyFrame, online: Mapping[str, tuple[str, int]]) -> Shoppers:
+    """Whom each row belongs to.
+
+    Parameters
+    ----------
+    interactions
+        Rows as `feature_store.tables.read_interactions` gives them.
+    online
+        ``(user_id, linked_at)`` of visitors that only the online store knows to be identified.
+    """
+    rows = interactions.select(_COLUMNS).filter(pl.col(EVENT_TYPE).is_in(list(EVENT_CODES)))
+    rows = rows.with_columns(pl.col(TS).dt.epoch("us"))
+    links = _links(rows)
+    elsewhere = pl.DataFrame(
+        {VISITOR_ID: list(online), "elsewhere": [user_id for user_id, _ in online.values()]},
+        schema={VISITOR_ID: pl.String, "elsewhere": pl.String},
+    ).join(links, on=VISITOR_ID, how="anti")
+    rows = rows.join(links.lazy().select(VISITOR_ID, linked=True), on=VISITOR_ID, how="left")
+    rows = rows.join(elsewhere.lazy(), on=VISITOR_ID, how="left")
+    # A linked visitor's shopper is always a user: what came before the link is the first user's.
+    of_user = pl.when(pl.col("linked")).then(SHOPPER_ID).otherwise("elsewhere")
+    owner = pl.coalesce(USER + of_user, VISITOR + pl.col(VISITOR_ID))
+    rows = rows.with_columns(owner.alias(_OWNER)).drop("linked", "elsewhere")
+    count = int(rows.select(pl.len()).collect().item())
+    return Shoppers(rows, links, count)
+
+
+def rebuild(
+    shoppers: Shoppers, limits: StateLimits, rows_per_bucket: int = ROWS_PER_BUCKET
+) -> Iterator[Rebuilt]:
+    """Every shopper with a state, one bucket of them in memory at a time, in no special order."""
+    links: dict[str, dict[str, int]] = {}
+    for visitor_id, user_id, linked_at in shoppers.links.iter_rows():
+        links.setdefault(user_id, {})[visitor_id] = linked_at
+    buckets = max(1, -(-shoppers.count // rows_per_bucket))
+    for number in range(buckets):
+        mine = pl.col(_OWNER).hash(seed=0) % buckets == number
+        frame = shoppers.rows.filter(mine).collect(engine="streaming")
+        for owner, state in _states(frame, limits):
+            name = owner[len(USER) :]
+            if owner.startswith(USER):
+                yield Rebuilt(name, links.get(name, {}), state)
+            else:
+                yield Rebuilt(None, {name: 0}, state)
+
+
+def _links(rows: pl.LazyFrame) -> pl.DataFrame:
+    identified = rows.filter(pl.col(USER_ID).is_not_null())
+    last = pl.col(USER_ID).sort_by(TS, maintain_order=True).last()
+    links = identified.group_by(VISITOR_ID).agg(last, pl.col(TS).max().alias(_LINKED_AT))
+    return links.collect().select(VISITOR_ID, USER_ID, _LINKED_AT)
+
+
+class _Row(NamedTuple):
+    """One shopper, reduced; parallel lists, or None where there is nothing."""
+
+    owner: str
+    first_seen: int
+    last_seen: int
+    total_types: list[str]
+    total_counts: list[int]
+    recent_items: list[str] | None
+    recent_types: list[str] | None
+    recent_times: list[int] | None
+    bought_items: list[str] | None
+    bought_times: list[int] | None
+    bought_last: list[int] | None
+    cart_items: list[str] | None
+    cart_types: list[str] | None
+    cart_times: list[int] | None
+    cart_pieces: list[float | None] | None
+    dismissed_items: list[str] | None
+    dismissed_times: list[int] | None
+    search_terms: list[str] | None
+    search_times: list[int] | None
+
+
+def _states(frame: pl.DataFrame, limits: StateLimits) -> Iterator[tuple[str, VisitorState]]:
+    """`(owner, state)` of every owner in a frame."""
+    items = frame.filter(
+        pl.col(ITEM_ID).is_not_null(), pl.col(EVENT_TYPE).is_in(list(INTERACTION_TYPES))
+    )
+    parts = [
+        _totals(frame),
+        _recent(items, limits),
+        _bought(items, limits),
+        _cart(items),
+        _dismissed(items, limits),
+        _searches(frame, limits),
+    ]
+    shoppers = frame.group_by(_OWNER).agg(
+        pl.col(TS).min().alias("first_seen"), pl.col(TS).max().alias("last_seen")
+    )
+    for part in parts:
+        shoppers = shoppers.join(part, on=_OWNER, how="left")
+    empty = VisitorState()
+    for values in shoppers.select(_Row._fields).iter_rows():
+        row = _Row._make(values)
+        yield row.owner, joined(empty, _facts(row), limits)
+
+
+def _facts(row: _Row) -> VisitorState:
+    return VisitorState(
+        recent=tuple(
+            map(Interaction, row.recent_items or (), row.recent_types or (), row.recent_times or ())
+        ),
+        cart=_changes(row) if row.cart_items else {},
+        purchased=dict(
+            zip(
+                row.bought_items or (),
+                map(Purchased, row.bought_times or (), row.bought_last or ()),
+                strict=True,
+            )
+        ),
+        dismissed=dict(zip(row.dismissed_items or (), row.dismissed_times or (), strict=True)),
+        searches=tuple(zip(row.search_times or (), row.search_terms or (), strict=True)),
+        totals=dict(zip(row.total_types, row.total_counts, strict=True)),
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+    )
+
+
+def _changes(row: _Row) -> Cart:
+    cart: dict[str, tuple[CartChange, ...]] = {}
+    for item_id, event_type, ts, pieces in zip(
+        row.cart_items or (),
+        row.cart_types or (),
+        row.cart_times or (),
+        row.cart_pieces or (),
+        strict=True,
+    ):
+        if change := cart_change(event_type, ts, pieces):
+            cart[item_id] = (*cart.get(item_id, ()), change)
+    return cart
+
+
+def _totals(frame: pl.DataFrame) -> pl.DataFrame:
+    # An event with several items has several rows.
+    counts = frame.group_by(_OWNER, EVENT_TYPE).agg(pl.col(EVENT_ID).n_unique().cast(pl.Int64))
+    return counts.group_by(_OWNER).agg(
+        pl.col(EVENT_TYPE).alias("total_types"), pl.col(EVENT_ID).alias("total_counts")
+    )
+
+
+def _recent(items: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
+    code = pl.col(EVENT_TYPE).replace_strict(EVENT_CODES, return_dtype=pl.Int8)
+    order = items.with_columns(code.alias(_CODE)).sort(TS, _CODE, ITEM_ID)
+    latest = order.group_by(_OWNER, maintain_order=True).tail(limits.recent)
+    return latest.group_by(_OWNER, maintain_order=True).agg(
+        pl.col(ITEM_ID).alias("recent_items"),
+        pl.col(EVENT_TYPE).alias("recent_types"),
+        pl.col(TS).alias("recent_times"),
+    )
+
+
+def _bought(items: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
+    is_purchase = pl.col(EVENT_TYPE) == PURCHASE
+    bought = items.filter(is_purchase | (pl.col(EVENT_TYPE) == REFUND))
+    facts = bought.group_by(_OWNER, ITEM_ID).agg(
+        pl.when(is_purchase).then(1).otherwise(-1).sum().cast(pl.Int64).alias("times"),
+        pl.when(is_purchase).then(TS).max().fill_null(0).alias("last"),
+    )
+    latest = _newest(facts, "last", ITEM_ID, limits.purchased)
+    return latest.group_by(_OWNER).agg(
+        pl.col(ITEM_ID).alias("bought_items"),
+        pl.col("times").alias("bought_times"),
+        pl.col("last").alias("bought_last"),
+    )
+
+
+def _cart(items: pl.DataFrame) -> pl.DataFrame:
+    changes = items.filter(pl.col(EVENT_TYPE).is_in([ADD_TO_CART, REMOVE_FROM_CART]))
+    return changes.group_by(_OWNER).agg(
+        pl.col(ITEM_ID).alias("cart_items"),
+        pl.col(EVENT_TYPE).alias("cart_types"),
+        pl.col(TS).alias("cart_times"),
+        pl.col(QUANTITY).alias("cart_pieces"),
+    )
+
+
+def _dismissed(items: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
+    dismissed = items.filter(pl.col(EVENT_TYPE) == DISMISS)
+    facts = dismissed.group_by(_OWNER, ITEM_ID).agg(pl.col(TS).max())
+    return (
+        _newest(facts, TS, ITEM_ID, limits.dismissed)
+        .group_by(_OWNER)
+        .agg(pl.col(ITEM_ID).alias("dismissed_items"), pl.col(TS).alias("dismissed_times"))
+    )
+
+
+def _searches(frame: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
+    searched = frame.filter(pl.col(SEARCH_TERM).str.len_bytes() > 0)
+    term = pl.col(SEARCH_TERM).str.slice(0, MAX_TERM_CHARACTERS)
+    facts = searched.with_columns(term).group_by(_OWNER, SEARCH_TERM).agg(pl.col(TS).max())
+    return (
+        _newest(facts, TS, SEARCH_TERM, limits.searches)
+        .group_by(_OWNER)
+        .agg(pl.col(SEARCH_TERM).alias("search_terms"), pl.col(TS).alias("search_times"))
+    )
+
+
+def _newest(facts: pl.DataFrame, time: str, tie: str, limit: int) -> pl.DataFrame:
+    """The newest facts of each owner, ties broken as `feature_store.online.state` does."""
+    return facts.sort(time, tie).group_by(_OWNER, maintain_order=True).tail(limit)

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feature_store.events import EventItem, InteractionEvent
+from feature_store.identities import find_links, with_shopper_id
+from feature_store.layout import StoreLayout
+from feature_store.materialise import materialise, materialise_rows
+from feature_store.online.memory import MemoryStore
+from feature_store.online.state import VisitorState, micros
+from feature_store.online.visitors import Visitors
+from feature_store.tables import SCHEMA
+from recommender.errors import DataError
+from recommender.terms import EVENT_TYPES
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def table_of(events: Sequence[InteractionEvent]) -> pl.LazyFrame:
+    """Rows as the interactions table holds them, with `shopper_id`."""
+    rows = [
+        {
+            "event_id": event.event_id,
+            "item_position": position,
+            "event_type": event.event_type,
+            "ts": event.ts,
+            "available_at": event.ts,
+            "visitor_id": event.visitor_id,
+            "user_id": event.user_id,
+            "item_id": item.item_id if item else None,
+            "quantity": item.quantity if item else None,
+            "search_term": event.search_term,
+        }
+        for event in sorted(events, key=lambda event: (event.ts, event.event_id))
+        for position, item in enumerate(event.items or (None,))
+    ]
+    frame = pl.DataFrame(
+        [[row.get(name) for name in SCHEMA] for row in rows],
+        schema={
+            name: pl.Int64 if dtype == SCHEMA["ts"] else dtype for name, dtype in SCHEMA.items()
+        },
+        orient="row",
+    ).cast({"ts": SCHEMA["ts"], "available_at": SCHEMA["available_at"]})
+    return with_shopper_id(frame.lazy(), find_links(frame))
+
+
+def new_visitors() -> Visitors:
+    return Visitors(MemoryStore(lambda: micros(START)))
+
+
+drafts = st.lists(
+    st.tuples(
+        st.sampled_from(["d0", "d1", "d2"]),
+        st.sampled_from(EVENT_TYPES),
+        st.lists(
+            st.tuples(st.sampled_from("abcd"), st.none() | st.integers(-1, 3)),
+            max_size=3,
+            unique_by=lambda item: item[0],
+        ),
+        st.sampled_from([None, None, None, None, "u0", "u1", "d1"]),
+        st.sampled_from([None, None, "shoe", "hat", "x" * 150, "é"]),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+def events_of(
+    plan: list[tuple[str, str, list[tuple[str, int | None]], str | None, str | None]],
+) -> list[InteractionEvent]:
+    return [
+        InteractionEvent(
+            f"e{n:03}",
+            event_type,
+            micros(START + n * SECOND),
+            visitor_id,
+            user_id=user_id,
+            items=tuple(EventItem(item_id, quantity=pieces) for item_id, pieces in items),
+            search_term=term,
+        )
+        for n, (visitor_id, event_type, items, user_id, term) in enumerate(plan, 1)
+    ]
+
+
+@settings(max_examples=120)
+@given(drafts, st.sampled_from([1, 7, 1000]))
+def test_the_tables_give_what_applying_every_event_gives(plan, rows_per_bucket) -> None:  # type: ignore[no-untyped-def]
+    events = events_of(plan)
+    live, rebuilt = new_visitors(), new_visitors()
+    for event in events:
+        live.apply([event])
+    report = materialise_rows(table_of(events), rebuilt, rows_per_bucket=rows_per_bucket)
+    assert dict(rebuilt.scan()) == dict(live.scan())
+    assert report.rows == table_of(events).collect().height
+    assert report.put == report.shoppers == sum(not s.is_empty for _, s in live.scan())
+
+
+@settings(max_examples=60)
+@given(drafts, st.integers(0, 31))
+def test_a_complete_online_store_is_not_changed_by_an_older_table(plan, cut) -> None:  # type: ignore[no-untyped-def]
+    events = events_of(plan)
+    live = new_visitors()
+    live.apply(events)
+    before = dict(live.scan())
+    if cut_events := events[:cut]:
+        materialise_rows(table_of(cut_events), live)
+    assert dict(live.scan()) == before
+
+
+@settings(max_examples=60)
+@given(drafts, st.integers(1, 30))
+def test_a_lost_store_is_whole_again_whichever_comes_first(plan, cut) -> None:  # type: ignore[no-untyped-def]
+    plan = [(visitor, kind, items, None, term) for visitor, kind, items, _, term in plan]
+    events = events_of(plan)
+    whole, table_first, live_first = new_visitors(), new_visitors(), new_visitors()
+    whole.apply(events)
+    table_first_rows = table_of(events[:cut])
+    materialise_rows(table_first_rows, table_first)
+    table_first.apply(events[cut:])
+    live_first.apply(events[cut:])
+    materialise_rows(table_first_rows, live_first)
+    assert dict(table_first.scan()) == dict(whole.scan())
+    assert dict(live_first.scan()) == dict(whole.scan())
+
+
+def view(visitor_id: str, second: int, user_id: str | None = None) -> InteractionEvent:
+    return InteractionEvent(
+        f"{visitor_id}-{second}",
+        "view_item",
+        micros(START + second * SECOND),
+        visitor_id,
+        user_id=user_id,
+        items=(EventItem("a"),),
+    )
+
+
+def test_a_visitor_identified_after_the_tables_end_counts_for_the_user() -> None:
+    events = [view("v1", 1), view("v1", 2), view("v1", 3, user_id="u1")]
+    live = new_visitors()
+    live.apply(events)
+    materialise_rows(table_of(events[:2]), live)
+    stored = dict(live.scan())
+    assert stored["u:u1"].totals == {"view_item": 3}
+    assert stored["v:v1"].is_empty
+
+
+def test_at_leaves_out_what_was_not_known() -> None:
+    visitors = new_visitors()
+    rows = table_of([view("v1", second) for second in range(1, 11)])
+    report = materialise_rows(rows, visitors, START + 4 * SECOND)
+    assert (report.rows, report.rows_later) == (4, 6)
+    assert report.until == "2026-03-01T12:00:04+00:00"
+    assert visitors.get("v1", None, START).totals == {"view_item": 4}
+
+
+def test_shoppers_not_seen_for_the_time_to_live_are_left_out_and_counted() -> None:
+    visitors = new_visitors()
+    rows = table_of([view("old", 1), view("new", 100 * 86_400)])
+    report = materialise_rows(rows, visitors)
+    assert (report.shoppers, report.expired, report.put) == (2, 1, 1)
+    assert visitors.get("old", None, START) == VisitorState()
+
+
+def test_progress_is_told_per_shopper() -> None:
+    told: list[int] = []
+    materialise_rows(
+        table_of([view("v1", 1), view("v2", 2)]), new_visitors(), advance=lambda: told.append(1)
+    )
+    assert len(told) == 2
+
+
+def test_nothing_to_materialise_is_said(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(DataError, match="run `ingest` first"):
+        materialise(StoreLayout(tmp_path), new_visitors())
+    with pytest.raises(DataError, match="known at that moment"):
+        materialise_rows(table_of([view("v1", 5)]), new_visitors(), START)
+
+
+def test_a_store_written_by_a_newer_program_is_left_alone_and_counted() -> None:
+    store = MemoryStore(lambda: micros(START))
+    newer = b"\x92\x02\xa6future"
+    store.update(["v:v1"], lambda _: {"v:v1": newer}, 3600)
+    report = materialise_rows(table_of([view("v1", 1), view("v2", 1)]), Visitors(store))
+    assert (report.put, report.skipped_newer_schema) == (1, 1)
+    assert store.get_many(["v:v1"]) == [newer]
