@@ -69,7 +69,7 @@ def _fields(frame: pl.DataFrame) -> list[str]:
 def _header(stream: IO[bytes], file: Path) -> Header:
     line = stream.readline(MAX_HEADER_BYTES)
     try:
-        names = next(csv.reader([line.decode("utf-8-sig")]), [])
+        names = next(csv.reader([line.decode("utf-8-sig")], strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file}: the first line is no CSV header: {error}") from error
     if not names or len(set(names)) < len(names) or "" in names:
