@@ -122,7 +122,8 @@ def _items(
         pl.col("first_seen").is_null() | (pl.col("first_seen").dt.epoch("us") < until)
     )
     rows = {row["item_id"]: row for row in listed.iter_rows(named=True)}
-    if until < window.period.end:
+    # The catalogue is of the end of the log: before that, price and stock were other ones.
+    if (listed["last_seen"].dt.epoch("us") >= until).any():
         prices = _prices(engine, window, seen_idx, until, workspace)
         rows = {
             key: row | {"available": True, "price": prices.get(key)} for key, row in rows.items()

@@ -137,8 +137,8 @@ def _word(value: object, accepted: Sequence[str] | None, where: str) -> str:
     return str(value)
 
 
-def _distinct(value: object, where: str) -> list[object]:
-    if not isinstance(value, list) or not value:
+def _distinct(value: object, where: str) -> Sequence[object]:
+    if not isinstance(value, list | tuple) or not value:
         raise ConfigError(f"{where}={value!r}; accepted: a list with at least one member")
     if len(set(map(str, value))) != len(value):
         raise ConfigError(f"{where}={value!r} names a member twice")

@@ -147,7 +147,7 @@ class CovisitationSpec:
     purchase_purchase: PairSpec = PairSpec(
         scope="shopper",
         max_distance=1,
-        half_life_days=30,
+        half_life_days=30.0,
         seed_events=(VIEW_ITEM, ADD_TO_CART, PURCHASE),
     )
 

@@ -14,7 +14,10 @@ from threadpoolctl import threadpool_limits
 from recommender.terms import Float32Array
 from training.spec import AlsSpec
 
-ONE_THREAD_BLAS = 1  # implicit runs its own threads; nested BLAS threads fight with them
+# Rows are solved independently, so threads change the time and not the bits; on small input they
+# mostly wait for each other.
+_WORTH_THREADS = 200_000
+_ONE_THREAD = 1  # implicit runs its own threads; nested BLAS threads fight with them
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,13 @@ def factorise(user_items: sparse.csr_array, spec: AlsSpec) -> Factors:
     """
     from implicit.cpu.als import AlternatingLeastSquares
 
-    with threadpool_limits(ONE_THREAD_BLAS, "blas"):
+    with threadpool_limits(_ONE_THREAD, "blas"):
         model = AlternatingLeastSquares(
             factors=spec.factors,
             regularization=spec.regularization,
             alpha=1.0,
             iterations=spec.iterations,
+            num_threads=1 if user_items.nnz < _WORTH_THREADS else 0,
             random_state=spec.seed,
         )
         model.fit(confidence(user_items, spec.alpha), show_progress=False)

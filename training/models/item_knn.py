@@ -13,6 +13,8 @@ from threadpoolctl import threadpool_limits
 from training.models.neighbours import NeighbourLists, strongest
 from training.spec import ItemKnnSpec
 
+_WORTH_THREADS = 200_000  # below this number of pairs threads cost more than they save
+
 
 def item_neighbours(user_items: sparse.csr_array, spec: ItemKnnSpec) -> NeighbourLists:
     """Neighbours of each item.
@@ -25,9 +27,12 @@ def item_neighbours(user_items: sparse.csr_array, spec: ItemKnnSpec) -> Neighbou
     from implicit.nearest_neighbours import all_pairs_knn
 
     weighted = _weighted(user_items, spec)
+    threads = 1 if user_items.nnz < _WORTH_THREADS else 0
     with threadpool_limits(1, "blas"):
         # One more than asked for: an item is always its own nearest neighbour, and is left out.
-        similar = all_pairs_knn(weighted, spec.neighbours + 1, show_progress=False)
+        similar = all_pairs_knn(
+            weighted, spec.neighbours + 1, show_progress=False, num_threads=threads
+        )
     similarity = sparse.csr_array(similar)
     similarity.sum_duplicates()
     return strongest(similarity, spec.neighbours)
