@@ -69,7 +69,8 @@ class LocalEngine:
                 f"no interaction with an item from {_iso(window.start)} to {_iso(window.end)}: "
                 f"{counts}; ingest a log first, or widen window.days"
             )
-        path = workspace / "events.parquet"
+        # Named after the spec: windows of several specs live side by side in one workspace.
+        path = workspace / f"events-{spec.digest[:16]}.parquet"
         _numbered(rows, item_ids, shopper_ids, spec).sink_parquet(path)
         digest = _digest(path, item_ids, shopper_ids)
         return EventWindow(path, window, tuple(item_ids), tuple(shopper_ids), digest, counts)
