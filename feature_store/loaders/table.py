@@ -5,7 +5,7 @@ The same rules as for single events, as expressions over columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -191,8 +191,8 @@ def _lacks_field(kind: pl.Expr) -> pl.Expr:
     )
 
 
-def _any(faults: object) -> pl.Expr:
-    return pl.any_horizontal(faults)  # type: ignore[arg-type]
+def _any(faults: Iterable[pl.Expr]) -> pl.Expr:
+    return pl.any_horizontal(pl.lit(value=False), *faults)  # there may be none to look for
 
 
 def _bad_number(name: str) -> pl.Expr:
