@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from serving.endpoint import COMPONENT, Endpoint, body_types
 from serving.errors import ProblemBody
+from serving.schemas import component_schemas
 
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -20,8 +21,7 @@ SECURITY_SCHEMES = {
 
 def query_parameters(kind: type[msgspec.Struct]) -> tuple[Mapping[str, object], ...]:
     """The fields of a struct as query parameters; lists repeat their name."""
-    (_,), components = msgspec.json.schema_components([kind], ref_template=COMPONENT)
-    schema = components[kind.__name__]
+    schema = component_schemas([kind], COMPONENT)[kind.__name__]
     return tuple(
         {
             "name": name,
@@ -49,8 +49,8 @@ def _document(app: FastAPI, types: list[type]) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    _, components = msgspec.json.schema_components(types, ref_template=COMPONENT)
-    document["components"] = {"schemas": components, "securitySchemes": SECURITY_SCHEMES}
+    schemas = component_schemas(types, COMPONENT)
+    document["components"] = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
     return document
 
 

@@ -7,7 +7,7 @@ recommendation and personalised.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -66,7 +66,7 @@ class Filter(Asked, frozen=True):
 
     category: Text | Texts | None = None
     brand: Text | Texts | None = None
-    price: Annotated[PriceRange, Meta(extra_json_schema={"minProperties": 1})] | None = None
+    price: PriceRange | None = None
 
 
 class Context(Asked, frozen=True):
@@ -288,3 +288,13 @@ class ReadyResponse(msgspec.Struct, frozen=True):
     model_version: str
     items: int
     warnings: list[str]
+
+
+# What a struct's own check adds to its schema.
+CHECKED = {"PriceRange": {"minProperties": 1}}
+
+
+def component_schemas(types: Iterable[type], ref_template: str) -> dict[str, dict[str, Any]]:
+    """JSON schemas of some structs and of all that they refer to, by name."""
+    _, components = msgspec.json.schema_components(types, ref_template=ref_template)
+    return {name: schema | CHECKED.get(name, {}) for name, schema in components.items()}

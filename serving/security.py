@@ -6,6 +6,7 @@ path without a rule is answered 404 before the application sees it: default deny
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import hmac
@@ -102,7 +103,7 @@ def create_key_file(path: Path, random_bytes: Callable[[int], bytes]) -> dict[st
     dict
         The keys themselves, by name. They exist nowhere else.
     """
-    keys = {name: f"dp_{name}_{random_bytes(KEY_BYTES).hex()}" for name, _, _ in FIRST_KEYS}
+    keys = {name: f"dp_{name}_{_text(random_bytes(KEY_BYTES))}" for name, _, _ in FIRST_KEYS}
     stored = [
         StoredKey(name, hashlib.sha256(keys[name].encode()).hexdigest(), scopes, is_browser)
         for name, scopes, is_browser in FIRST_KEYS
@@ -225,6 +226,10 @@ def _caller_of(key: StoredKey) -> Caller:
             f"key {key.name!r}: sha256 has {len(key.sha256)} characters; accepted: 64"
         )
     return Caller(key.name, frozenset(key.scopes), key.browser)
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _write_private(path: Path, content: bytes) -> None:
