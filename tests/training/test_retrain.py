@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from feature_store.layout import StoreLayout
+from recommender.bundle_folder import current
+from tests.training.tiny_log import BEGIN, DAYS, tiny_spec, visits, write_log
+from training import retrain as module
+from training.deliver import open_lock, roll_back
+from training.registry import CHALLENGER, CHAMPION, RegistryError
+from training.retrain import EXIT_CODES, retrain
+from training.workflow import LogFile, TrainRequest, Workbench
+
+
+@pytest.fixture
+def request_(own_store: StoreLayout) -> TrainRequest:
+    return TrainRequest(own_store, tiny_spec())
+
+
+def _next_days(folder: Path, seed: int = 9) -> LogFile:
+    later = visits(begin=BEGIN + timedelta(days=DAYS), days=10, seed=seed)
+    return LogFile(write_log(folder / f"later-{seed}.parquet", later), "desirepath-parquet")
+
+
+def test_the_first_run_promotes_and_the_second_has_nothing_new(
+    request_: TrainRequest, bench: Workbench
+) -> None:
+    first = retrain(request_, bench)
+    assert (first.outcome, first.exit_code) == ("promoted", 0)
+    second = retrain(request_, bench)
+    assert (second.outcome, second.exit_code) == ("nothing_new", 3)
+    assert second.trained is None
+    assert bench.registry.resolve("2") is None
+
+
+def test_new_data_are_learnt(request_: TrainRequest, bench: Workbench, tmp_path: Path) -> None:
+    first = retrain(request_, bench)
+    more = replace(request_, log=_next_days(tmp_path))
+    second = retrain(more, bench)
+    assert second.trained is not None
+    assert second.ingested[0].kept == 2000
+    assert bench.registry.require(CHALLENGER).version == "2"
+    assert first.trained is not None
+    assert (
+        second.trained.registered.tags["data_digest"]
+        != first.trained.registered.tags["data_digest"]
+    )
+    assert retrain(more, bench).outcome == "nothing_new"
+
+
+def test_new_settings_are_new(request_: TrainRequest, bench: Workbench) -> None:
+    retrain(request_, bench)
+    other = replace(request_, spec=tiny_spec(als={"factors": 9}))
+    assert retrain(other, bench).trained is not None
+
+
+def test_a_refused_version_is_not_trained_again_without_news(
+    request_: TrainRequest, bench: Workbench
+) -> None:
+    strict = replace(request_, spec=tiny_spec(gate={"min_ndcg": 0.99}))
+    refused = retrain(strict, bench)
+    assert (refused.outcome, refused.exit_code) == ("refused", 1)
+    assert bench.registry.resolve(CHAMPION) is None
+    assert retrain(strict, bench).outcome == "nothing_new"
+
+
+def test_only_one_runs_at_a_time(request_: TrainRequest, bench: Workbench) -> None:
+    lock = request_.layout.root / "retrain.lock"
+    lock.touch()
+    with open_lock(lock, wait_seconds=0):
+        outcome = retrain(request_, bench)
+    assert (outcome.outcome, outcome.exit_code) == ("busy", 4)
+    assert retrain(request_, bench).outcome == "promoted"
+
+
+def test_a_run_that_died_before_its_verdict_is_done_again(
+    request_: TrainRequest, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import training.workflow
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.workflow, "put_through_gate", _dies)
+        with pytest.raises(RegistryError):
+            retrain(request_, bench)
+    assert bench.registry.require(CHALLENGER).version == "1"
+    assert retrain(request_, bench).outcome == "promoted"
+    assert bench.registry.require(CHAMPION).version == "2"
+
+
+def test_a_run_that_died_before_delivery_is_delivered_by_the_next(
+    request_: TrainRequest, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import training.workflow
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.workflow, "deliver", _dies)
+        with pytest.raises(RegistryError):
+            retrain(request_, bench)
+    assert current(request_.layout.bundles) is None
+    second = retrain(request_, bench)
+    assert second.outcome == "nothing_new"
+    assert second.delivery is not None
+    folder = current(request_.layout.bundles)
+    assert folder is not None
+    assert folder.name == bench.registry.require(CHAMPION).bundle_version
+
+
+def _dies(*_: object, **__: object) -> None:
+    raise RegistryError("killed here")
+
+
+def test_what_was_rolled_back_stays_back(
+    request_: TrainRequest, bench: Workbench, tmp_path: Path
+) -> None:
+    retrain(request_, bench)
+    more = replace(request_, log=_next_days(tmp_path), spec=tiny_spec(gate={"max_ndcg_loss": 1.0}))
+    assert retrain(more, bench).outcome == "promoted"
+    back = roll_back(request_.layout.bundles)
+    again = retrain(more, bench)
+    assert (again.outcome, again.delivery) == ("nothing_new", None)
+    folder = current(request_.layout.bundles)
+    assert folder is not None
+    assert folder.name == back.bundle_version
+
+
+def test_every_outcome_has_an_exit_code_of_its_own() -> None:
+    outcomes = {module.PROMOTED, module.REFUSED, module.NOTHING_NEW, module.BUSY}
+    assert set(EXIT_CODES) == outcomes
+    assert len(set(EXIT_CODES.values())) == len(outcomes)
+    assert 2 not in EXIT_CODES.values()  # wrong usage

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_store.layout import StoreLayout
+from recommender.bundle import load_bundle
+from recommender.bundle_folder import current
+from recommender.errors import ConfigError, DataError
+from tests.training.tiny_log import tiny_spec, write_log
+from training.registry import CHALLENGER, CHAMPION, Registry
+from training.workflow import LogFile, TrainOutcome, TrainRequest, Workbench, train
+
+GateSettings = dict[str, object]
+
+
+def _artifacts(registry: Registry, run_id: str, folder: str) -> set[str]:
+    found = registry.call("list", lambda client: client.list_artifacts(run_id, folder))
+    return {Path(each.path).name for each in found}
+
+
+def _run(registry: Registry, run_id: str) -> Any:
+    return registry.call("read", lambda client: client.get_run(run_id))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> LogFile:
+    return LogFile(write_log(tmp_path / "log.parquet"), "desirepath-parquet")
+
+
+@pytest.fixture
+def request_(bench: Workbench, log: LogFile, tmp_path: Path) -> TrainRequest:
+    return TrainRequest(StoreLayout(tmp_path / "store"), tiny_spec(), log)
+
+
+@pytest.fixture
+def outcome(request_: TrainRequest, bench: Workbench) -> TrainOutcome:
+    return train(request_, bench)
+
+
+def test_a_run_leaves_a_champion_and_a_delivered_bundle(
+    outcome: TrainOutcome, bench: Workbench, request_: TrainRequest
+) -> None:
+    assert outcome.promoted, outcome.gate.reasons
+    assert bench.registry.require(CHAMPION).version == outcome.registered.version
+    assert bench.registry.require(CHALLENGER).version == outcome.registered.version
+    folder = current(request_.layout.bundles)
+    assert folder is not None
+    assert load_bundle(folder).version == outcome.registered.bundle_version
+
+
+def test_the_run_tells_everything(outcome: TrainOutcome, bench: Workbench) -> None:
+    run = _run(bench.registry, outcome.registered.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["als.factors"] == "8"
+    metrics = run.data.metrics
+    assert metrics["ingest_rows_in"] == metrics["ingest_kept"] == 2000
+    assert metrics["ndcg_at_10"] == pytest.approx(outcome.report.metrics["ndcg_at_10"])
+    assert "popularity_ndcg_at_10" in metrics
+    assert metrics["stage_als_seconds"] >= 0
+    assert metrics["stage_als_peak_mb"] > 10
+    assert metrics["gate_users"] == outcome.report.users
+    (data,) = run.inputs.dataset_inputs
+    digest = outcome.registered.tags["data_digest"]
+    assert digest.startswith(data.dataset.digest)
+    assert run.data.tags["data_digest"] == digest
+    assert len(run.outputs.model_outputs) == 1
+
+
+def test_the_run_keeps_report_plots_lineage_and_verdict(
+    outcome: TrainOutcome, bench: Workbench
+) -> None:
+    registry, run_id = bench.registry, outcome.registered.run_id
+    names = _artifacts(registry, run_id, "evaluation")
+    assert {"evaluation.json", "evaluation.md"} <= names
+    assert sum(name.endswith(".png") for name in names) >= 3
+    assert _artifacts(registry, run_id, "lineage") == {"libraries.json", "log_offsets.json"}
+    path = registry.call(
+        "read", lambda client: client.download_artifacts(run_id, "lineage/log_offsets.json")
+    )
+    (source,) = json.loads(Path(path).read_text())["sources"]
+    assert (source["name"], source["rows_in"]) == ("log.parquet", 2000)
+    verdict = registry.call(
+        "read", lambda client: client.download_artifacts(run_id, "gate/gate.json")
+    )
+    assert json.loads(Path(verdict).read_text())["passed"] is True
+    assert registry.require(CHAMPION).tags["gate"] == "passed"
+
+
+def test_the_same_input_gives_the_same_bundle(
+    outcome: TrainOutcome, bench: Workbench, request_: TrainRequest
+) -> None:
+    again = train(request_, bench)
+    assert again.registered.version != outcome.registered.version
+    assert again.registered.tags["bundle_digest"] == outcome.registered.tags["bundle_digest"]
+    assert again.ingested is not None
+    assert again.ingested.kept == 0
+
+
+def test_the_same_log_elsewhere_gives_the_same_bundle(
+    outcome: TrainOutcome,
+    new_registry: Callable[[Path], Registry],
+    bench: Workbench,
+    tmp_path: Path,
+) -> None:
+    log = LogFile(write_log(tmp_path / "copy.parquet"), "desirepath-parquet")
+    request = TrainRequest(StoreLayout(tmp_path / "other"), tiny_spec(), log)
+    other = train(request, replace(bench, registry=new_registry(tmp_path / "other")))
+    assert other.registered.tags["bundle_digest"] == outcome.registered.tags["bundle_digest"]
+
+
+def test_a_refused_model_does_not_serve(
+    outcome: TrainOutcome, bench: Workbench, request_: TrainRequest
+) -> None:
+    strict = replace(request_, spec=tiny_spec(gate={"min_ndcg": 0.99}))
+    refused = train(strict, bench)
+    assert not refused.promoted
+    assert refused.delivery is None
+    assert any(reason.startswith("ndcg is") for reason in refused.gate.reasons)
+    assert bench.registry.require(CHAMPION).version == outcome.registered.version
+    assert bench.registry.require(CHALLENGER).version == refused.registered.version
+    assert bench.registry.require(CHALLENGER).tags["gate"] == "refused"
+    folder = current(request_.layout.bundles)
+    assert folder is not None
+    assert folder.name == outcome.registered.bundle_version
+
+
+def test_only_what_was_known_counts(
+    outcome: TrainOutcome, bench: Workbench, request_: TrainRequest
+) -> None:
+    as_of = 1_771_000_000_000_000  # 13 February 2026
+    earlier = train(replace(request_, as_of=as_of, log=None), bench)
+    assert earlier.registered.tags["window_end"] == "2026-02-13T16:26:40+00:00"
+    assert earlier.counts["kept"] < outcome.counts["kept"]
+
+
+def test_a_failed_run_is_recorded_with_its_reason(
+    bench: Workbench, request_: TrainRequest, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.parquet").write_bytes(b"this is no log")
+    broken = replace(request_, log=LogFile(tmp_path / "broken.parquet", "desirepath-parquet"))
+    with pytest.raises(DataError):
+        train(broken, bench)
+    (run,) = bench.registry.call(
+        "read",
+        lambda client: client.search_runs(
+            [client.get_experiment_by_name("desirepath").experiment_id]
+        ),
+    )
+    assert run.info.status == "FAILED"
+    assert "DataError" in run.data.tags["error"]
+
+
+def test_an_unknown_placement_is_refused_before_anything_happens(
+    bench: Workbench, request_: TrainRequest
+) -> None:
+    wrong = replace(request_, spec=tiny_spec(evaluation={"placement": "attic"}))
+    with pytest.raises(ConfigError, match="attic"):
+        train(wrong, bench)
+    assert bench.registry.call("read", lambda c: c.get_experiment_by_name("desirepath")) is None
+
+
+def test_the_registered_model_carries_a_question_it_can_answer(
+    outcome: TrainOutcome, bench: Workbench
+) -> None:
+    import mlflow.pyfunc
+
+    bench.registry.require(CHAMPION)
+    model = mlflow.pyfunc.load_model(f"models:/desirepath@{CHAMPION}")
+    (answer,) = model.predict(model.input_example)
+    assert answer.model_version == outcome.registered.bundle_version
+    assert len(answer.items) == 5
