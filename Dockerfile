@@ -26,7 +26,7 @@ USER desirepath
 VOLUME /data
 EXPOSE 8000
 ENV DESIREPATH_ROOT=/data DESIREPATH_HOST=0.0.0.0 DESIREPATH_PORT=8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['DESIREPATH_PORT'] + '/health/ready', timeout=2)"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['DESIREPATH_PORT'] + '/health/live', timeout=2)"]
 CMD ["desirepath", "serve"]
 
 FROM python:3.11-slim AS training
