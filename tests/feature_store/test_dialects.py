@@ -360,7 +360,7 @@ def _tracker(*, encoded: bool) -> dict:
             "data": [_iglu("product", {"id": "P1", "currency": "EUR", "price": 1.5})],
         }
     )
-    raw = {"e": "ue", "eid": "e1", "dtm": str(MICROS // 1000), "duid": "d1", "sid": "s1"}
+    raw = {"aid": "shop", "eid": "e1", "dtm": str(MICROS // 1000), "duid": "d1", "sid": "s1"}
     if not encoded:
         return {**raw, "ue_pr": unstructured, "co": contexts}
     pack = [
@@ -565,7 +565,7 @@ def test_envelopes_of_other_systems_are_split() -> None:
     segment = {"batch": [{"type": "track"}, 5], "sentAt": "t", "writeKey": "secret"}
     assert split_batch(segment) == [{"type": "track", "sentAt": "t"}, 5]
     payload = {"schema": "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"}
-    assert split_batch({**payload, "data": [{"e": "ue"}]}) == [{"e": "ue"}]
+    assert split_batch({**payload, "data": [{"eid": "e1"}]}) == [{"eid": "e1"}]
     assert split_batch({"requests": [{"path": "/purchases/"}]}) == [{"path": "/purchases/"}]
     assert split_batch({"event_type": "view_cart"}) == [{"event_type": "view_cart"}]
     assert split_batch("x") == ["x"]

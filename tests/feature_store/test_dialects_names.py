@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from feature_store.dialects import normalise
-from feature_store.dialects.names import NAMES, markdown_table
+from feature_store.dialects.names import NAMES
 from recommender import terms
 from recommender.errors import InvalidEventError
 
@@ -189,11 +189,6 @@ def test_a_failed_transaction_is_not_a_purchase() -> None:
     with pytest.raises(InvalidEventError, match="not a purchase") as refusal:
         normalise(_snowplow("trns_error"), 0)
     assert refusal.value.code == "failed_transaction"
-
-
-def test_the_documentation_has_the_table() -> None:
-    page = Path(__file__).parents[2] / "docs" / "events.md"
-    assert markdown_table() in page.read_text(encoding="utf-8")
 
 
 BUILDERS = (_ga4, _segment, _snowplow, _retail, _personalize, _personalize)
