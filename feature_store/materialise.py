@@ -14,11 +14,15 @@ from datetime import UTC, datetime
 import polars as pl
 
 from feature_store.layout import StoreLayout
+from feature_store.online.features import FeatureRow, put_features
 from feature_store.online.reconcile import Rebuilt
 from feature_store.online.state import micros
+from feature_store.online.store import OnlineStore
 from feature_store.online.visitors import Visitors
 from feature_store.rebuild import ROWS_PER_BUCKET, attribute, rebuild
 from feature_store.tables import read_interactions
+from feature_store.view_rows import latest_values
+from feature_store.views import FeatureView
 from recommender.errors import DataError
 from recommender.terms import AVAILABLE_AT, MICROS_PER_SECOND
 
@@ -161,3 +165,20 @@ def _online_links(visitors: Visitors, anonymous: list[str]) -> dict[str, tuple[s
     for start in range(0, len(anonymous), LINKS_PAGE):
         links |= visitors.links(anonymous[start : start + LINKS_PAGE])
     return links
+
+
+def materialise_view(
+    view: FeatureView, interactions: pl.LazyFrame, store: OnlineStore, at: datetime
+) -> int:
+    """Write the features of every living entity, as known at `at`; returns how many.
+
+    They stay until the view's time to live, unless a later run replaces them.
+    """
+    keys = list(view.entity.keys)
+    latest = latest_values(view, interactions, at)
+    moment, names = micros(at), list(view.schema)
+    rows = (
+        (row[: len(keys)], FeatureRow(moment, row[len(keys) :]))
+        for row in latest.select(*keys, *names).iter_rows()
+    )
+    return put_features(store, view.name, names, rows, view.ttl.total_seconds())
