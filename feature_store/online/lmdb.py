@@ -131,7 +131,7 @@ class LmdbStore:
             except lmdb.MapResizedError:
                 self._writer.adopt_map_size()
             except lmdb.Error as error:
-                raise storage_error(f"cannot read {self._path}", error) from error
+                raise storage_error(f"cannot read {self._path}", error, self._path) from error
 
     def _page(self, after: bytes, prefix: bytes) -> list[tuple[bytes, bytes]]:
         def read(transaction: Transaction) -> list[tuple[bytes, bytes]]:

@@ -32,6 +32,7 @@ _DAMAGE = (
     lmdb.PageNotFoundError,
 )
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LITTLE_BYTES = 1 << 20
 MAX_READERS = 1_024
 
 
@@ -71,7 +72,7 @@ def open_lmdb(path: Path, map_size_bytes: int, now: int) -> LmdbFile:
         path.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise storage_error(f"cannot open {path}", error) from error
+        raise storage_error(f"cannot open {path}", error, path.parent) from error
     try:
         return _open_locked(path, map_size_bytes, now, lock)
     except BaseException:
@@ -79,12 +80,19 @@ def open_lmdb(path: Path, map_size_bytes: int, now: int) -> LmdbFile:
         raise
 
 
-def storage_error(what: str, error: Exception) -> StorageError:
-    """Translate an error of LMDB or of the operating system."""
+def storage_error(what: str, error: Exception, path: Path) -> StorageError:
+    """Translate an error of LMDB or of the operating system on the folder `path`."""
     code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", 0)
-    if isinstance(error, lmdb.DiskError) or code in _NO_SPACE:
+    # A write cut short by a full disk reaches us as a mere input/output error.
+    cut_short = code == errno.EIO and _is_full(path)
+    if isinstance(error, lmdb.DiskError) or code in _NO_SPACE or cut_short:
         return StorageFullError(f"{what}: no space left: {error}")
     return StorageError(f"{what}: {error}")
+
+
+def _is_full(path: Path) -> bool:
+    room = os.statvfs(path)
+    return room.f_bavail * room.f_frsize < _LITTLE_BYTES or (room.f_files > 0 == room.f_favail)
 
 
 def _open_locked(path: Path, map_size_bytes: int, now: int, lock: int) -> LmdbFile:
@@ -104,7 +112,7 @@ def _open_locked(path: Path, map_size_bytes: int, now: int, lock: int) -> LmdbFi
             max_spare_txns=8,
         )
     except lmdb.Error as error:
-        raise storage_error(f"cannot open {path}", error) from error
+        raise storage_error(f"cannot open {path}", error, path.parent) from error
     environment.reader_check()
     return LmdbFile(environment, aside, lock)
 
@@ -129,7 +137,7 @@ def _damage(path: Path) -> str | None:
     except (*_DAMAGE, lmdb.verify.VerifyError) as error:
         return str(error)
     except lmdb.Error as error:
-        raise storage_error(f"cannot open {path}", error) from error
+        raise storage_error(f"cannot open {path}", error, path.parent) from error
     return "; ".join(str(problem) for problem in problems[:3]) or None
 
 
@@ -168,4 +176,4 @@ def _write_stamp(path: Path) -> None:
     try:
         (path / _STAMP).write_text(_boot_id())
     except OSError as error:
-        raise storage_error(f"cannot write to {path}", error) from error
+        raise storage_error(f"cannot write to {path}", error, path) from error

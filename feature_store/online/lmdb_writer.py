@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import lmdb
@@ -150,7 +151,7 @@ class BatchingWriter:
             with self._writing:
                 outcomes = self._attempt_until_it_fits(jobs)
         except Exception as error:  # noqa: BLE001 - every waiting caller must hear of it
-            failure = storage_error("cannot write to the online store", error)
+            failure = storage_error("cannot write", error, Path(self._environment.path()))
             for job in jobs:
                 job.done.set_exception(failure)
             return len(jobs)
