@@ -26,14 +26,21 @@ def serve(*, as_json: bool, **given: object) -> None:
 
     Every option has a DESIREPATH_* variable as well; docs/operations.md lists them all.
     """
-    for name in BLAS_VARIABLES:  # before numpy comes in: one request, one thread
-        os.environ.setdefault(name, "1")
     settings = Settings.load(os.environ, given)
+    _limit_threads()
     with tempfile.TemporaryDirectory(prefix="desirepath-metrics-") as folder:
         if settings.workers > 1:  # before prometheus_client comes in: workers share their counts
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         code = _serve(settings, Console(as_json))
     raise typer.Exit(code)
+
+
+def _limit_threads() -> None:
+    """One request, one thread: the libraries under numpy read this when they are loaded."""
+    missing = [name for name in BLAS_VARIABLES if name not in os.environ]
+    os.environ.update(dict.fromkeys(missing, "1"))
+    if missing and "numpy" in sys.modules:  # another verb's code brought it in: begin again
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own arguments
 
 
 def _options() -> list[inspect.Parameter]:

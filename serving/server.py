@@ -26,6 +26,7 @@ from recommender.errors import ConfigError
 from recommender.placements import DEFAULT_FILE, read_placements
 from serving.app import create_app
 from serving.bundle_source import BundleSource, ServingModel
+from serving.security import Keyring
 from serving.settings import Settings
 from serving.state import ServiceState
 from serving.telemetry import Metrics, mark_process_dead
@@ -75,13 +76,26 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> int:
     -------
     int
         Exit code.
+
+    Raises
+    ------
+    ConfigError
+        The settings name files or an address that cannot be used.
     """
+    check(settings)
     sockets = listen(settings.host, settings.port, settings.workers)
     host, port = sockets[0].getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     if settings.workers == 1:
         return run_worker(settings, sockets[0], lambda: announce(url))
     return Supervisor(settings, sockets).run(lambda: announce(url))
+
+
+def check(settings: Settings) -> None:
+    """Raise `ConfigError` for files that cannot be used, before anything is started."""
+    read_placements(settings.placements or DEFAULT_FILE)
+    if not settings.dev:
+        Keyring.read(settings.keys_path)
 
 
 def listen(host: str, port: int, count: int) -> list[socket.socket]:

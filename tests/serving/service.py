@@ -166,6 +166,8 @@ def start(
     line = child.stdout.readline()
     if not line:
         child.wait(START_SECONDS)
+        child.stdout.close()
+        output.close()
         raise AssertionError(f"the service ended: {log.read_text()[-3000:]}")
     return Process(child, json.loads(line)["url"], log, output)
 
