@@ -20,6 +20,7 @@ from feature_store.layout import StoreLayout
 from recommender.errors import InvalidInputError
 from recommender.placements import DEFAULT_FILE
 from training.registry import CHALLENGER, CHAMPION, Registry, Tracking
+from training.simulation.cli import simulate
 
 if TYPE_CHECKING:
     from training.deliver import Delivery
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from training.workflow import TrainRequest, Workbench
 
 app = typer.Typer()
+app.command()(simulate)
 
 Out = Annotated[
     Path,
