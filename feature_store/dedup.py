@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -98,11 +99,11 @@ class DedupIndex:
             metasync=False,
             readahead=False,
         )
-        self._slots = [self._env.open_db(name) for name in (b"even", b"odd")]
-        self._meta = self._env.open_db(b"meta")
-        self._tails = self._env.open_db(b"tails")
-        self._finished = self._env.open_db(b"finished")
-        self._env.reader_check()
+        try:
+            self._open_databases()
+        except lmdb.Error:
+            self._env.close()
+            raise
 
     @contextmanager
     def transaction(self, now: int) -> Iterator[DedupTransaction]:
@@ -120,7 +121,7 @@ class DedupIndex:
         """
         try:
             self._make_room()
-            with self._begin() as txn:
+            with self._adopting(lambda: self._env.begin(write=True)) as txn:
                 yield DedupTransaction(
                     txn, (self._slots, self._meta, self._tails, self._finished), now
                 )
@@ -150,17 +151,26 @@ class DedupIndex:
         self._env.sync(True)  # noqa: FBT003 - LMDB's own signature
         self._env.close()
 
+    def _open_databases(self) -> None:
+        names = (b"even", b"odd", b"meta", b"tails", b"finished")
+        even, odd, self._meta, self._tails, self._finished = (
+            self._adopting(partial(self._env.open_db, name)) for name in names
+        )
+        self._slots = [even, odd]
+        self._env.reader_check()
+
+    def _adopting(self, action: Callable[[], Any]) -> Any:
+        """Do something; where another process has made the map larger, take over its size."""
+        while True:
+            try:
+                return action()
+            except lmdb.MapResizedError:
+                self._env.set_mapsize(0)
+
     def _make_room(self) -> None:
         info = self._env.info()
         if (info["last_pgno"] + 1) * _PAGE_BYTES > _FULL_SHARE * info["map_size"]:
             self.grow()
-
-    def _begin(self) -> Any:
-        try:
-            return self._env.begin(write=True)
-        except lmdb.MapResizedError:
-            self._env.set_mapsize(0)  # take over the size that another process has set
-            return self._env.begin(write=True)
 
 
 class DedupTransaction:

@@ -65,9 +65,7 @@ class GroupCommit:
         items = [item for part in submitted for item in part]
         recovered = self._store_items(items, now)
         self._count(items)
-        self._quarantine.write(
-            [item.reject() for item in items if item.verdict.status == REJECTED], now
-        )
+        self._keep_rejects([item for item in items if item.verdict.status == REJECTED], now)
         accepted = [item.event for item in items if item.event and item.verdict.status == ACCEPTED]
         self.apply([*recovered, *accepted])
         return [[item.verdict for item in part] for part in submitted]
@@ -87,6 +85,13 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001 - durable events are accepted, whatever fails here
             self._counters.online_failures += 1
             _LOGGER.warning("events did not reach the online store: %r", error)
+
+    def _keep_rejects(self, items: Sequence[Item], now: int) -> None:
+        try:
+            self._quarantine.write([item.reject() for item in items], now)
+        except Exception as error:  # noqa: BLE001 - as in apply: the others are stored already
+            self._counters.quarantine_lost += len(items)
+            _LOGGER.warning("rejected events could not be kept: %r", error)
 
     def _store_items(self, items: Sequence[Item], now: int) -> list[InteractionEvent]:
         """Decide, write, sync, index. Returns events that others left unindexed."""

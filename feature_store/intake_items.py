@@ -77,8 +77,10 @@ class Item:
 
     @property
     def event_id(self) -> str | None:
-        """Id of the event, where it could be read."""
-        return self.event.event_id if self.event else None
+        """Id of the event, where it could be read; always encodable."""
+        if self.event is None:
+            return None
+        return self.event.event_id.encode("utf-8", "backslashreplace").decode()
 
     def judge(self, digests: Mapping[bytes, bytes]) -> bool:
         """Set the verdict, given what is known. Returns whether the event is accepted.

@@ -207,8 +207,9 @@ def read_quarantine(path: Path) -> Iterator[tuple[int, QuarantineEntry | NotKept
 
 def quarantine_entry(reject: Reject, source: str) -> QuarantineEntry:
     """What is kept of a reject."""
-    detail = reject.detail if not looks_like_address(reject.detail) else "withheld"
-    entry = QuarantineEntry(reject.received_at, reject.code, detail, source, reject.event_id)
+    detail = _printable(reject.detail) if not looks_like_address(reject.detail) else "withheld"
+    event_id = _printable(reject.event_id) if reject.event_id is not None else None
+    entry = QuarantineEntry(reject.received_at, reject.code, detail, source, event_id)
     if reject.code == PERSONAL_DATA or _is_personal(reject.raw):
         return msgspec.structs.replace(entry, event_id=None, withheld=True)
     try:
@@ -220,6 +221,11 @@ def quarantine_entry(reject: Reject, source: str) -> QuarantineEntry:
 def day_of(micros: int) -> str:
     """UTC day of a time, ``YYYY-MM-DD``."""
     return datetime.fromtimestamp(micros // MICROS_PER_SECOND, UTC).date().isoformat()
+
+
+def _printable(text: str) -> str:
+    """The text with halves of surrogate pairs escaped, since UTF-8 has no form for them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_personal(raw: bytes) -> bool:

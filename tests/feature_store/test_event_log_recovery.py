@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_store.dedup import DedupIndex, index_pairs
+from feature_store.dedup import index_pairs
 from feature_store.event_log import LogReader
 from feature_store.event_log.claim import claim_writer, try_claim
 from feature_store.event_log.disk import Disk
