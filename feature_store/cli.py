@@ -1,4 +1,4 @@
-"""Verbs of the feature store: ingest, check, datasets. Heavy libraries load inside the verbs."""
+"""Verbs of the feature store: ingest, check, materialise, datasets. Heavy libraries load inside the verbs."""
 
 from __future__ import annotations
 
@@ -146,6 +146,47 @@ def check(
 
 
 @app.command()
+def materialise(
+    *,
+    store: Store = DEFAULT_STORE,
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            "--at",
+            "--as-of",
+            formats=MOMENTS,
+            help="Use what was known at this moment (UTC); everything without.",
+        ),
+    ] = None,
+    view: Annotated[
+        list[str] | None,
+        typer.Option(help="Also write the latest values of this feature view; may be repeated."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fill the online store from the tables, while the service runs or not.
+
+    What the service has learnt since is kept.
+    """
+    from feature_store.materialise import materialise_store
+
+    console, moment = Console(as_json), at.replace(tzinfo=UTC) if at else None
+    with console.progress("shoppers", None) as progress:
+        done = materialise_store(
+            StoreLayout(store),
+            lambda: time.time_ns() // 1000,
+            moment,
+            view or [],
+            advance=lambda: progress.advance(1),
+        )
+    result = {**done.visitors.as_dict(), "views": done.views}
+    rows = [{"what": what, "": value} for what, value in result.items()]
+    console.table("online store", rows)
+    if as_json:
+        console.result(result)
+
+
+@app.command()
 def datasets(
     *,
     path: Annotated[
@@ -217,8 +258,9 @@ def _replay(console: Console, layout: StoreLayout) -> dict[str, object]:
     from feature_store.log_replay import replay_into_log
 
     report: ReplayReport = replay_into_log(layout, lambda: time.time_ns() // 1000)
-    result = asdict(report)
-    console.table("replay of the quarantine", [{"what": k, "events": v} for k, v in result.items()])
+    result = _fields(report)
+    rows = [{"what": what, "events": count} for what, count in result.items()]
+    console.table("replay of the quarantine", rows)
     return result
 
 

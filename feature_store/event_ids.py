@@ -20,7 +20,7 @@ from feature_store.merge import HEAD, smallest_heads
 from feature_store.staging import Staging
 from feature_store.tables import DAY, SCHEMA, DayManifest, part_paths, read_manifests
 from recommender import terms
-from recommender.terms import Int32Array
+from recommender.terms import BoolArray, Int32Array
 
 # Bounds the memory of one pass to about half a GB; the hash space is cut into as many passes.
 HASHES_PER_PASS: Final = 1 << 24
@@ -68,13 +68,22 @@ class _Range:
     part: int
     parts: int
 
-    def cut(self, hashes: UInt64Array) -> slice:
-        """The part of a sorted array that falls into the range."""
+    @property
+    def ends(self) -> tuple[np.uint64, np.uint64]:
+        """Smallest and largest hash of the range."""
         low, high = (((self.part + end) << 64) // self.parts for end in (0, 1))
-        start = int(np.searchsorted(hashes, np.uint64(low)))
-        if self.part + 1 == self.parts:
-            return slice(start, hashes.size)
-        return slice(start, int(np.searchsorted(hashes, np.uint64(high))))
+        return np.uint64(low), np.uint64(high - 1)
+
+    def mask(self, hashes: UInt64Array) -> BoolArray:
+        """Which hashes fall into the range."""
+        low, high = self.ends
+        inside: BoolArray = (hashes >= low) & (hashes <= high)
+        return inside
+
+    def cut(self, hashes: UInt64Array) -> UInt64Array:
+        """The part of a sorted array that falls into the range."""
+        low, high = self.ends
+        return hashes[np.searchsorted(hashes, low) : np.searchsorted(hashes, high, side="right")]
 
 
 def _hits(
@@ -87,8 +96,8 @@ def _hits(
     once, once_days = hashes[is_first], days[is_first]
     suspects = []
     for manifest in manifests:
-        stored = read_ids(layout, manifest)
-        common, places = _intersect(stored[part.cut(stored)], once)
+        stored = part.cut(read_ids(layout, manifest))
+        common, places = _intersect(stored, once)
         # Only elsewhere counts: the same id on the same day is a repetition, the merge settles it.
         is_elsewhere = once_days[places] != date.fromisoformat(manifest.event_date).toordinal()
         contested = common[is_elsewhere | np.isin(common, found[0])]
@@ -100,17 +109,17 @@ def _hits(
 
 def _staged_ids(staging: Staging, part: _Range) -> tuple[UInt64Array, Int32Array]:
     """Distinct pairs of hash and day (proleptic ordinal) of the staged rows, by hash."""
-    pairs = [pl.DataFrame(schema={"hash": pl.UInt64, "day": pl.Int32})]
-    epoch = date(1970, 1, 1).toordinal()
+    hashes, days = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
     for piece in staging.pieces([terms.EVENT_ID, terms.TS]):
-        hashed = piece.select(
-            pl.Series("hash", hash_ids(piece[terms.EVENT_ID])),
-            day=DAY.to_physical() + epoch,
-        )
-        pair = hashed.unique().sort("hash")
-        pairs.append(pair[part.cut(pair["hash"].to_numpy())])
-    merged = pl.concat(pairs).unique().sort("hash", "day")
-    return merged["hash"].to_numpy(), merged["day"].to_numpy()
+        found = hash_ids(piece[terms.EVENT_ID])
+        inside = part.mask(found)
+        hashes.append(found[inside])
+        days.append(piece.select(DAY.to_physical()).to_series().to_numpy()[inside])
+    hash_, day = np.concatenate(hashes), np.concatenate(days)
+    order = np.lexsort((day, hash_))
+    hash_, day = hash_[order], day[order] + date(1970, 1, 1).toordinal()
+    is_new = np.append(True, (hash_[1:] != hash_[:-1]) | (day[1:] != day[:-1]))[: hash_.size]
+    return hash_[is_new], day[is_new]
 
 
 def _intersect(left: UInt64Array, right: UInt64Array) -> tuple[UInt64Array, Int32Array]:
