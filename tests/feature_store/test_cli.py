@@ -188,7 +188,10 @@ def test_damaged_log_records_are_counted(intake, store):
 def test_replay_sends_mended_rejects_through_the_log(intake, store):
     """An event that was refused by a rule that has gone meanwhile is accepted on replay."""
     event = view("a", NOW - MINUTE, "i")
-    raw = b'{"event_type":"view_item","event_id":"a","ts":%d,"visitor_id":"v","items":[{"item_id":"i"}]}'
+    raw = (
+        b'{"event_type":"view_item","event_id":"a","ts":%d,"visitor_id":"v",'
+        b'"items":[{"item_id":"i"}]}'
+    )
     refusal = InvalidEventError("rule_of_old", "not accepted then")
     intake.submit([refusal], [raw % ((NOW - MINUTE) // 1000)]).result(timeout=30)
     intake.close()
