@@ -7,7 +7,7 @@ in `feature_store.online.reconcile`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -15,15 +15,16 @@ import polars as pl
 
 from feature_store.layout import StoreLayout
 from feature_store.online.features import FeatureRow, put_features
+from feature_store.online.lmdb import LmdbStore
 from feature_store.online.reconcile import Rebuilt
 from feature_store.online.state import micros
-from feature_store.online.store import OnlineStore
+from feature_store.online.store import Clock, OnlineStore
 from feature_store.online.visitors import Visitors
 from feature_store.rebuild import ROWS_PER_BUCKET, attribute, rebuild
 from feature_store.tables import read_interactions
 from feature_store.view_rows import latest_values
-from feature_store.views import FeatureView
-from recommender.errors import DataError
+from feature_store.views import VIEWS, FeatureView
+from recommender.errors import DataError, InvalidInputError
 from recommender.terms import AVAILABLE_AT, MICROS_PER_SECOND
 
 LINKS_PAGE = 1_000
@@ -182,3 +183,46 @@ def materialise_view(
         for row in latest.select(*keys, *names).iter_rows()
     )
     return put_features(store, view.name, names, rows, view.ttl.total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class MaterialisedStore:
+    """What `materialise_store` did: the shoppers, and entities written per feature view."""
+
+    visitors: MaterialiseReport
+    views: dict[str, int]
+
+
+def materialise_store(
+    layout: StoreLayout,
+    clock: Clock,
+    at: datetime | None = None,
+    views: Sequence[str] = (),
+    *,
+    advance: Callable[[], object] = lambda: None,
+) -> MaterialisedStore:
+    """Fill the shop's own online store: every shopper, and the latest values of feature views.
+
+    Parameters
+    ----------
+    views
+        Names out of `feature_store.views.VIEWS`.
+
+    Raises
+    ------
+    InvalidInputError
+        A view is not known.
+    DataError
+        The tables hold nothing known at `at`.
+    """
+    if unknown := [name for name in views if name not in VIEWS]:
+        raise InvalidInputError(f"no view is named {unknown}; accepted: {sorted(VIEWS)}")
+    store = LmdbStore(layout.online, clock)
+    try:
+        report = materialise(layout, Visitors(store), at, advance=advance)
+        moment = datetime.fromisoformat(report.until)
+        rows = read_interactions(layout)
+        written = {name: materialise_view(VIEWS[name], rows, store, moment) for name in views}
+    finally:
+        store.close()
+    return MaterialisedStore(report, written)

@@ -10,8 +10,7 @@ facts go first; an item bought again after it was forgotten starts counting anew
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
@@ -160,25 +159,26 @@ def micros(at: datetime) -> int:
 def joined(
     one: VisitorState, other: VisitorState, limits: StateLimits = DEFAULT_LIMITS
 ) -> VisitorState:
-    """State that knows what both know, every fact counted; the link is the later one."""
+    """State that knows what both know, every fact counted; the link is the later one.
+
+    `one` is a state, `other` a state or the facts of events. What `other` says nothing about is
+    taken over as it is: this runs for every event.
+    """
     last_seen = max(one.last_seen, other.last_seen)
-    purchased = _newest(
-        _union(one.purchased, other.purchased, bought_in_all), limits.purchased, _last_bought
-    )
-    emptied = {item_id: bought.last for item_id, bought in purchased.items()}
-    cart = joined_cart(one.cart, other.cart, emptied)
-    dismissed = _newest(_union(one.dismissed, other.dismissed, max), limits.dismissed, int)
-    obeyed_since = last_seen - limits.dismissed_days * _DAY
+    purchased = one.purchased
+    if other.purchased:
+        union = _union(one.purchased, other.purchased, bought_in_all)
+        purchased = _newest(union, limits.purchased, _last_bought)
     linked_at, user_id = max(
         (one.linked_at, one.user_id or ""), (other.linked_at, other.user_id or "")
     )
     return VisitorState(
-        recent=tuple(sorted((*one.recent, *other.recent), key=interaction_order))[-limits.recent :],
-        cart=bounded_cart(cart, last_seen - limits.late_days * _DAY, limits.cart_lines),
+        recent=_recent(one.recent, other.recent)[-limits.recent :],
+        cart=_joined_carts(one, other, purchased, limits),
         purchased=purchased,
-        dismissed={item: ts for item, ts in dismissed.items() if ts >= obeyed_since},
-        searches=_latest_terms(one.searches + other.searches, limits.searches),
-        totals=dict(Counter(one.totals) + Counter(other.totals)),
+        dismissed=_obeyed(one, other, limits),
+        searches=_latest_terms(one.searches, other.searches, limits.searches),
+        totals=_union(one.totals, other.totals, int.__add__),
         first_seen=min(filter(None, (one.first_seen, other.first_seen)), default=0),
         last_seen=last_seen,
         user_id=user_id or None,
@@ -194,6 +194,39 @@ def bought_in_all(one: Purchased, other: Purchased) -> Purchased:
 def interaction_order(interaction: Interaction) -> tuple[int, int, str]:
     """Sort key of `VisitorState.recent`: a total order, so ties never depend on arrival."""
     return interaction.ts, EVENT_CODES[interaction.event_type], interaction.item_id
+
+
+def _recent(
+    one: tuple[Interaction, ...], other: tuple[Interaction, ...]
+) -> tuple[Interaction, ...]:
+    if not other:
+        return one
+    new = sorted(other, key=interaction_order)
+    if not one or interaction_order(one[-1]) <= interaction_order(new[0]):
+        return (*one, *new)
+    return tuple(sorted((*one, *new), key=interaction_order))
+
+
+def _joined_carts(
+    one: VisitorState, other: VisitorState, purchased: dict[str, Purchased], limits: StateLimits
+) -> Cart:
+    if not (one.cart or other.cart):
+        return {}
+    cart = one.cart
+    if other.cart or other.purchased:
+        emptied = {item_id: bought.last for item_id, bought in purchased.items()}
+        cart = joined_cart(one.cart, other.cart, emptied)
+    last_seen = max(one.last_seen, other.last_seen)
+    return bounded_cart(cart, last_seen - limits.late_days * _DAY, limits.cart_lines)
+
+
+def _obeyed(one: VisitorState, other: VisitorState, limits: StateLimits) -> dict[str, int]:
+    dismissed = one.dismissed
+    if other.dismissed:
+        union = _union(one.dismissed, other.dismissed, max)
+        dismissed = _newest(union, limits.dismissed, int)
+    since = max(one.last_seen, other.last_seen) - limits.dismissed_days * _DAY
+    return {item: ts for item, ts in dismissed.items() if ts >= since}
 
 
 def _last_bought(bought: Purchased) -> int:
@@ -216,8 +249,12 @@ def _newest(
     return {key: values[key] for key in order[-limit:]}
 
 
-def _latest_terms(searches: Iterable[tuple[int, str]], limit: int) -> tuple[tuple[int, str], ...]:
+def _latest_terms(
+    one: tuple[tuple[int, str], ...], other: tuple[tuple[int, str], ...], limit: int
+) -> tuple[tuple[int, str], ...]:
+    if not other:
+        return one
     latest: dict[str, int] = {}
-    for ts, term in searches:
+    for ts, term in (*one, *other):
         latest[term] = max(ts, latest.get(term, ts))
     return tuple(sorted((ts, term) for term, ts in latest.items())[-limit:])

@@ -46,6 +46,16 @@ class _Stored(msgspec.Struct, array_like=True):
     totals: list[int]  # (event code, count) …
 
 
+class _StoredLink(msgspec.Struct, array_like=True):
+    """The beginning of `_Stored`; the rest is skipped, not built."""
+
+    schema: int
+    unit: int
+    user_id: str | None
+    linked_at: int
+
+
+_LINK_DECODER = msgspec.msgpack.Decoder(_StoredLink)
 _DECODER = msgspec.msgpack.Decoder(_Stored)
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -117,6 +127,17 @@ def decode_state(raw: bytes) -> VisitorState:
     except (msgspec.MsgspecError, IndexError, ValueError, StopIteration):
         pass
     raise UnreadableStateError("newer_schema" if _schema(raw) > SCHEMA else "damaged")
+
+
+def decode_link(raw: bytes) -> tuple[str, int] | None:
+    """``(user_id, linked_at)`` of a state, None without a link or when it is not readable."""
+    try:
+        stored = _LINK_DECODER.decode(raw)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    if stored.schema != SCHEMA or stored.user_id is None:
+        return None
+    return stored.user_id, stored.linked_at
 
 
 def _schema(raw: bytes) -> int:

@@ -20,7 +20,7 @@ import msgspec
 from feature_store.events import InteractionEvent
 from feature_store.online.reconcile import Rebuilt
 from feature_store.online.state import DEFAULT_LIMITS, StateLimits, VisitorState, joined
-from feature_store.online.state_codec import UnreadableStateError, decode_state
+from feature_store.online.state_codec import UnreadableStateError, decode_link, decode_state
 from feature_store.online.store import OnlineStore, Values
 from feature_store.online.visitor_draft import UNKNOWN, USER, VISITOR, Draft, LinkMovedError
 from recommender.errors import StorageError
@@ -113,8 +113,11 @@ class Visitors:
     def links(self, visitor_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
         """``(user_id, linked_at)`` of those visitors that were identified."""
         raw = self._store.get_many([VISITOR + visitor_id for visitor_id in visitor_ids])
-        states = zip(visitor_ids, map(self._decoded, raw), strict=True)
-        return {name: (state.user_id, state.linked_at) for name, state in states if state.user_id}
+        links = (
+            (name, decode_link(one) if one else None)
+            for name, one in zip(visitor_ids, raw, strict=True)
+        )
+        return {name: link for name, link in links if link}
 
     def scan(self) -> Iterator[tuple[str, VisitorState]]:
         """Every ``(key, state)``, users first; keys as in the module's description."""

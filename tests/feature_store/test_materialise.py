@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +16,8 @@ from feature_store.events import EventItem, InteractionEvent
 from feature_store.identities import find_links, with_shopper_id
 from feature_store.layout import StoreLayout
 from feature_store.materialise import materialise, materialise_rows
+from feature_store.online.features import get_features
+from feature_store.online.lmdb import LmdbStore
 from feature_store.online.memory import MemoryStore
 from feature_store.online.state import VisitorState, micros
 from feature_store.online.visitors import Visitors
@@ -190,3 +196,42 @@ def test_a_store_written_by_a_newer_program_is_left_alone_and_counted() -> None:
     report = materialise_rows(table_of([view("v1", 1), view("v2", 1)]), Visitors(store))
     assert (report.put, report.skipped_newer_schema) == (1, 1)
     assert store.get_many(["v:v1"]) == [newer]
+
+
+def test_the_verb_fills_the_store_from_an_ingested_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    events = [
+        {
+            "event_id": f"e{n}",
+            "event_type": "view_item" if n % 3 else "purchase",
+            "ts": (START + n * SECOND).isoformat(),
+            "visitor_id": f"v{n % 4}",
+            "items": [{"item_id": f"i{n % 5}"}],
+        }
+        for n in range(1, 41)
+    ]
+    log, root = tmp_path / "log.jsonl", tmp_path / "var"
+    log.write_text("".join(json.dumps(event) + "\n" for event in events))
+    command = [sys.executable, "-m", "desirepath"]
+    ingest = ["ingest", "--log", log, "--format", "desirepath-jsonl", "--store", root]
+    subprocess.run([*command, *ingest], check=True, capture_output=True, timeout=120)
+    verb = [*command, "materialise", "--store", root, "--json", "--view", "visitor_activity"]
+    done = subprocess.run(verb, check=True, capture_output=True, timeout=120)
+    result = json.loads(done.stdout)
+    assert (result["rows"], result["shoppers"], result["put"]) == (40, 4, 4)
+    assert result["views"] == {"visitor_activity": 4}
+    store = LmdbStore(root / "online", lambda: time.time_ns() // 1000)
+    assert Visitors(store).get("v1", None, START).totals == {"view_item": 7, "purchase": 3}
+    assert get_features(store, "visitor_activity", [("v1",)])[0]["views_30d"] == 7  # type: ignore[index]
+    store.close()
+    unknown = subprocess.run(
+        [*verb, "--view", "nonsense"], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert (unknown.returncode, "accepted: [" in unknown.stderr) == (2, True)
+    empty = subprocess.run(
+        [*command, "materialise", "--store", tmp_path / "none"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (empty.returncode, "run `ingest` first" in empty.stderr) == (1, True)
