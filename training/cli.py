@@ -9,7 +9,9 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,19 +32,39 @@ if TYPE_CHECKING:
 app = typer.Typer()
 app.command()(simulate)
 
+
+DEFAULT_STORE = Path("var")
+
+
+class ChecksMode(StrEnum):
+    """What a tripped data check does."""
+
+    REFUSE = "refuse"
+    REPORT = "report"
+
+
 Out = Annotated[
     Path,
-    typer.Option(help="Folder for everything: tables, mlflow.db, artifacts, delivered bundles."),
+    typer.Option(
+        "--out",
+        "--store",
+        help="Folder for everything: tables, mlflow.db, artifacts, delivered bundles.",
+    ),
 ]
 Log = Annotated[Path | None, typer.Option(help="Log to bring in first: a file or folder.")]
 FormatName = Annotated[
     str | None,
-    typer.Option("--format", help="Format of --log; `desirepath ingest --help` lists them."),
+    typer.Option(
+        "--format",
+        help="Format of --log, as `desirepath datasets` lists them. Default: as it looks.",
+    ),
 ]
 Config = Annotated[
     Path | None, typer.Option(help="Training file, see training.toml; built-in defaults without.")
 ]
-Placements = Annotated[Path, typer.Option(help="Placement file.")]
+Placements = Annotated[
+    Path | None, typer.Option(help="Placement file; without, the one that ships with the product.")
+]
 AsOf = Annotated[
     datetime | None,
     typer.Option(
@@ -51,6 +73,10 @@ AsOf = Annotated[
         formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
         help="Learn only from what was known before this moment (UTC).",
     ),
+]
+Checks = Annotated[
+    ChecksMode,
+    typer.Option(help="What a tripped data check does: end the run, or only stand in the report."),
 ]
 TrackingUri = Annotated[
     str | None,
@@ -65,12 +91,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Result as one JSON line on
 @app.command()
 def train(
     *,
-    out: Out,
+    out: Out = DEFAULT_STORE,
     log: Log = None,
     format_name: FormatName = None,
     config: Config = None,
-    placements: Placements = DEFAULT_FILE,
+    placements: Placements = None,
     as_of: AsOf = None,
+    checks: Checks = ChecksMode.REPORT,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
@@ -82,7 +109,10 @@ def train(
     from training.workflow import train as run
 
     console = Console(as_json)
-    request = _request(out, (log, format_name), config, placements, as_of)
+    request = replace(
+        _request(out, (log, format_name), config, placements, as_of),
+        refuse_bad_data=checks is ChecksMode.REFUSE,
+    )
     bench = _workbench(out, tracking_uri, console)
     outcome = run(request, bench)
     show_training(outcome, console)
@@ -93,12 +123,13 @@ def train(
 @app.command()
 def retrain(
     *,
-    out: Out,
+    out: Out = DEFAULT_STORE,
     log: Log = None,
     format_name: FormatName = None,
     config: Config = None,
-    placements: Placements = DEFAULT_FILE,
+    placements: Placements = None,
     as_of: AsOf = None,
+    checks: Checks = ChecksMode.REFUSE,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
@@ -106,13 +137,17 @@ def retrain(
 
     The service's own log in the folder is brought in, and --log beside it.
 
-    Exit codes: 0 promoted, 1 refused by the gate, 2 wrong usage, 3 nothing new, 4 another one runs.
+    Exit codes: 0 promoted, 1 refused by the gate or a data check, 2 wrong usage, 3 nothing new,
+    4 another one runs.
     """
     from training.retrain import retrain as run
     from training.summary import retraining_summary, show_training
 
     console = Console(as_json)
-    request = _request(out, (log, format_name), config, placements, as_of)
+    request = replace(
+        _request(out, (log, format_name), config, placements, as_of),
+        refuse_bad_data=checks is ChecksMode.REFUSE,
+    )
     bench = _workbench(out, tracking_uri, console)
     outcome = run(request, bench)
     if outcome.trained is not None:
@@ -124,11 +159,11 @@ def retrain(
 @app.command()
 def evaluate(
     *,
-    out: Out,
+    out: Out = DEFAULT_STORE,
     model: Annotated[
         str, typer.Option(help="Alias, version number, or folder of a bundle.")
     ] = CHAMPION,
-    placements: Placements = DEFAULT_FILE,
+    placements: Placements = None,
     as_of: AsOf = None,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
@@ -143,7 +178,7 @@ def evaluate(
 
     console = Console(as_json)
     bench = _workbench(out, tracking_uri, console)
-    found = reevaluate(model, StoreLayout(out), bench, placements, _micros(as_of))
+    found = reevaluate(model, StoreLayout(out), bench, placements or DEFAULT_FILE, _micros(as_of))
     show_evaluation(found.report, console)
     console.result(evaluation_summary(found))
 
@@ -151,9 +186,9 @@ def evaluate(
 @app.command()
 def promote(
     *,
-    out: Out,
+    out: Out = DEFAULT_STORE,
     model: Annotated[str, typer.Option(help="Alias or version number.")] = CHALLENGER,
-    placements: Placements = DEFAULT_FILE,
+    placements: Placements = None,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
@@ -166,7 +201,7 @@ def promote(
 
     console = Console(as_json)
     bench = _workbench(out, tracking_uri, console)
-    registered, report = run(model, StoreLayout(out), bench, placements)
+    registered, report = run(model, StoreLayout(out), bench, placements or DEFAULT_FILE)
     show_gate(report, console)
     console.result(report.summary | {"version": registered.version, "reasons": report.reasons})
     raise typer.Exit(0 if report.passed else 1)
@@ -175,7 +210,9 @@ def promote(
 @app.command()
 def deliver(
     *,
-    to: Annotated[Path, typer.Option(help="Folder that the service reads bundles from.")],
+    to: Annotated[
+        Path, typer.Option(help="Folder that the service reads bundles from.")
+    ] = DEFAULT_STORE / "bundles",
     alias: Annotated[str, typer.Option(help="Alias or version number to deliver.")] = CHAMPION,
     out: Annotated[
         Path | None, typer.Option(help="Folder of mlflow.db; by default the one above --to.")
@@ -237,16 +274,26 @@ def _request(
     out: Path,
     log: tuple[Path | None, str | None],
     config: Path | None,
-    placements: Path,
+    placements: Path | None,
     as_of: datetime | None,
 ) -> TrainRequest:
     from training.workflow import LogFile, TrainRequest
 
     path, source_format = log
-    if (path is None) != (source_format is None):
-        raise InvalidInputError("--log and --format belong together; give both or neither")
-    log_file = LogFile(path, source_format) if path and source_format else None
-    return TrainRequest(StoreLayout(out), _spec(config), log_file, placements, _micros(as_of))
+    if path is None and source_format is not None:
+        raise InvalidInputError(f"--format {source_format} without --log; name the file too")
+    log_file = LogFile(path, source_format or _recognise(path)) if path else None
+    return TrainRequest(
+        StoreLayout(out), _spec(config), log_file, placements or DEFAULT_FILE, _micros(as_of)
+    )
+
+
+def _recognise(log: Path) -> str:
+    from feature_store.datasets import recognise
+
+    if (found := recognise(log).format_name) is None:
+        raise InvalidInputError(f"{log}: its format is not evident; say it with --format")
+    return found
 
 
 def _spec(config: Path | None) -> TrainingSpec:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
-from feature_store.catalogue import read_catalogue
-from feature_store.content import content_digest
 from feature_store.layout import StoreLayout
 from feature_store.source import read_sources, sources_folder
 from training.dataset import moment
 from training.engine import EventWindow
 from training.registry_run import DataLineage
-
-CATALOGUE_DIGEST_TAG: Final = "catalogue_digest"
 
 
 def lineage_of(layout: StoreLayout, window: EventWindow, log: Path | None) -> DataLineage:
@@ -35,11 +30,6 @@ def lineage_of(layout: StoreLayout, window: EventWindow, log: Path | None) -> Da
         rows=window.counts["kept"],
         log_offsets={"sources": _sources(layout), "log_positions": _positions(layout)},
     )
-
-
-def catalogue_digest(layout: StoreLayout) -> str:
-    """Digest of the catalogue: an item that was hidden since is news, though no event came."""
-    return content_digest(read_catalogue(layout))
 
 
 def _sources(layout: StoreLayout) -> list[dict[str, object]]:

@@ -20,6 +20,7 @@ CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"
 BUNDLE_VERSION_TAG: Final = "bundle_version"
 DATA_DIGEST_TAG: Final = "data_digest"
+CATALOGUE_DIGEST_TAG: Final = "catalogue_digest"
 _BUNDLE_PATH: Final = "artifacts/bundle"
 
 T = TypeVar("T")

@@ -14,13 +14,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from feature_store.catalogue import catalogue_digest
 from feature_store.ingest_report import IngestReport
 from feature_store.source import LOG_FORMAT
 from recommender.errors import RefusedError
 from training.deliver import Delivery, deliver, open_lock
-from training.lineage import CATALOGUE_DIGEST_TAG, catalogue_digest
 from training.promotion import GATE_TAG
-from training.registry import CHALLENGER, CHAMPION, DATA_DIGEST_TAG, RegisteredModel
+from training.registry import (
+    CATALOGUE_DIGEST_TAG,
+    CHALLENGER,
+    CHAMPION,
+    DATA_DIGEST_TAG,
+    RegisteredModel,
+)
 from training.stages import Stages
 from training.workflow import LogFile, TrainOutcome, TrainRequest, Workbench, bring_in, train
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from feature_store.console import Console
+from training.data_checks import check_rows
 from training.evaluation.bootstrap import Interval
 from training.evaluation.report import BLEND, EvaluationReport
 from training.gate import GateReport
@@ -26,6 +27,7 @@ def show_training(outcome: TrainOutcome, console: Console) -> None:
             )
         ]
         console.table(f"Ingest of {report.source}", rows)
+    console.table(f"Data checks of {outcome.checks.day}", check_rows(outcome.checks))
     show_evaluation(outcome.report, console)
     show_gate(outcome.gate, console)
     console.table("Stages", [each.as_row() for each in outcome.stages])
@@ -79,6 +81,7 @@ def training_summary(outcome: TrainOutcome, tracking: Tracking) -> dict[str, obj
             if each.loss
         },
         "ingest": ingest_summary(outcome.ingested) if outcome.ingested else None,
+        "checks_tripped": [gate.name for gate in outcome.checks.tripped],
         "window": dict(outcome.counts),
         "seconds": round(sum(each.seconds for each in outcome.stages), 1),
         "peak_mb": max(each.peak_mb for each in outcome.stages),

@@ -11,6 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from feature_store.catalogue import catalogue_digest
+from feature_store.checks import CheckReport
 from feature_store.console import Console
 from feature_store.ingest import IngestOptions, ingest
 from feature_store.ingest_report import IngestReport
@@ -18,15 +22,22 @@ from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle, load_bundle, save_bundle
 from recommender.errors import ConfigError
 from recommender.placements import DEFAULT_FILE, Placement, read_placements
+from training.data_checks import check_data, check_metrics, refuse_tripped
 from training.deliver import Delivery, deliver
 from training.engine import Engine
 from training.evaluation.plots import draw_all
 from training.evaluation.report import EvaluationReport
 from training.exam import Exam, Store
 from training.gate import GateReport
-from training.lineage import CATALOGUE_DIGEST_TAG, catalogue_digest, lineage_of
+from training.lineage import lineage_of
 from training.promotion import Contender, put_through_gate, settle
-from training.registry import CHALLENGER, CHAMPION, RegisteredModel, Registry
+from training.registry import (
+    CATALOGUE_DIGEST_TAG,
+    CHALLENGER,
+    CHAMPION,
+    RegisteredModel,
+    Registry,
+)
 from training.registry_run import Run, start_run
 from training.spec import TrainingSpec
 from training.stages import StageCost, Stages
@@ -53,6 +64,8 @@ class TrainRequest:
         Placement file: where evaluation asks, and what the registered model answers with.
     as_of
         Only what was known before this moment counts, microseconds since the epoch; None: all.
+    refuse_bad_data
+        A tripped data gate ends the run; False only reports it.
     """
 
     layout: StoreLayout
@@ -60,6 +73,7 @@ class TrainRequest:
     log: LogFile | None = None
     placements: Path = DEFAULT_FILE
     as_of: int | None = None
+    refuse_bad_data: bool = False
 
     @property
     def placement(self) -> Placement:
@@ -105,6 +119,7 @@ class TrainOutcome:
     registered: RegisteredModel
     report: EvaluationReport
     gate: GateReport
+    checks: CheckReport
     counts: Mapping[str, int]
     stages: tuple[StageCost, ...]
     ingested: IngestReport | None
@@ -123,6 +138,8 @@ def train(request: TrainRequest, bench: Workbench) -> TrainOutcome:
     ------
     DataError
         The log is not what its format says, too short, or fails a check.
+    RefusedError
+        A data gate tripped, and the request says that this ends the run.
     RegistryError
         MLflow does not answer.
     """
@@ -131,6 +148,7 @@ def train(request: TrainRequest, bench: Workbench) -> TrainOutcome:
     with start_run(bench.registry, "train", bench.clock) as run:
         run.log_params(request.spec.resolved)
         ingested = bring_in(request, stages, bench.console)
+        checks = _check(run, request, stages)
         with tempfile.TemporaryDirectory(prefix="desirepath-train-") as scratch:
             workspace = Path(scratch)
             trainer = Trainer(bench.engine, request.spec, placement, workspace, stages.stage)
@@ -148,6 +166,7 @@ def train(request: TrainRequest, bench: Workbench) -> TrainOutcome:
         contender.registered,
         trained.report,
         gate,
+        checks,
         dict(trained.window.counts),
         tuple(stages.costs),
         ingested,
@@ -162,6 +181,16 @@ def bring_in(request: TrainRequest, stages: Stages, console: Console) -> IngestR
     with stages.stage("ingest"), console.progress("rows", None) as progress:
         options = IngestOptions(on_rows=progress.advance)
         return ingest(request.log.path, request.log.source_format, request.layout, options)
+
+
+def _check(run: Run, request: TrainRequest, stages: Stages) -> CheckReport:
+    with stages.stage("checks"):
+        report = check_data(request.layout, request.as_of)
+    run.log_metrics(check_metrics(report))
+    run.log_dict(msgspec.to_builtins(report), "checks/checks.json")
+    if request.refuse_bad_data:
+        refuse_tripped(report)
+    return report
 
 
 def _log_training(

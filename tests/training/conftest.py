@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from training.engines.local import LocalEngine
 from training.exam import Exam, Store
 from training.registry import Registry, Tracking
 from training.trainer import Trained, Trainer
-from training.workflow import Workbench
+from training.workflow import LogFile, TrainOutcome, TrainRequest, Workbench, train
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +86,7 @@ def trial(tiny_store: StoreLayout, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def bench(registry: Registry) -> Workbench:
     """What training works with, in a store of its own."""
-    return Workbench(LocalEngine(), registry, lambda: 1_800_000_000_000_000, Console())
+    return _bench(registry)
 
 
 @pytest.fixture
@@ -94,3 +94,45 @@ def own_store(bench: Workbench, tiny_store: StoreLayout, tmp_path: Path) -> Stor
     """A copy of the checkerboard shop's tables beside the registry of `bench`."""
     shutil.copytree(tiny_store.root, tmp_path / "store", dirs_exist_ok=True)
     return StoreLayout(tmp_path / "store")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A store in which one training run has ended, with its champion."""
+
+    layout: StoreLayout
+    bench: Workbench
+    request: TrainRequest
+    outcome: TrainOutcome
+
+
+def _bench(registry: Registry) -> Workbench:
+    return Workbench(LocalEngine(), registry, lambda: 1_800_000_000_000_000, Console())
+
+
+@pytest.fixture(scope="session")
+def finished_shop(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """To be read only; `shop` is a copy."""
+    root = tmp_path_factory.mktemp("finished")
+    shutil.copy(migrated_database, root / "mlflow.db")
+    bench = _bench(Registry(Tracking.in_folder(root)))
+    log = LogFile(write_log(root / "log.parquet"), "desirepath-parquet")
+    request = TrainRequest(StoreLayout(root), tiny_spec(), log)
+    return Shop(request.layout, bench, request, train(request, bench))
+
+
+@pytest.fixture
+def shop(finished_shop: Shop, tmp_path: Path) -> Shop:
+    """A copy to work on; only the artifacts of the first run stay where they are."""
+    root = tmp_path / "shop"
+    shutil.copytree(finished_shop.layout.root, root, ignore=shutil.ignore_patterns("artifacts"))
+    layout = StoreLayout(root)
+    bench = _bench(Registry(Tracking.in_folder(root)))
+    request = replace(finished_shop.request, layout=layout)
+    return Shop(layout, bench, request, finished_shop.outcome)
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes a second; the tests of the workflow look at the pictures' names once."""
+    monkeypatch.setattr("training.workflow.draw_all", lambda *_: [])

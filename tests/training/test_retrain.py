@@ -4,16 +4,22 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from feature_store.catalogue_file import install_catalogue
 from feature_store.layout import StoreLayout
 from recommender.bundle_folder import current
-from tests.training.tiny_log import BEGIN, DAYS, tiny_spec, visits, write_log
+from tests.training.conftest import Shop
+from tests.training.tiny_log import BEGIN, DAYS, item_id, tiny_spec, visits, write_log
 from training import retrain as module
 from training.deliver import open_lock, roll_back
 from training.registry import CHALLENGER, CHAMPION, RegistryError
 from training.retrain import EXIT_CODES, retrain
 from training.workflow import LogFile, TrainRequest, Workbench
+
+# One worker for all of MLflow: importing it takes seconds in each process.
+pytestmark = [pytest.mark.usefixtures("no_plots"), pytest.mark.xdist_group("mlflow")]
 
 
 @pytest.fixture
@@ -52,10 +58,17 @@ def test_new_data_are_learnt(request_: TrainRequest, bench: Workbench, tmp_path:
     assert retrain(more, bench).outcome == "nothing_new"
 
 
-def test_new_settings_are_new(request_: TrainRequest, bench: Workbench) -> None:
-    retrain(request_, bench)
-    other = replace(request_, spec=tiny_spec(als={"factors": 9}))
-    assert retrain(other, bench).trained is not None
+def test_new_settings_are_new(shop: Shop) -> None:
+    other = replace(shop.request, spec=tiny_spec(als={"factors": 9}))
+    assert retrain(other, shop.bench).trained is not None
+
+
+def test_a_changed_catalogue_is_new(shop: Shop, tmp_path: Path) -> None:
+    assert retrain(shop.request, shop.bench).outcome == "nothing_new"
+    hidden = pl.DataFrame({"item_id": [item_id(0)], "available": [False]})
+    hidden.write_csv(tmp_path / "catalogue.csv")
+    install_catalogue(tmp_path / "catalogue.csv", shop.layout)
+    assert retrain(shop.request, shop.bench).trained is not None
 
 
 def test_a_refused_version_is_not_trained_again_without_news(
@@ -113,16 +126,14 @@ def _dies(*_: object, **__: object) -> None:
     raise RegistryError("killed here")
 
 
-def test_what_was_rolled_back_stays_back(
-    request_: TrainRequest, bench: Workbench, tmp_path: Path
-) -> None:
-    retrain(request_, bench)
-    more = replace(request_, log=_next_days(tmp_path), spec=tiny_spec(gate={"max_ndcg_loss": 1.0}))
-    assert retrain(more, bench).outcome == "promoted"
-    back = roll_back(request_.layout.bundles)
-    again = retrain(more, bench)
+def test_what_was_rolled_back_stays_back(shop: Shop, tmp_path: Path) -> None:
+    lenient = tiny_spec(gate={"max_ndcg_loss": 1.0})
+    more = replace(shop.request, log=_next_days(tmp_path), spec=lenient)
+    assert retrain(more, shop.bench).outcome == "promoted"
+    back = roll_back(shop.layout.bundles)
+    again = retrain(more, shop.bench)
     assert (again.outcome, again.delivery) == ("nothing_new", None)
-    folder = current(request_.layout.bundles)
+    folder = current(shop.layout.bundles)
     assert folder is not None
     assert folder.name == back.bundle_version
 

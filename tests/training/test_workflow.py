@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,13 @@ from feature_store.layout import StoreLayout
 from recommender.bundle import load_bundle
 from recommender.bundle_folder import current
 from recommender.errors import ConfigError, DataError
+from tests.training.conftest import Shop
 from tests.training.tiny_log import tiny_spec, write_log
 from training.registry import CHALLENGER, CHAMPION, Registry
 from training.workflow import LogFile, TrainOutcome, TrainRequest, Workbench, train
 
-GateSettings = dict[str, object]
+# One worker for all of MLflow: importing it takes seconds in each process.
+pytestmark = pytest.mark.xdist_group("mlflow")
 
 
 def _artifacts(registry: Registry, run_id: str, folder: str) -> set[str]:
@@ -29,33 +30,25 @@ def _run(registry: Registry, run_id: str) -> Any:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> LogFile:
-    return LogFile(write_log(tmp_path / "log.parquet"), "desirepath-parquet")
-
-
-@pytest.fixture
-def request_(bench: Workbench, log: LogFile, tmp_path: Path) -> TrainRequest:
-    return TrainRequest(StoreLayout(tmp_path / "store"), tiny_spec(), log)
-
-
-@pytest.fixture
-def outcome(request_: TrainRequest, bench: Workbench) -> TrainOutcome:
-    return train(request_, bench)
+def outcome(finished_shop: Shop) -> TrainOutcome:
+    finished_shop.bench.registry.require(CHAMPION)  # MLflow looks at this store from here on
+    return finished_shop.outcome
 
 
 def test_a_run_leaves_a_champion_and_a_delivered_bundle(
-    outcome: TrainOutcome, bench: Workbench, request_: TrainRequest
+    outcome: TrainOutcome, finished_shop: Shop
 ) -> None:
+    bench = finished_shop.bench
     assert outcome.promoted, outcome.gate.reasons
     assert bench.registry.require(CHAMPION).version == outcome.registered.version
     assert bench.registry.require(CHALLENGER).version == outcome.registered.version
-    folder = current(request_.layout.bundles)
+    folder = current(finished_shop.layout.bundles)
     assert folder is not None
     assert load_bundle(folder).version == outcome.registered.bundle_version
 
 
-def test_the_run_tells_everything(outcome: TrainOutcome, bench: Workbench) -> None:
-    run = _run(bench.registry, outcome.registered.run_id)
+def test_the_run_tells_everything(outcome: TrainOutcome, finished_shop: Shop) -> None:
+    run = _run(finished_shop.bench.registry, outcome.registered.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params["als.factors"] == "8"
     metrics = run.data.metrics
@@ -73,9 +66,9 @@ def test_the_run_tells_everything(outcome: TrainOutcome, bench: Workbench) -> No
 
 
 def test_the_run_keeps_report_plots_lineage_and_verdict(
-    outcome: TrainOutcome, bench: Workbench
+    outcome: TrainOutcome, finished_shop: Shop
 ) -> None:
-    registry, run_id = bench.registry, outcome.registered.run_id
+    registry, run_id = finished_shop.bench.registry, outcome.registered.run_id
     names = _artifacts(registry, run_id, "evaluation")
     assert {"evaluation.json", "evaluation.md"} <= names
     assert sum(name.endswith(".png") for name in names) >= 3
@@ -92,51 +85,51 @@ def test_the_run_keeps_report_plots_lineage_and_verdict(
     assert registry.require(CHAMPION).tags["gate"] == "passed"
 
 
-def test_the_same_input_gives_the_same_bundle(
-    outcome: TrainOutcome, bench: Workbench, request_: TrainRequest
-) -> None:
-    again = train(request_, bench)
-    assert again.registered.version != outcome.registered.version
-    assert again.registered.tags["bundle_digest"] == outcome.registered.tags["bundle_digest"]
+@pytest.mark.usefixtures("no_plots")
+def test_the_same_input_gives_the_same_bundle(shop: Shop) -> None:
+    again = train(shop.request, shop.bench)
+    assert again.registered.version != shop.outcome.registered.version
+    assert again.registered.tags["bundle_digest"] == shop.outcome.registered.tags["bundle_digest"]
     assert again.ingested is not None
     assert again.ingested.kept == 0
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_the_same_log_elsewhere_gives_the_same_bundle(
-    outcome: TrainOutcome,
-    new_registry: Callable[[Path], Registry],
-    bench: Workbench,
-    tmp_path: Path,
+    bench: Workbench, finished_shop: Shop, tmp_path: Path
 ) -> None:
     log = LogFile(write_log(tmp_path / "copy.parquet"), "desirepath-parquet")
-    request = TrainRequest(StoreLayout(tmp_path / "other"), tiny_spec(), log)
-    other = train(request, replace(bench, registry=new_registry(tmp_path / "other")))
-    assert other.registered.tags["bundle_digest"] == outcome.registered.tags["bundle_digest"]
+    other = train(TrainRequest(StoreLayout(tmp_path / "store"), tiny_spec(), log), bench)
+    first = finished_shop.outcome.registered
+    assert other.registered.tags["bundle_digest"] == first.tags["bundle_digest"]
 
 
-def test_a_refused_model_does_not_serve(
-    outcome: TrainOutcome, bench: Workbench, request_: TrainRequest
-) -> None:
-    strict = replace(request_, spec=tiny_spec(gate={"min_ndcg": 0.99}))
-    refused = train(strict, bench)
+@pytest.mark.usefixtures("no_plots")
+def test_a_refused_model_does_not_serve(shop: Shop) -> None:
+    first = shop.outcome.registered
+    refused = train(replace(shop.request, spec=tiny_spec(gate={"min_ndcg": 0.99})), shop.bench)
     assert not refused.promoted
     assert refused.delivery is None
     assert any(reason.startswith("ndcg is") for reason in refused.gate.reasons)
-    assert bench.registry.require(CHAMPION).version == outcome.registered.version
-    assert bench.registry.require(CHALLENGER).version == refused.registered.version
-    assert bench.registry.require(CHALLENGER).tags["gate"] == "refused"
-    folder = current(request_.layout.bundles)
+    assert shop.bench.registry.require(CHAMPION).version == first.version
+    assert shop.bench.registry.require(CHALLENGER).version == refused.registered.version
+    assert shop.bench.registry.require(CHALLENGER).tags["gate"] == "refused"
+    folder = current(shop.layout.bundles)
     assert folder is not None
-    assert folder.name == outcome.registered.bundle_version
+    assert folder.name == first.bundle_version
 
 
-def test_only_what_was_known_counts(
-    outcome: TrainOutcome, bench: Workbench, request_: TrainRequest
-) -> None:
+@pytest.mark.usefixtures("no_plots")
+def test_only_what_was_known_counts(shop: Shop) -> None:
     as_of = 1_771_000_000_000_000  # 13 February 2026
-    earlier = train(replace(request_, as_of=as_of, log=None), bench)
+    earlier = train(replace(shop.request, as_of=as_of, log=None), shop.bench)
     assert earlier.registered.tags["window_end"] == "2026-02-13T16:26:40+00:00"
-    assert earlier.counts["kept"] < outcome.counts["kept"]
+    assert earlier.counts["kept"] < shop.outcome.counts["kept"]
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> TrainRequest:
+    return TrainRequest(StoreLayout(tmp_path / "store"), tiny_spec())
 
 
 def test_a_failed_run_is_recorded_with_its_reason(
@@ -166,11 +159,10 @@ def test_an_unknown_placement_is_refused_before_anything_happens(
 
 
 def test_the_registered_model_carries_a_question_it_can_answer(
-    outcome: TrainOutcome, bench: Workbench
+    outcome: TrainOutcome,
 ) -> None:
     import mlflow.pyfunc
 
-    bench.registry.require(CHAMPION)
     model = mlflow.pyfunc.load_model(f"models:/desirepath@{CHAMPION}")
     (answer,) = model.predict(model.input_example)
     assert answer.model_version == outcome.registered.bundle_version

@@ -1,7 +1,7 @@
 """A log whose right model is obvious: a checkerboard shop.
 
-Even visitors deal with even items only, odd visitors with odd ones, so whoever has dealt with an even
-item is to be shown even items. Popularity cannot know that.
+Even visitors deal with even items only, odd visitors with odd ones, so whoever has dealt with an
+even item is to be shown even items. Popularity cannot know that.
 """
 
 from __future__ import annotations
