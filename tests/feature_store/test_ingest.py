@@ -447,6 +447,34 @@ def test_a_killed_ingest_is_completed_by_the_next(tmp_path):
     assert killed[True] > 0
 
 
+@pytest.mark.parametrize("survived", [1, 2, 3])
+def test_sessions_of_days_after_an_interrupted_one_are_completed(tmp_path, monkeypatch, survived):
+    """A late event joins a chain of days; the ingest dies when some of them are rewritten."""
+    from feature_store import table_update
+
+    chain = [row(str(n), START + n * 20 * HOUR) for n in range(1, 7)]
+    rows = [*chain, *(row(f"w{n}", START + n * DAY, "w", session_id="s") for n in range(7))]
+    late = row("late", START)
+    layout, clean = StoreLayout(tmp_path / "killed"), StoreLayout(tmp_path / "clean")
+    bring_in(clean, [*rows, late], session_gap_seconds=86_400)
+    bring_in(layout, rows, session_gap_seconds=86_400)
+    write_days, calls = table_update.write_days, []
+
+    def die_later(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) > survived:
+            raise KeyboardInterrupt
+        return write_days(*arguments)
+
+    monkeypatch.setattr(table_update, "write_days", die_later)
+    with pytest.raises(KeyboardInterrupt):
+        bring_in(layout, [late], chunk_rows=1)
+    monkeypatch.undo()
+    assert data_digest(layout) != data_digest(clean)
+    bring_in(layout, [late])
+    assert data_digest(layout) == data_digest(clean)
+
+
 def test_a_full_disk_is_said_and_leaves_the_table_readable(tmp_path, monkeypatch):
     import errno
 
