@@ -91,10 +91,18 @@ class Sampling:
 
 
 def find_cuts(window: Period, spec: TrainingSpec) -> Cuts:
-    """Where validation and test begin: so many days from the end, in short logs a share of it."""
+    """Where validation and test begin: so many days from the end, in short logs a share of it.
+
+    Raises
+    ------
+    DataError
+        The log spans no time to speak of.
+    """
     longest = window.length * spec.split.max_share
     days = (spec.split.validation_days, spec.split.test_days)
     validation, test = (round(min(each * MICROS_PER_DAY, longest)) for each in days)
+    if not (validation and test):
+        raise DataError(f"the log spans {window.length} microseconds: too short to be split")
     return Cuts(window.end - test - validation, window.end - test, window.end)
 
 

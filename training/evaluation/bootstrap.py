@@ -49,11 +49,12 @@ class Bootstrap:
     def interval(self, values: Float64Array) -> Interval:
         """Interval of the mean of one value per shopper, float64 (n,).
 
-        Shoppers whose value is NaN do not take part: a slice is drawn as part of the whole.
+        Shoppers whose value is NaN do not take part: a slice is drawn as part of the whole. Raises
+        `ValueError` when none does.
         """
         present = ~np.isnan(values)
         if not present.any():
-            return Interval(float("nan"), float("nan"), float("nan"))
+            raise ValueError("no shopper has a value; leave the group out and count it")
         drawn = self.counts[:, present]
         sums, sizes = drawn @ values[present], drawn.sum(axis=1)
         means = sums[sizes > 0] / sizes[sizes > 0]

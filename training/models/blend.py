@@ -79,25 +79,9 @@ def score_candidates(
     Queries without any candidate (unknown shoppers) are the ladder's, not the blend's, and are left
     out.
     """
-    sources = tuple(sorted(bundle.sources))
-    ones = dict.fromkeys(sources, 1.0)
-    parts: list[Float32Array] = []
-    rights: list[BoolArray] = []
-    ideals: list[float] = []
-    for query, wanted in zip(queries, targets, strict=True):
-        _, seeds = find_seeds(query, bundle, placement)
-        eligibility = eligible_items(query, bundle.catalogue, placement)
-        item_idx, scores, names = contributions(
-            propose(seeds, bundle, placement, eligibility), ones
-        )
-        if not names:
-            continue
-        spread = np.zeros((len(sources), len(item_idx)), np.float32)
-        spread[[sources.index(name) for name in names]] = scores
-        parts.append(spread)
-        rights.append(np.isin(item_idx, bundle.catalogue.ids.indices(wanted)))
-        ideals.append(float(_DISCOUNT[: len(wanted)].sum()))
-    return _stack(sources, parts, rights, ideals)
+    # One thread: small systems are solved here, and BLAS threads would mostly wait for each other.
+    with threadpool_limits(1, "blas"):
+        return _score_candidates(bundle, placement, queries, targets)
 
 
 def learn_weights(
@@ -125,6 +109,33 @@ def learn_weights(
                 best, best_value = weights, value
     rounded = np.round(best / best.max(), 4)
     return dict(zip(candidates.sources, rounded.tolist(), strict=True))
+
+
+def _score_candidates(
+    bundle: ModelBundle,
+    placement: Placement,
+    queries: Sequence[Query],
+    targets: Sequence[frozenset[str]],
+) -> ScoredCandidates:
+    sources = tuple(sorted(bundle.sources))
+    ones = dict.fromkeys(sources, 1.0)
+    parts: list[Float32Array] = []
+    rights: list[BoolArray] = []
+    ideals: list[float] = []
+    for query, wanted in zip(queries, targets, strict=True):
+        _, seeds = find_seeds(query, bundle, placement)
+        eligibility = eligible_items(query, bundle.catalogue, placement)
+        item_idx, scores, names = contributions(
+            propose(seeds, bundle, placement, eligibility), ones
+        )
+        if not names:
+            continue
+        spread = np.zeros((len(sources), len(item_idx)), np.float32)
+        spread[[sources.index(name) for name in names]] = scores
+        parts.append(spread)
+        rights.append(np.isin(item_idx, bundle.catalogue.ids.indices(wanted)))
+        ideals.append(float(_DISCOUNT[: len(wanted)].sum()))
+    return _stack(sources, parts, rights, ideals)
 
 
 def _stack(

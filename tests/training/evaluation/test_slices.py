@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+
+from recommender.bundle import ModelBundle
+from training.evaluation.report import EvaluationReport
+from training.evaluation.slices import head_items, slices_of
+from training.split import HoldOut
+
+
+def by_name(bundle: ModelBundle, hold_out: HoldOut, limit: int = 8) -> dict:
+    found = slices_of(hold_out, bundle.catalogue, limit)
+    return {(each.group, each.name): each.targets for each in found}
+
+
+def test_the_head_is_the_fewest_items_with_half_of_the_popularity(bundle: ModelBundle) -> None:
+    popularity = np.linspace(10, 1, 20)
+    size = len(head_items(bundle.catalogue))
+    assert popularity[:size].sum() >= popularity.sum() / 2 > popularity[: size - 1].sum()
+
+
+def test_new_and_returning_shoppers_part_the_whole(bundle: ModelBundle, hold_out: HoldOut) -> None:
+    found = by_name(bundle, hold_out)
+    assert [bool(t) for t in found["shopper", "new"]] == [False] * 4 + [True]
+    assert [bool(t) for t in found["shopper", "returning"]] == [True] * 4 + [False]
+
+
+def test_head_and_tail_part_the_targets(bundle: ModelBundle, hold_out: HoldOut) -> None:
+    found = by_name(bundle, hold_out)
+    for head, tail, wanted in zip(
+        found["item", "head"], found["item", "tail"], hold_out.targets, strict=True
+    ):
+        assert head | tail == wanted
+        assert not head & tail
+    assert "nowhere" in found["item", "tail"][2]
+
+
+def test_categories_are_the_top_level_with_most_targets_first(
+    bundle: ModelBundle, hold_out: HoldOut
+) -> None:
+    found = by_name(bundle, hold_out)
+    assert [name for group, name in found if group == "category"] == ["garden", "kitchen"]
+    assert found["category", "kitchen"][3] == {"item-01"}
+    assert [group for group, _ in by_name(bundle, hold_out, 1)].count("category") == 1
+
+
+def test_slices_without_shoppers_are_left_out_of_the_report(report: EvaluationReport) -> None:
+    groups = {(each.group, each.name): each.users for each in report.slices}
+    assert groups["shopper", "new"] == 1
+    assert groups["category", "garden"] == 4
+    assert all(groups.values())

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.bundle import save_bundle
+from recommender.errors import DataError
+from recommender.placements import Placement
+from recommender.terms import VIEW_ITEM
+from tests.factories import DAY, START, Did, checkerboard, write_log
+from training.engines.local import LocalEngine
+from training.evaluation.offline import answers
+from training.spec import TrainingSpec, parse_spec
+from training.stages import Stages
+from training.trainer import Trained, Trainer
+
+NEXT = Placement("next", exclude=("dismissed",))
+SPEC = parse_spec(
+    {
+        "als": {"factors": 4, "iterations": 5},
+        "blend": {"restarts": 2},
+        "evaluation": {"k": [3, 5], "bootstrap_rounds": 200},
+        "split": {"validation_days": 8, "test_days": 8},
+    }
+)
+
+
+def train(
+    root: Path, done: list[Did], spec: TrainingSpec = SPEC, as_of: int | None = None
+) -> Trained:
+    workspace = root / "work"
+    workspace.mkdir(parents=True)
+    layout = write_log(root / "store", done)
+    return Trainer(LocalEngine(), spec, NEXT, workspace).train(layout, as_of)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(tmp_path_factory.mktemp("checkerboard"), checkerboard())
+
+
+def colour(shopper: str, item: str) -> bool:
+    return (int(shopper[-2:]) + int(item[-2:])) % 2 == 0
+
+
+def test_each_shopper_is_recommended_items_of_the_own_colour(trained: Trained) -> None:
+    rankings = answers(trained.judged.bundle(), trained.test, NEXT, 5)
+    assert len(rankings) == 40
+    for shopper, ranking in zip(trained.test.shopper_ids, rankings, strict=True):
+        assert all(colour(shopper, item) for item in ranking), (shopper, ranking)
+
+
+def test_the_blend_beats_popularity_beyond_doubt(trained: Trained) -> None:
+    report = trained.report
+    assert report.beats("popularity")
+    assert report.variant("blend").metrics["recall@5"].mean > 0.9
+    assert report.variant("popularity").metrics["recall@5"].mean < 0.7
+
+
+def test_the_arrays_are_as_the_bundle_wants_them(trained: Trained, tmp_path: Path) -> None:
+    for name, array in trained.model.arrays.items():
+        assert array.dtype.name in {"float32", "int32", "int64", "uint8", "bool"}, name
+        assert np.isfinite(array).all(), name
+    manifest = save_bundle(tmp_path / "bundle", trained.model.arrays, trained.model.info)
+    assert manifest.info.window_start < manifest.info.window_end
+    assert manifest.info.config == SPEC.resolved
+    assert set(manifest.info.sources) == {
+        "als",
+        "item_knn",
+        "view_view",
+        "view_cart",
+        "cart_purchase",
+        "purchase_purchase",
+        "returns",
+        "popularity",
+        "popular_in_category",
+    }
+    assert manifest.info.blend.keys() == manifest.info.sources.keys()
+
+
+def test_the_same_log_and_spec_give_the_same_digest(trained: Trained, tmp_path: Path) -> None:
+    """Also when the rows come in another order: the table is the same, and so is the model."""
+    rows = checkerboard()
+    np.random.default_rng(0).shuffle(rows)  # type: ignore[arg-type]
+    again = train(tmp_path, rows)
+    assert again.model.info.blend == trained.model.info.blend
+    one = save_bundle(tmp_path / "one", trained.model.arrays, trained.model.info)
+    two = save_bundle(tmp_path / "two", again.model.arrays, again.model.info)
+    assert one.digest == two.digest
+    assert trained.report == again.report
+
+
+def same_arrays(one: Trained, other: Trained, part: Callable[[Trained], object]) -> None:
+    a, b = part(one), part(other)
+    assert a.arrays.keys() == b.arrays.keys()  # type: ignore[attr-defined]
+    for name, array in a.arrays.items():  # type: ignore[attr-defined]
+        assert array.tobytes() == b.arrays[name].tobytes(), name  # type: ignore[attr-defined]
+
+
+def test_shuffling_the_future_changes_nothing_that_was_learnt_before(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """Leakage: blend and judged model must not move whatever happens in the test period."""
+    cut, end = trained.cuts.test, trained.cuts.end
+    past = [did for did in checkerboard() if did.ts < cut]
+    rng = np.random.default_rng(1)
+    future = [
+        Did(f"shopper-{int(rng.integers(60)):02d}", f"item-{int(rng.integers(30)):02d}", ts)
+        for ts in rng.integers(cut, end, 300).tolist()
+    ]
+    other = train(tmp_path, [*past, *future, Did("shopper-00", "item-00", end - 1)])
+    assert (other.cuts.validation, other.cuts.test) == (trained.cuts.validation, cut)
+    same_arrays(trained, other, lambda each: each.judged)
+    assert other.judged.info.blend == trained.judged.info.blend
+    assert other.judged.info.window_end == trained.judged.info.window_end
+    assert other.report != trained.report
+
+
+def test_training_as_of_a_moment_is_training_before_the_rest_happened(tmp_path: Path) -> None:
+    moment = START + 42 * DAY
+    early = [did for did in checkerboard() if did.ts < moment]
+    then = train(tmp_path / "then", early, as_of=moment)
+    later = train(tmp_path / "later", checkerboard(), as_of=moment)
+    same_arrays(then, later, lambda each: each.model)
+    assert then.model.info == later.model.info
+    assert then.report == later.report
+
+
+def test_relabelling_shoppers_only_permutes_the_answers(trained: Trained, tmp_path: Path) -> None:
+    """Shoppers are renamed so that their order turns round; what is counted stays as it is."""
+    moved = train(
+        tmp_path,
+        [
+            replace(did, shopper=f"shopper-{99 - int(did.shopper[-2:]):02d}")
+            for did in checkerboard()
+        ],
+    )
+    for name, array in trained.model.arrays.items():
+        other = moved.model.arrays[name]
+        if name in {"item_factors", "factor_inverse"}:
+            continue  # the factors start at random by row
+        if array.dtype.kind == "f":
+            assert other == pytest.approx(array, rel=1e-5, abs=1e-7), name
+        elif not name.endswith("_idx"):
+            assert np.array_equal(other, array), name
+    scores = {
+        shopper[-2:]: values
+        for shopper, values in zip(trained.test.shopper_ids, trained.test.targets, strict=True)
+    }
+    for shopper, wanted in zip(moved.test.shopper_ids, moved.test.targets, strict=True):
+        assert scores[f"{99 - int(shopper[-2:]):02d}"] == wanted
+
+
+def test_a_log_of_views_alone_has_only_the_sources_it_can_fill(tmp_path: Path) -> None:
+    views = [replace(did, category=None) for did in checkerboard() if did.event_type == VIEW_ITEM]
+    found = train(tmp_path, views)
+    names = {"als", "item_knn", "view_view", "returns", "popularity"}
+    assert set(found.model.info.sources) == names
+    assert set(found.model.info.blend) == names
+
+
+def test_fixed_weights_are_used_as_they_are(tmp_path: Path) -> None:
+    weights = {"als": 0.25, "returns": 1.0}
+    spec = replace(SPEC, blend=parse_spec({"blend": {"learn": False, "weights": weights}}).blend)
+    assert dict(train(tmp_path, checkerboard(), spec).model.info.blend) == weights
+
+
+def test_a_log_that_cannot_be_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="too short to be split"):
+        train(tmp_path, [Did("ann", "a", START)])
+
+
+def test_stages_are_named_once_each(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    stages = Stages()
+    layout = write_log(tmp_path / "store", checkerboard(10, 8))
+    Trainer(LocalEngine(), SPEC, NEXT, tmp_path / "work", stages.stage).train(layout)
+    names = [cost.stage for cost in stages.costs]
+    assert names[:5] == ["window", "fit_for_blend", "blend", "fit_to_judge", "evaluate"]
+    assert len(names) == len(set(names))
