@@ -42,18 +42,42 @@ SPELLINGS: Final = {
 # Goods have five digits (and letters for the variant), or a code of the shop's three other series.
 # Everything else is postage, fees, corrections, samples, tests and vouchers.
 PRODUCT_CODE: Final = r"^(\d{5}|DCGS|SP\d|PADS)"
-DATE_FORMATS: Final = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M")
+ISO: Final = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+MONTH_FIRST: Final = (*ISO, "%m/%d/%Y %H:%M")
+DAY_FIRST: Final = (*ISO, "%d/%m/%Y %H:%M")
+_ROWS_LOOKED_AT: Final = 100_000
 CURRENCY: Final = "GBP"
 _CANCELLATION: Final = "C"
+_WORKBOOKS: Final = frozenset({"xlsx", "xls"})
 
 
 def batches(path: Path, options: LoadOptions) -> Iterator[pl.DataFrame]:
     """Canonical rows, one per row of the file; `raw` keeps the file's own spelling."""
     invoices = Invoices()
+    formats = date_formats(path)
     for frame in _frames(path, options):
         spelled = _spellings(frame, path)
-        typed = frame.with_columns(**_typed(spelled, options.time_zone))
+        moment = _moment(spelled["InvoiceDate"].cast(pl.String), formats, options.time_zone)
+        typed = frame.with_columns(**_typed(spelled), _ts=moment)
         yield canonical(_columns(invoices.number(_checked(typed))))
+
+
+def date_formats(path: Path) -> tuple[str, ...]:
+    """How the file writes dates, told by its first rows; month first, as published, if in doubt.
+
+    One rule for the whole file: row by row, half of the days would be taken for months.
+    """
+    if _kind(path) in _WORKBOOKS:  # cells hold dates, not texts
+        return MONTH_FIRST
+    frame = next(_frames(path, LoadOptions(batch_rows=_ROWS_LOOKED_AT)), None)
+    if frame is None:
+        return MONTH_FIRST
+    text = _spellings(frame, path)["InvoiceDate"].cast(pl.String)
+    parts = (text.str.extract(r"^(\d{1,2})/(\d{1,2})/", group).cast(pl.Int8) for group in (1, 2))
+    first, second = frame.select(
+        (part > 12).sum().alias(f"{i}") for i, part in enumerate(parts)
+    ).row(0)
+    return DAY_FIRST if first > second else MONTH_FIRST
 
 
 class Invoices:
@@ -81,11 +105,14 @@ class Invoices:
         )
 
 
+def _kind(path: Path) -> str:
+    return path.name.removesuffix(".gz").rpartition(".")[2].lower()
+
+
 def _frames(path: Path, options: LoadOptions) -> Iterator[pl.DataFrame]:
-    kind = path.name.removesuffix(".gz").rpartition(".")[2].lower()
-    if kind == "parquet":
+    if _kind(path) == "parquet":
         return parquet_frames(path, options)
-    if kind in {"xlsx", "xls"}:
+    if _kind(path) in _WORKBOOKS:
         return xlsx_frames(path, options, key=SPELLINGS["InvoiceNo"])
     # The CSV that circulates has pound signs in the Windows code page.
     return csv_frames(path, options, encoding="cp1252")
@@ -101,7 +128,7 @@ def _spellings(frame: pl.DataFrame, path: Path) -> dict[str, pl.Expr]:
     return {name: source(spelled) for name, spelled in found.items()}
 
 
-def _typed(spelled: dict[str, pl.Expr], time_zone: str) -> dict[str, pl.Expr]:
+def _typed(spelled: dict[str, pl.Expr]) -> dict[str, pl.Expr]:
     text = {name: column.cast(pl.String) for name, column in spelled.items()}
     description = text["Description"]
     return {
@@ -110,7 +137,6 @@ def _typed(spelled: dict[str, pl.Expr], time_zone: str) -> dict[str, pl.Expr]:
         "_code": _code(text["StockCode"]),
         "_title": pl.when(~description.is_in(["", "nan"])).then(description),
         "_quantity": spelled["Quantity"].cast(pl.Float64, strict=False),
-        "_ts": _moment(text["InvoiceDate"], time_zone),
         "_price": spelled["UnitPrice"].cast(pl.Float64, strict=False),
         "_customer": _code(text["CustomerID"]),
     }
@@ -121,11 +147,9 @@ def _code(text: pl.Expr) -> pl.Expr:
     return text.str.replace(r"^(\d+)\.0$", "$1").replace(["", "nan"], None)
 
 
-def _moment(text: pl.Expr, time_zone: str) -> pl.Expr:
+def _moment(text: pl.Expr, formats: tuple[str, ...], time_zone: str) -> pl.Expr:
     shortened = text.str.replace(r"\.\d+$", "")  # a frame's time has six more digits
-    parsed = [
-        shortened.str.to_datetime(form, time_unit="us", strict=False) for form in DATE_FORMATS
-    ]
+    parsed = [shortened.str.to_datetime(form, time_unit="us", strict=False) for form in formats]
     zoned = pl.coalesce(parsed).dt.replace_time_zone(
         time_zone, ambiguous="earliest", non_existent="null"
     )

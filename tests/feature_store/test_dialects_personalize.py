@@ -5,8 +5,6 @@ from __future__ import annotations
 from feature_store.dialects import normalise, split_batch
 from feature_store.events import EventItem
 
-MICROS = 1_795_255_200_123_000
-
 
 PUT_EVENTS = {
     "trackingId": "t",

@@ -179,6 +179,28 @@ def test_dates_as_the_circulating_files_write_them(
     assert frame.select("ts", "visitor_id").rows() == [(moment, "13085")]
 
 
+@pytest.mark.parametrize("batch_rows", [1, 100])
+def test_one_file_writes_its_dates_in_one_way(tmp_path: Path, batch_rows: int) -> None:
+    """Row by row, the first of December and the twelfth of January could not be told apart."""
+
+    def days(*texts: str) -> list[str | None]:
+        rows = [("489434", "85048", "L", "1", f"{text} 8:26", "1", "13085", UK) for text in texts]
+        frame = _load(
+            _csv(tmp_path / "a.csv", FIRST, [(str(i), *r[1:]) for i, r in enumerate(rows)]),
+            batch_rows,
+        )
+        return [None if moment is None else moment.strftime("%m-%d") for moment in frame["ts"]]
+
+    assert days("1/12/2010", "2/12/2010") == ["01-12", "02-12"]
+    assert days("1/12/2010", "13/12/2010", "2/12/2010") == ["12-01", "12-13", "12-02"]
+    assert days("12/1/2010", "12/13/2010", "12/14/2010", "13/1/2010") == [
+        "12-01",
+        "12-13",
+        "12-14",
+        None,
+    ]
+
+
 def test_the_zone_of_the_shop_may_be_said(tmp_path: Path) -> None:
     row = ("489434", "85048", "L", "1", "2010-07-01 09:00:00", "1", "13085", UK)
     frame = _load(_csv(tmp_path / "a.csv", FIRST, [row]), time_zone="Europe/London")
