@@ -63,6 +63,7 @@ class Intake:
         self._starting = threading.Lock()
         self._pid: int | None = None
         self._is_closed = False
+        self._is_losing = False
 
     @property
     def counters(self) -> IntakeCounters:
@@ -132,8 +133,11 @@ class Intake:
             seq = self._append(decision)
         except (StorageError, ValueError, OverflowError, TypeError) as error:
             self.counters.decisions_lost += 1
-            _LOGGER.warning("a decision record was lost: %s", error)
+            if not self._is_losing:  # once per spell, not once per answer
+                _LOGGER.warning("decision records are being lost: %s", error)
+            self._is_losing = True
             return None
+        self._is_losing = False
         self.counters.decisions += 1
         self._committer.sync_soon()
         return seq

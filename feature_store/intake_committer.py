@@ -260,9 +260,10 @@ class Committer:
 
     def _note(self, error: StorageError, *, pause: bool) -> None:
         self.counters.storage_failures += 1
+        if self.failure is None:  # once per spell, not once per try
+            _LOGGER.warning("the log could not be written: %s", error)
         self.failure = error
         self._retry_at = time.monotonic() + (self._options.retry_seconds if pause else 0.0)
-        _LOGGER.warning("the log could not be written: %s", error)
 
     def _close_opened(self) -> None:
         opened = self._opened

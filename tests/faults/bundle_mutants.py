@@ -1,4 +1,4 @@
-"""Bundles that must never be served: broken, tampered with, or carrying code that touches a marker."""
+"""Bundles that must never be served: broken, tampered with, or with code that touches a marker."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pickle  # noqa: TID251 - canaries: loading must never execute them
 import shutil
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,7 @@ def mutants(marker: Path) -> dict[str, Change]:
         "one dimension more": changed("popularity", lambda a: a[:, None]),
         "neighbour beyond the end": changed("neighbours_item_knn_idx", set_item((0, 0), 20)),
         "category below -1": changed("item_category", set_item(0, -2)),
-        "order repeats": changed("popular_order", lambda a: np.zeros_like(a)),
+        "order repeats": changed("popular_order", np.zeros_like),
         "category bounds": changed("category_items_offsets", set_item(0, 1)),
         "id bounds": changed("item_id_offsets", set_item(1, 10**9)),
         "id slots": changed("item_id_slots", set_item(slice(None), -1)),
@@ -201,10 +202,9 @@ def deliver(bundles: Path, change: Change, seed: int) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     version = saved_bundle(folder, seed=seed).version
     change(folder)
-    try:  # signed anew it has another version, and the folder is called so
+    with suppress(OSError, ValueError, KeyError, RecursionError):
+        # Signed anew it has another version, and the folder is called so.
         version = str(json.loads((folder / MANIFEST).read_text())["version"])
-    except (OSError, ValueError, KeyError, RecursionError):
-        pass
     if not version.isalnum() or len(version) != 16:
         version = "f" * 16
     shutil.rmtree(bundles / version, ignore_errors=True)
