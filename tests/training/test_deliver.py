@@ -281,6 +281,7 @@ from recommender.bundle_folder import current
 from training import deliver as job
 from training.registry import RegisteredModel
 
+os.fsync = lambda _: None  # the page cache survives a dead process; power cuts are another test
 root, one, two, action = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
 WATCHED = ("recommender/bundle_folder.py", "training/deliver.py")
 WRITERS = ("write_synced", "sync_folder")

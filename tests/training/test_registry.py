@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickletools
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from recommender.bundle import ModelBundle, load_bundle
-from recommender.errors import InvalidInputError
+from recommender.bundle_folder import current
+from recommender.errors import BundleError, InvalidInputError
 from recommender.pipeline import recommend
 from recommender.placements import DEFAULT_FILE, read_placements
 from recommender.policy import TopPolicy
@@ -21,6 +23,7 @@ from recommender.terms import ADD_TO_CART, DISMISS, PURCHASE, VIEW_ITEM
 from tests.bundles import AT as NOW
 from tests.bundles import AT_MICROS as MICROS
 from tests.bundles import saved_bundle
+from training.deliver import deliver
 from training.registry import (
     CHALLENGER,
     RegisteredModel,
@@ -289,6 +292,35 @@ def test_a_registry_that_is_down_is_an_error_that_names_it(tmp_path: Path) -> No
     registry = Registry(Tracking("http://127.0.0.1:9", timeout_seconds=20))
     with pytest.raises(RegistryError, match=r"127\.0\.0\.1:9"):
         registry.resolve("champion")
+
+
+def test_a_registry_that_never_answers_is_an_error_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        registry = Registry(
+            Tracking(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=2)
+        )
+        start = time.monotonic()
+        with pytest.raises(RegistryError):
+            registry.resolve("champion")
+        assert time.monotonic() - start < 15
+
+
+def test_a_registry_that_lies_delivers_nothing(
+    registry: Registry, registered: RegisteredModel, tmp_path: Path
+) -> None:
+    (stored,) = (tmp_path / "store" / "artifacts").rglob("bundle/item_factors.npy")
+    content = bytearray(stored.read_bytes())
+    content[-1] ^= 1
+    stored.write_bytes(content)
+    with pytest.raises(BundleError, match="item_factors"):
+        deliver(registry, registered.version, tmp_path / "bundles")
+    assert current(tmp_path / "bundles") is None
+    registry.set_tags(registered.version, {"bundle_version": "0" * 16})
+    content[-1] ^= 1
+    stored.write_bytes(content)
+    with pytest.raises(BundleError, match="announced bundle 0000"):
+        deliver(registry, registered.version, tmp_path / "bundles")
+    assert current(tmp_path / "bundles") is None
 
 
 def test_a_call_that_hangs_ends_at_its_deadline() -> None:
