@@ -16,7 +16,7 @@ from feature_store.layout import StoreLayout
 from feature_store.loaders.options import LoadOptions
 from feature_store.loaders.registry import Format
 from feature_store.tables import file_sha256
-from recommender.errors import DataError
+from recommender.errors import ConfigError, DataError
 
 LOG_FORMAT = "desirepath-log"
 
@@ -96,10 +96,14 @@ class LogSource:
         self._skipped: dict[str, int] = {}
 
     def batches(self, options: LoadOptions) -> Iterator[pl.DataFrame]:
-        """Rows of the records that came since."""
+        """Rows of the records that came since. Raises `ConfigError` for a strict load."""
         from feature_store.event_log import LogReader
         from feature_store.loaders.event_log import record_batches
 
+        if options.strict:
+            raise ConfigError(
+                "strict: no digest is published for a log; accepted for: retailrocket"
+            )
         reader = LogReader(self._path, self._before)
         yield from record_batches(reader, options)
         self._after = reader.positions

@@ -160,6 +160,11 @@ def test_the_services_own_log_is_read_from_where_the_last_ingest_ended(intake, s
     assert rows["ts"].to_physical().to_list() == [NOW, NOW, NOW + 1, NOW + 2]
 
 
+def test_a_log_cannot_be_the_published_file(intake, store):
+    submit(intake, view("a", NOW, "i"))
+    assert isinstance(failure("ingest", "--store", store, "--strict"), ConfigError)
+
+
 def test_a_log_read_again_from_its_beginning_adds_nothing(intake, store):
     submit(intake, *(view(f"e{n}", NOW - n * MINUTE, "i") for n in range(50)))
     run("ingest", "--store", store)
