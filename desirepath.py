@@ -9,6 +9,7 @@ import typer
 import feature_store.cli
 import serving.cli
 import training.cli
+import training.demo.cli
 from recommender.errors import DesirepathError, InvalidInputError
 
 REFUSED, USAGE = 1, 2
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 for verbs in (feature_store.cli.app, training.cli.app, serving.cli.app):
     app.add_typer(verbs)
+app.command()(training.demo.cli.demo)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""A demonstration of everything: simulate, ingest, train, materialise, serve."""

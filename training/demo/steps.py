@@ -1,0 +1,98 @@
+"""The steps of the demonstration: other verbs, each printed before it runs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from feature_store.console import Console
+from feature_store.layout import StoreLayout
+from recommender.errors import DataError
+from recommender.terms import EVENT_TYPE, PURCHASE, TS, VISITOR_ID
+
+
+def prepare(
+    folder: Path,
+    own_log: tuple[Path | None, str | None],
+    sizes: tuple[object, ...],
+    console: Console,
+) -> None:
+    """Run the verbs up to a delivered model.
+
+    Parameters
+    ----------
+    own_log
+        Path and format of the user's own log; (None, None) simulates a shop.
+    sizes
+        Options of `simulate`.
+    """
+    log, source_format = own_log
+    catalogue: list[object] = []
+    if log is None:
+        simulated = folder / "simulated"
+        if not (simulated / "report.json").exists():
+            run(["simulate", "--out", simulated, *sizes], console)
+        log, source_format = simulated / "events.jsonl", "desirepath-jsonl"
+        catalogue = ["--catalogue", simulated / "catalogue.jsonl"]
+    run(["ingest", "--log", log, "--format", source_format, "--store", folder, *catalogue], console)
+    run(["train", "--out", folder], console)
+    run(["materialise", "--store", folder], console)
+
+
+def known_visitor(layout: StoreLayout) -> str:
+    """The visitor who bought last, or was seen last where nobody bought. Raises `DataError`."""
+    import polars as pl
+
+    from feature_store.tables import read_interactions
+
+    order = [pl.col(EVENT_TYPE) == PURCHASE, TS, VISITOR_ID]
+    rows = read_interactions(layout).sort(order).select(pl.col(VISITOR_ID).last()).collect()
+    if rows.is_empty() or rows.item() is None:
+        raise DataError(f"{layout.tables} holds no interactions")
+    return str(rows.item())
+
+
+def invitation(url: str, visitor: str) -> str:
+    """Addresses, and three lines to try."""
+    known = json.dumps({"placement": "home", "visitor_id": visitor, "limit": 3})
+    unknown = json.dumps({"placement": "home", "visitor_id": "a-stranger", "limit": 3})
+    event = {"event_type": "view_item", "visitor_id": "a-stranger", "items": [{"item_id": "ITEM"}]}
+    bodies = (
+        ("recommendations", known),
+        ("events", json.dumps(event)),
+        ("recommendations", unknown),
+    )
+    lines = (
+        f"curl -s {url}/v1/{path} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+        for path, body in bodies
+    )
+    return "\n".join(
+        (
+            f"  browse       {url}/demo",
+            f"  as a shopper {url}/demo?visitor={visitor}",
+            f"  API          {url}/openapi.json",
+            "",
+            *lines,
+            "",
+        )
+    )
+
+
+def argv(words: Sequence[str]) -> list[str]:
+    """Arguments that start this program again with these words."""
+    return [sys.executable, "-m", "desirepath", *words]
+
+
+def run(words: Sequence[object], console: Console) -> None:
+    """Run one verb and show it. Raises `typer.Exit` with its exit code where that is not 0."""
+    arguments = [str(word) for word in words]
+    console.say(f"\n$ desirepath {shlex.join(arguments)}")
+    code = subprocess.run(argv(arguments), check=False).returncode
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,63 @@
+"""One trial of a freshly started service, for machines that cannot look at a page."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from feature_store.console import Console
+from recommender.errors import DataError
+from training.demo.steps import argv
+
+START_ATTEMPTS, START_PAUSE_SECONDS = 300, 0.1
+
+
+def ask_once(command: Sequence[str], url: str, visitor: str, console: Console) -> dict[str, object]:
+    """Start the service, ask for a known visitor and a stranger, show it an event, ask again."""
+    server = subprocess.Popen(argv(command), stdout=subprocess.DEVNULL)
+    try:
+        _wait_until_ready(server, url)
+        asked: dict[str, object] = {"placement": "home", "visitor_id": visitor, "limit": 3}
+        known = _post(f"{url}/v1/recommendations", asked)
+        stranger = _post(f"{url}/v1/recommendations", asked | {"visitor_id": "a-stranger"})
+        seen = [{"item_id": stranger["items"][0]["item_id"]}]
+        event = {"event_type": "view_item", "visitor_id": "a-stranger", "items": seen}
+        verdict = _post(f"{url}/v1/events", event)
+        after = _post(f"{url}/v1/recommendations", asked | {"visitor_id": "a-stranger"})
+    finally:
+        server.send_signal(signal.SIGTERM)
+        code = server.wait(timeout=30)
+    console.say(f"the service stopped with exit code {code}")
+    answers = {"known": known, "stranger": stranger, "stranger_after_a_view": after}
+    return {"event": verdict, "exit_code": code} | {
+        name: {
+            "fallback_level": answer["fallback_level"],
+            "items": [item["item_id"] for item in answer["items"]],
+        }
+        for name, answer in answers.items()
+    }
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
+    for _ in range(START_ATTEMPTS):
+        if server.poll() is not None:
+            raise DataError(f"the service ended with exit code {server.returncode}")
+        try:
+            with urllib.request.urlopen(f"{url}/health/ready", timeout=2):  # noqa: S310 - loopback
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(START_PAUSE_SECONDS)
+    raise DataError(f"{url} was not ready within {START_ATTEMPTS * START_PAUSE_SECONDS:.0f} s")
+
+
+def _post(url: str, body: Mapping[str, object]) -> dict[str, Any]:
+    content = json.dumps(body).encode()
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json"})  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - loopback
+        return dict(json.load(response))
