@@ -14,7 +14,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def write_atomic(path: Path, data: bytes) -> None:
     """Put `data` at `path`; a reader sees the old bytes or the new ones, also after a power cut.
 
-    Raises `StorageFullError` when no space is left, `StorageError` on any other refusal of the disk.
+    Raises `StorageFullError` when no space is left, `StorageError` when the disk refuses otherwise.
     """
     temporary = path.with_name(f"tmp-{os.getpid()}-{path.name}")
     try:

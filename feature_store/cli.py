@@ -1,10 +1,9 @@
-"""Verbs of the feature store: ingest, check, materialise, datasets. Heavy libraries load inside the verbs."""
+"""Verbs: ingest, check, materialise, datasets. Heavy libraries load inside the verbs."""
 
 from __future__ import annotations
 
 import time
 import tomllib
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,11 +15,7 @@ from feature_store.layout import StoreLayout
 from recommender.errors import ConfigError, InvalidInputError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from feature_store.catalogue_file import CatalogueReport
     from feature_store.ingest import IngestOptions
-    from feature_store.ingest_report import IngestReport
     from feature_store.quarantine_replay import ReplayReport
 
 app = typer.Typer()
@@ -82,6 +77,7 @@ def ingest(
     from feature_store.catalogue_file import install_catalogue
     from feature_store.ingest import IngestOptions
     from feature_store.loaders.options import LoadOptions
+    from feature_store.summary import as_fields, show_catalogue
 
     console, layout = Console(as_json), StoreLayout(store)
     result: dict[str, object] = {}
@@ -94,8 +90,8 @@ def ingest(
     result = {**_ingest(console, path, wanted, layout, options), **result}
     if catalogue is not None:
         installed = install_catalogue(catalogue, layout)
-        _show_catalogue(console, installed)
-        result["catalogue"] = _fields(installed)
+        show_catalogue(console, installed)
+        result["catalogue"] = as_fields(installed)
     if as_json:
         console.result(result)
 
@@ -122,6 +118,7 @@ def check(
     """Judge the newest day of the tables before learning from it. Exit code 1 when a gate trips."""
     from feature_store.checks import CheckLimits
     from feature_store.checks import check as run
+    from feature_store.summary import as_fields
 
     console = Console(as_json)
     moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
@@ -139,7 +136,7 @@ def check(
     ]
     console.table(f"{report.day}: {report.rows} rows", rows)
     if as_json:
-        console.result({**_fields(report), "is_refused": bool(report.tripped)})
+        console.result({**as_fields(report), "is_refused": bool(report.tripped)})
     if report.tripped:
         names = ", ".join(gate.name for gate in report.tripped)
         raise RefusedError(f"{report.day} is not fit to learn from: {names}")
@@ -198,13 +195,15 @@ def datasets(
     as_json: AsJson = False,
 ) -> None:
     """List formats and public data sets; say what a file is, or what a store holds."""
+    from feature_store.summary import show_holdings, show_known, show_recognised
+
     console = Console(as_json)
     if path is not None:
-        result = _recognised(console, path)
+        result = show_recognised(console, path)
     elif store is not None:
-        result = _holdings(console, StoreLayout(store))
+        result = show_holdings(console, StoreLayout(store))
     else:
-        result = _known(console)
+        result = show_known(console)
     if as_json:
         console.result(result)
 
@@ -227,86 +226,23 @@ def _ingest(
     from dataclasses import replace
 
     from feature_store.ingest import ingest as run
+    from feature_store.summary import as_fields, show_ingest
 
     with console.progress(f"reading {path.name}", None) as progress:
         report = run(path, format_name, layout, replace(options, on_rows=progress.advance))
-    _show_ingest(console, report)
-    return _fields(report)
-
-
-def _show_ingest(console: Console, report: IngestReport) -> None:
-    counts = {
-        "rows in": report.rows_in,
-        "kept": report.kept,
-        "duplicates": report.duplicates,
-        **{f"rejected: {reason}": count for reason, count in report.rejected.items()},
-        **{f"passed over: {reason}": count for reason, count in report.skipped.items()},
-    }
-    if report.displaced:
-        counts["displaced from the table"] = report.displaced
-    rows = [{"what": what, "rows": count} for what, count in counts.items()]
-    console.table(f"{report.source} ({report.source_format})", rows)
-    console.say(
-        f"{report.events_kept} events on {len(report.days)} days, "
-        f"{len(report.days_rewritten)} days rewritten"
-    )
-    if report.quarantine:
-        console.say(f"rejected rows: {report.quarantine}")
+    show_ingest(console, report)
+    return as_fields(report)
 
 
 def _replay(console: Console, layout: StoreLayout) -> dict[str, object]:
     from feature_store.log_replay import replay_into_log
+    from feature_store.summary import as_fields
 
     report: ReplayReport = replay_into_log(layout, lambda: time.time_ns() // 1000)
-    result = _fields(report)
+    result = as_fields(report)
     rows = [{"what": what, "events": count} for what, count in result.items()]
     console.table("replay of the quarantine", rows)
     return result
-
-
-def _show_catalogue(console: Console, report: CatalogueReport) -> None:
-    rows = [{"what": what, "items": value} for what, value in _fields(report).items()]
-    console.table("catalogue", rows)
-
-
-def _recognised(console: Console, path: Path) -> dict[str, object]:
-    from feature_store.datasets import recognise
-
-    found = _fields(recognise(path))
-    console.table(str(path), [{"what": what, "": value} for what, value in found.items()])
-    return found
-
-
-def _holdings(console: Console, layout: StoreLayout) -> dict[str, object]:
-    from feature_store.source import read_sources
-    from feature_store.tables import data_digest, read_manifests
-
-    days = [
-        {"day": found.event_date, "rows": found.rows, "events": found.events}
-        for found in read_manifests(layout)
-    ]
-    sources = [_fields(record) for record in read_sources(layout)]
-    console.table("days", days)
-    console.table("sources", sources)
-    totals = {name: sum(int(str(day[name])) for day in days) for name in ("rows", "events")}
-    return {"days": days, "sources": sources, **totals, "data_digest": data_digest(layout)}
-
-
-def _known(console: Console) -> dict[str, object]:
-    from feature_store.datasets import DATASETS
-    from feature_store.loaders.registry import FORMATS
-
-    sets: Sequence[Mapping[str, object]] = [
-        {**asdict(found), "sha256": found.sha256} for found in DATASETS
-    ]
-    formats = [
-        {"format": found.name, "what": found.title, "expects": found.expects}
-        for found in FORMATS.values()
-    ]
-    shown = ("name", "format_name", "licence", "origin", "sha256")
-    console.table("public data sets", [{key: found[key] for key in shown} for found in sets])
-    console.table("formats", formats)
-    return {"datasets": sets, "formats": formats}
 
 
 def _read_toml(path: Path) -> dict[str, object]:
@@ -314,10 +250,3 @@ def _read_toml(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-
-
-def _fields(struct: object) -> dict[str, object]:
-    import msgspec
-
-    fields: dict[str, object] = msgspec.to_builtins(struct)
-    return fields
