@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,8 +9,13 @@ import polars as pl
 import pytest
 
 from feature_store.catalogue_file import install_catalogue
+from feature_store.events import EventItem, InteractionEvent
+from feature_store.intake import Intake
 from feature_store.layout import StoreLayout
+from feature_store.online.memory import MemoryStore
+from feature_store.online.visitors import Visitors
 from recommender.bundle_folder import current
+from recommender.terms import VIEW_ITEM
 from tests.training.conftest import Shop
 from tests.training.tiny_log import BEGIN, DAYS, item_id, tiny_spec, visits, write_log
 from training import retrain as module
@@ -56,6 +62,38 @@ def test_new_data_are_learnt(request_: TrainRequest, bench: Workbench, tmp_path:
         != first.trained.registered.tags["data_digest"]
     )
     assert retrain(more, bench).outcome == "nothing_new"
+
+
+def test_what_the_service_logged_is_learnt(shop: Shop) -> None:
+    now = round((BEGIN + timedelta(days=DAYS + 1)).timestamp() * 1e6)
+    events = [
+        InteractionEvent(
+            event_id=f"{visitor}-{step}",
+            event_type=VIEW_ITEM,
+            ts=now - (40 - step) * 1_000_000,
+            visitor_id=f"visitor-{visitor:03d}",
+            items=(EventItem(item_id(2 * step + visitor % 2)),),
+        )
+        for visitor in range(20)
+        for step in range(5)
+    ]
+    intake = Intake(shop.layout, Visitors(MemoryStore(lambda: now)), lambda: now)
+    intake.submit(events, [b""] * len(events)).result(timeout=30)
+    intake.close()
+    outcome = retrain(replace(shop.request, log=None), shop.bench)
+    assert [(each.source_format, each.kept) for each in outcome.ingested] == [
+        ("desirepath-log", 100)
+    ]
+    assert outcome.trained is not None
+    version = outcome.trained.registered
+    assert version.tags["window_end"] > shop.outcome.registered.tags["window_end"]
+    offsets = shop.bench.registry.call(
+        "read",
+        lambda client: client.download_artifacts(version.run_id, "lineage/log_offsets.json"),
+    )
+    (positions,) = json.loads(Path(offsets).read_text())["log_positions"].values()
+    assert sum(positions.values()) > 1000
+    assert retrain(replace(shop.request, log=None), shop.bench).outcome == "nothing_new"
 
 
 def test_new_settings_are_new(shop: Shop) -> None:

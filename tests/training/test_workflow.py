@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from feature_store.checks import CheckReport, Gate
 from feature_store.layout import StoreLayout
 from recommender.bundle import load_bundle
 from recommender.bundle_folder import current
-from recommender.errors import ConfigError, DataError
+from recommender.errors import ConfigError, DataError, RefusedError
 from tests.training.conftest import Shop
 from tests.training.tiny_log import tiny_spec, write_log
 from training.registry import CHALLENGER, CHAMPION, Registry
@@ -147,6 +148,21 @@ def test_a_failed_run_is_recorded_with_its_reason(
     )
     assert run.info.status == "FAILED"
     assert "DataError" in run.data.tags["error"]
+
+
+def test_bad_data_end_the_run_if_asked_to(
+    bench: Workbench,
+    request_: TrainRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    own_store: StoreLayout,
+) -> None:
+    bad = Gate("volume", 0.7, 0.5, is_tripped=True, detail="10 events, usual 33")
+    report = CheckReport("2026-02-28", 10, (bad,))
+    monkeypatch.setattr("training.workflow.check_data", lambda *_: report)
+    careful = replace(request_, layout=own_store, refuse_bad_data=True)
+    with pytest.raises(RefusedError, match=r"volume is 0\.7, limit 0\.5"):
+        train(careful, bench)
+    assert bench.registry.resolve(CHALLENGER) is None
 
 
 def test_an_unknown_placement_is_refused_before_anything_happens(
