@@ -96,7 +96,8 @@ class Catalogue:
 
     def price_of(self, item_idx: int) -> float | None:
         """Price of an item, in the shop's currency."""
-        price = float(self.item_price[item_idx])
+        # A float32 holds seven digits; more of them would be noise such as 52.9900016784668.
+        price = round(float(self.item_price[item_idx]), 4)
         return None if price == UNKNOWN_PRICE else price
 
     def in_category(self, category: str) -> Int32Array:

@@ -69,6 +69,7 @@ function card(item, extra = {}) {
   made.dataset.item = item.item_id;
   const text = element("div", "text");
   text.append(element("div", "title", item.title || item.item_id), element("div", "meta", [money(item.price), item.brand].filter(Boolean).join(" · ")));
+  if (item.available === false) text.append(element("div", "meta", "sold out"));
   if (extra.reason) text.append(element("div", "why", REASONS[extra.reason] || extra.reason));
   made.append(tile(item), text);
   const open = () => openItem(item, extra.recommendation);
@@ -131,7 +132,7 @@ async function explain(id) {
   try {
     const record = await call(`/demo/decisions/${id}`);
     const head = element("tr");
-    head.append(...["slot", "item", "source", "p"].map((name) => element("th", "", name)));
+    head.append(...["slot", "item", "source", "p"].map((name) => element("th", ["item", "source"].includes(name) ? "left" : "", name)));
     $("slots").replaceChildren(head, ...record.items.map((slot) => {
       const row = element("tr");
       row.append(element("td", "", slot.slot), element("td", "left", slot.item_id), element("td", "left", slot.source), element("td", "", slot.p_slot));
@@ -248,7 +249,15 @@ $("search").addEventListener("submit", async (submit) => {
 });
 $("previous").addEventListener("click", () => { state.offset = Math.max(0, state.offset - 24); drawShelf(); });
 $("next").addEventListener("click", () => { state.offset += 24; drawShelf(); });
-visitor();
-state.cart = JSON.parse(localStorage.cart || "{}");
-draw();
-drawEvaluation();
+// An address such as /demo?visitor=V&item=I opens that item as that visitor.
+async function begin() {
+  visitor();
+  state.cart = JSON.parse(localStorage.cart || "{}");
+  drawEvaluation();
+  const wanted = new URLSearchParams(location.search).get("item");
+  if (!wanted) return draw();
+  const shelf = await call(`/demo/shelf?${new URLSearchParams({ words: wanted })}`);
+  const item = shelf.items.find((each) => each.item_id === wanted);
+  return item ? openItem(item) : draw();
+}
+begin();

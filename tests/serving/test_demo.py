@@ -4,21 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
-from recommender.bundle_folder import publish
 from recommender.errors import ConfigError
-from serving.app import create_app
 from serving.settings import Settings
-from tests.bundles import saved_bundle
+from tests.serving.service import TestClient, in_process
 
 
 @pytest.fixture
-def client(tmp_path: Path):  # type: ignore[no-untyped-def]
-    saved_bundle(tmp_path / "made")
-    publish(tmp_path / "made", tmp_path / "var" / "bundles")
-    settings = Settings(root=tmp_path / "var", dev=True, demo=True)
-    with TestClient(create_app(settings)) as client:
+def client(root: Path):  # type: ignore[no-untyped-def]
+    with in_process(root, demo=True) as client:
         yield client
 
 
@@ -54,16 +48,16 @@ def test_the_record_behind_an_answer_comes_from_the_log(client: TestClient) -> N
     assert client.get("/demo/decisions/unknown").status_code == 404
 
 
-def test_the_evaluation_is_what_training_left(client: TestClient, tmp_path: Path) -> None:
+def test_the_evaluation_is_what_training_left(client: TestClient, root: Path) -> None:
     missing = client.get("/demo/evaluation")
     assert missing.status_code == 404
     assert "desirepath train" in missing.json()["detail"]
-    (tmp_path / "var" / "evaluation.json").write_text('{"users": 3}')
+    (root / "evaluation.json").write_text('{"users": 3}')
     assert client.get("/demo/evaluation").json() == {"users": 3}
 
 
 def test_without_the_setting_there_is_no_demonstration(tmp_path: Path) -> None:
-    with TestClient(create_app(Settings(root=tmp_path, dev=True))) as client:
+    with in_process(tmp_path) as client:
         assert client.get("/demo").status_code == 404
     with pytest.raises(ConfigError, match="demo"):
         Settings(root=tmp_path, demo=True)
