@@ -20,6 +20,9 @@ from tests.serving.service import Process, event, item_ids, publish_shop, start
 MOUNT = 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"'
 
 
+NOW = time.time_ns() // 1000
+
+
 def can_mount() -> bool:
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs tmpfs "$0"', "/tmp"],
@@ -49,8 +52,8 @@ def log_of(process: Process) -> Path:
 
 
 def send(client: httpx.Client, number: int) -> httpx.Response:
-    body = event(f"v-{number}", "item-06", event_id=f"e-{number}", params={"pad": "x" * 900})
-    return client.post("/v1/events", json=[body])
+    body = event(f"v-{number}", "item-06", event_id=f"e-{number}", ts=NOW + number)
+    return client.post("/v1/events", json=[body | {"params": {"pad": "x" * 900}}])
 
 
 def recommended(client: httpx.Client, visitor_id: str) -> list[str]:
@@ -79,8 +82,8 @@ def test_full_then_free(small_disk: Process) -> None:
         assert client.get("/health/ready").status_code == 200
         assert send(client, 1000).status_code == 507
         metrics = client.get("/metrics").text
-        assert float(metrics.split("desirepath_storage_full_total ")[1].split()[0]) >= 2
-        assert float(metrics.split("desirepath_decisions_lost_total ")[1].split()[0]) > 0
+        assert float(metrics.split("\ndesirepath_storage_full_total ")[1].split()[0]) >= 2
+        assert float(metrics.split("\ndesirepath_decisions_lost_total ")[1].split()[0]) > 0
 
         (log / "ballast").unlink()
         deadline = time.monotonic() + 10
