@@ -18,7 +18,7 @@ import polars as pl
 
 from feature_store.atomic_file import sync_folder, write_atomic
 from feature_store.content import Content
-from feature_store.event_id_cache import save_ids
+from feature_store.id_cache import save_ids
 from feature_store.identities import find_links
 from feature_store.layout import StoreLayout
 from feature_store.tables import (

@@ -57,7 +57,7 @@ def merge(rows: pl.DataFrame, owners: pl.DataFrame) -> Merged:
         Stored schema and `IS_NEW`, any order; `session_id` null unless `SESSION_GIVEN`.
     owners
         ``event_id, ts``: events that occur on several days and the moment that holds (see
-        `feature_store.event_ids`).
+        `feature_store.contested_ids`).
     """
     rows = rows.sort(ROW_ORDER)
     rows, foreign = _split_heads(rows, owners)

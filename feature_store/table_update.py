@@ -20,8 +20,8 @@ import msgspec
 import polars as pl
 
 from feature_store.atomic_file import write_atomic
+from feature_store.contested_ids import find_contested
 from feature_store.day_table import read_day, write_days
-from feature_store.event_ids import find_contested
 from feature_store.layout import StoreLayout
 from feature_store.merge import IS_NEW, Merged, merge
 from feature_store.sessions import assign_sessions, find_carry

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_store.event_ids import find_contested
+from feature_store.contested_ids import find_contested
 from feature_store.ingest import IngestOptions, ingest
 from feature_store.layout import StoreLayout
 from feature_store.tables import (
@@ -148,7 +148,7 @@ def test_a_day_that_loses_its_last_row_is_gone(tmp_path):
 
 @pytest.mark.parametrize("passes", [1, 7])
 def test_contested_ids_are_found_in_any_number_of_passes(tmp_path, monkeypatch, passes):
-    monkeypatch.setattr("feature_store.event_ids.HASHES_PER_PASS", 240 // passes + 1)
+    monkeypatch.setattr("feature_store.contested_ids.HASHES_PER_PASS", 240 // passes + 1)
     layout = StoreLayout(tmp_path)
     bring_in(layout, [row(f"old{n}", START + n * HOUR) for n in range(120)])
     clash = [row(f"old{n}", START + 10 * DAY + n) for n in range(0, 120, 2)]
@@ -367,8 +367,8 @@ def test_equal_hashes_of_different_ids_are_no_conflict(tmp_path, monkeypatch):
     def hash_to_one(ids: pl.Series) -> np.ndarray:
         return np.ones(ids.len(), np.uint64)
 
-    monkeypatch.setattr("feature_store.event_ids.hash_ids", hash_to_one)
-    monkeypatch.setattr("feature_store.event_id_cache.hash_ids", hash_to_one)
+    monkeypatch.setattr("feature_store.contested_ids.hash_ids", hash_to_one)
+    monkeypatch.setattr("feature_store.id_cache.hash_ids", hash_to_one)
     layout = StoreLayout(tmp_path)
     bring_in(layout, [row("a", START)])
     report = bring_in(layout, [row("b", START + DAY), row("a", START + 2 * DAY)])

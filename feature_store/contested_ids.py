@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from feature_store.event_id_cache import UInt64Array, hash_ids, read_ids
+from feature_store.id_cache import UInt64Array, hash_ids, read_ids
 from feature_store.layout import StoreLayout
 from feature_store.merge import HEAD, smallest_heads
 from feature_store.staging import Staging
