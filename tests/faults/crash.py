@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
+import multiprocessing
 import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from feature_store.event_log import LogReader
 from feature_store.layout import StoreLayout
 from feature_store.records import EventRecord
-from tests.conftest import ROOT
+from tests.faults.log_worker import work
 
 WRITERS = 4
 SHARED_IDS = 3000
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.faults.log_worker"])
 
 
 @dataclass(slots=True)
@@ -65,60 +65,53 @@ class Outcome:
 
 
 class Writer:
-    """A process under test; its output is collected while it lives."""
+    """A process under test; its output is collected while it lives.
+
+    It is forked from a server that has imported everything, so that rounds are short.
+    """
 
     def __init__(self, root: Path, stream: int, number: int) -> None:
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tests.faults.log_worker",
-                *map(str, (root, stream, number, SHARED_IDS)),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
+        receive, send = _CONTEXT.Pipe(duplex=False)
+        self.process = _CONTEXT.Process(
+            target=work, args=(str(root), str(stream), str(number), str(SHARED_IDS), send)
         )
+        self.process.start()
+        send.close()
         self.lines: list[str] = []
-        self.errors = b""
-        self._threads = [
-            threading.Thread(target=self._collect),
-            threading.Thread(target=self._collect_errors),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._thread = threading.Thread(target=self._collect, args=(receive,))
+        self._thread.start()
 
     def wait_ready(self, seconds: float = 60) -> None:
+        """Until it has recovered and opened the log."""
         deadline = time.monotonic() + seconds
         while not self.lines:
-            assert self.process.poll() is None, self.errors.decode()
+            assert self.process.is_alive(), "ended by itself; its error is on standard error"
             assert time.monotonic() < deadline, "not ready in time"
-            time.sleep(0.002)
+            time.sleep(0.001)
 
     def kill(self) -> None:
-        assert self.process.poll() is None, f"ended by itself: {self.errors.decode()}"
-        os.kill(self.process.pid, signal.SIGKILL)
+        """SIGKILL, then take what it has said."""
+        assert self.process.is_alive(), "ended by itself; its error is on standard error"
         self.finish()
 
-    def finish(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        self.process.wait()
-        for thread in self._threads:
-            thread.join()
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
 
-    def _collect(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as stream:
+    def finish(self) -> None:
+        """Kill it if it lives."""
+        self.process.kill()
+        self.process.join()
+        self._thread.join()
+
+    def _collect(self, receive: Connection) -> None:
+        with open(receive.fileno(), "rb", closefd=False) as stream:
             for line in stream:
                 # A line that the kill cut short was never said.
                 if line.endswith(b"\n"):
                     self.lines.append(line.decode())
-
-    def _collect_errors(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as stream:
-            self.errors = stream.read()
+        receive.close()
 
 
 def crash_rounds(root: Path, rounds: int, seed: int = 1) -> Outcome:

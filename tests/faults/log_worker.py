@@ -1,7 +1,6 @@
 """A server process for the crash tests: stores events and says what it was told.
 
-Run as ``python -m tests.faults.log_worker ROOT STREAM ROUND SHARED_IDS``. Each acknowledged batch
-is one line on standard output, written with one system call after the verdicts came.
+Each acknowledged batch is one line in a pipe, written with one system call after the verdicts came.
 """
 
 from __future__ import annotations
@@ -9,15 +8,16 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from feature_store.event_log.store import LogStoreOptions
 from feature_store.event_log.writer import SegmentOptions
 from feature_store.events import EventItem, InteractionEvent
-from feature_store.intake import Intake, IntakeOptions
+from feature_store.intake import Intake, IntakeOptions, Verdict
 from feature_store.layout import StoreLayout
 from feature_store.records import DecisionRecord
 
@@ -53,12 +53,13 @@ def options() -> IntakeOptions:
     return IntakeOptions(log=LogStoreOptions(segments, dedup_map_bytes=1 << 24))
 
 
-def main(root: str, stream: str, number: str, shared: str) -> None:
+def work(root: str, stream: str, number: str, shared: str, pipe: Connection) -> None:
+    """Store events and decisions until killed."""
     rng = random.Random(f"{stream}.{number}")
     intake = Intake(StoreLayout(Path(root)), NoSink(), lambda: TS, "w", options())
     intake.open()
-    os.write(1, b"ready\n")
-    pending: list[tuple[list[str], object]] = []
+    say(pipe, "ready")
+    pending: list[tuple[list[str], Future[list[Verdict]]]] = []
     for batch in itertools.count():
         own = [f"{stream}.{number}.{batch}.{each}" for each in range(rng.randint(1, 40))]
         common = [f"shared.{rng.randrange(int(shared))}" for _ in range(3)]
@@ -67,20 +68,21 @@ def main(root: str, stream: str, number: str, shared: str) -> None:
         pending.append((ids, future))
         decision_id = f"d{stream}.{number}.{batch}"
         if intake.record(make_decision(decision_id)) is not None:
-            os.write(1, f"decision {decision_id}\n".encode())
+            say(pipe, f"decision {decision_id}")
         if len(pending) == 3:
-            acknowledge(*pending.pop(0))
+            acknowledge(pipe, *pending.pop(0))
         time.sleep(0.002)  # four of them, and the test itself, share a small machine
 
 
-def acknowledge(ids: list[str], future: object) -> None:
-    verdicts = future.result(timeout=60)  # type: ignore[attr-defined]
+def acknowledge(pipe: Connection, ids: list[str], future: Future[list[Verdict]]) -> None:
+    """Say which events were accepted and which were known."""
+    verdicts = future.result(timeout=60)
     assert len(verdicts) == len(ids)
     bad = [verdict for verdict in verdicts if verdict.status == "rejected"]
     assert not bad, bad
     words = [f"{each}={verdict.status[0]}" for each, verdict in zip(ids, verdicts, strict=True)]
-    os.write(1, ("events " + " ".join(words) + "\n").encode())
+    say(pipe, "events " + " ".join(words))
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def say(pipe: Connection, text: str) -> None:
+    os.write(pipe.fileno(), f"{text}\n".encode())

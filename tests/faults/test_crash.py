@@ -118,11 +118,11 @@ def test_others_go_on_while_one_is_stopped(tmp_path: Path) -> None:
         second.wait_ready()
         deadline = time.monotonic() + 20
         while True:
-            first.process.send_signal(signal.SIGSTOP)
+            first.signal(signal.SIGSTOP)
             before = len(second.lines)
             time.sleep(0.3)
             went_on = len(second.lines) > before + 10
-            first.process.send_signal(signal.SIGCONT)
+            first.signal(signal.SIGCONT)
             if went_on:
                 break
             # It was stopped in its transaction; that is waited for, as a slow disk would be.
