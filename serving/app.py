@@ -60,7 +60,6 @@ def create_app(
     *,
     clock: Callable[[], int] = wall_clock,
     model: ServingModel | None = None,
-    on_started: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """Build the application. Its state, `app.state.service`, exists while it runs.
 
@@ -68,14 +67,12 @@ def create_app(
     ----------
     model
         A model that is loaded already, for processes that share one by forking.
-    on_started
-        Called once requests can be answered.
     """
     app = FastAPI(
         title="Desirepath",
         version=code_version(),
         description="Suggestions for shops. Every valid question gets an answer.",
-        lifespan=lambda app: _lifespan(app, settings, clock, model, on_started),
+        lifespan=lambda app: _lifespan(app, settings, clock, model),
         telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_url=None,
         docs_url=None,
@@ -147,13 +144,11 @@ async def _lifespan(
     settings: Settings,
     clock: Callable[[], int],
     model: ServingModel | None,
-    on_started: Callable[[], None],
 ) -> AsyncIterator[None]:
     state = build_state(settings, clock, model)
     app.state.service = state
     state.models.start()
     mirror = asyncio.create_task(_mirror_intake(state))
-    on_started()
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from feature_store.console import Console
 from recommender.errors import DesirepathError, InvalidInputError
 from serving.settings import Settings
 
-app = typer.Typer()
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 REFUSED, USAGE = 1, 2
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 KINDS = {"int": int, "float": float, "bool": bool}

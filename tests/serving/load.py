@@ -50,7 +50,8 @@ def load(
     Parameters
     ----------
     give_up
-        True: the service was told to stop, so a connection that is refused is no failure.
+        True: the service was told to stop, so nobody opens a new connection to it. What is on its
+        way on an open one must still be answered.
     """
     tally, stop = Tally(), threading.Event()
     asked = body or {"placement": "home", "limit": 5}
@@ -75,13 +76,12 @@ def _call(
     stop: threading.Event,
     give_up: Callable[[], bool],
 ) -> None:
-    while not stop.is_set():
+    while not stop.is_set() and not give_up():
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
         try:
             connection.connect()
         except OSError as error:
-            if not give_up():
-                tally.failures.append(f"connect: {error!r}")
+            tally.failures.append(f"connect: {error!r}")
             return
         try:
             will_close = False
