@@ -19,7 +19,10 @@ CONSOLE = {"rich", "msgspec"}
 # First match wins: path pattern → libraries that this code may import.
 ALLOWED = (
     (r"recommender/", {"numpy"}),
-    (r"(\w+)/cli\.py|desirepath\.py|training/simulation/cli\.py", {"typer", *CONSOLE, "polars"}),
+    (
+        r"(\w+)/cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py",
+        {"typer", "numpy", "polars", *CONSOLE},
+    ),
     (r"feature_store/console\.py", CONSOLE),
     (
         r"feature_store/(events|event_\w+|event_log/\w+|dialects/\w+|dialects|dedup|quarantine"
@@ -29,7 +32,7 @@ ALLOWED = (
     (r"feature_store/", ONLINE | {"polars", "fastexcel"}),
     (
         r"training/registry\w*\.py|training/deliver\w*\.py",
-        {"mlflow", "numpy", "polars", "msgspec", "pandas"},
+        {"mlflow", "numpy", "polars", "msgspec", "pandas", "pydantic"},
     ),
     (r"training/models/", {"implicit", "numpy", "scipy", "polars", "threadpoolctl"}),
     (r"training/evaluation/plots\w*\.py|training/simulation/plots\.py", {"matplotlib", "numpy"}),
