@@ -129,10 +129,10 @@ def test_wrong_usage_is_said(arguments: list[str], said: str, registry: Registry
 
 
 def test_a_typo_in_the_config_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "training.toml").write_text("[als]\nfaktors = 8\n")
+    (tmp_path / "training.toml").write_text("[als]\nfactor = 8\n")
     result = _run("train", "--config", tmp_path / "training.toml", "--out", tmp_path)
     assert isinstance(result.exception, ConfigError)
-    assert "faktors" in str(result.exception)
+    assert "factor" in str(result.exception)
 
 
 # ---- as a process of its own ---------------------------------------------------------

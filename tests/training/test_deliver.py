@@ -271,7 +271,7 @@ def test_the_wait_never_falls_below_the_interval_nor_overflows() -> None:
 
 # ---- a publisher that dies at any point --------------------------------------------
 
-CRASHER = """
+DYING = """
 import json, os, sys
 from pathlib import Path
 
@@ -352,7 +352,7 @@ def test_a_crash_at_any_line_leaves_the_old_bundle_or_the_new_one(
     saved_bundle(tmp_path / "two", seed=2)
     arguments = [str(tmp_path / name) for name in ("targets", "one", "two")]
     done = subprocess.run(
-        [sys.executable, "-c", CRASHER, *arguments, action, str(stride)],
+        [sys.executable, "-c", DYING, *arguments, action, str(stride)],
         cwd=ROOT,
         capture_output=True,
         text=True,
