@@ -12,6 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -25,6 +26,7 @@ from recommender.terms import MICROS_PER_SECOND
 
 PERSONAL_DATA: Final = "personal_data"
 FILE_BYTES: Final = 16 << 20
+MIN_ROOM_BYTES: Final = 4096
 _NAME = re.compile(r"\d{4}-\d\d-\d\d\.(?P<writer>[a-z0-9._]+)\.(?P<number>\d{6})\.jsonl")
 _ENCODE = msgspec.json.Encoder().encode
 
@@ -106,11 +108,14 @@ class Quarantine:
 
     def write(self, rejects: Sequence[Reject], now: int) -> None:
         """Keep what there is room for, count the rest. Never raises on a full disk."""
+        if not rejects:
+            return
+        self._make_ready(day_of(now))
         lines: list[bytes] = []
         codes: Counter[str] = Counter()
         for reject in rejects:
             line = _ENCODE(quarantine_entry(reject, self._writer)) + b"\n"
-            if self._has_room(len(line), now):
+            if self._descriptor is not None and len(line) <= self._room:
                 lines.append(line)
                 codes[reject.code] += 1
                 self._room -= len(line)
@@ -158,23 +163,22 @@ class Quarantine:
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, self._size)
 
-    def _has_room(self, need: int, now: int) -> bool:
-        day = day_of(now)
+    def _make_ready(self, day: str) -> None:
+        """Open the file for the day; look for room again where there was none."""
         if self._descriptor is None or day != self._day or self._size >= FILE_BYTES:
-            self._next_file(day)
-        return self._descriptor is not None and self._room >= need
+            self._close_file()
+            with suppress(OSError):  # then there is no file, and the rejects are counted
+                self._open_file(day)
+        elif self._room < MIN_ROOM_BYTES:
+            self._room = self._max_bytes - folder_bytes(self._folder)
 
-    def _next_file(self, day: str) -> None:
-        self._close_file()
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            files = quarantine_files(self._folder)
-            self._room = self._max_bytes - sum(path.stat().st_size for path in files)
-            path = self._folder / f"{day}.{self._writer}.{self._next_number(files):06d}.jsonl"
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-            self._descriptor = os.open(path, flags, 0o640)
-        except OSError:
-            return
+    def _open_file(self, day: str) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._room = self._max_bytes - folder_bytes(self._folder)
+        number = self._next_number(quarantine_files(self._folder))
+        path = self._folder / f"{day}.{self._writer}.{number:06d}.jsonl"
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(path, flags, 0o640)
         self._day, self._size = day, 0
 
     def _next_number(self, files: Sequence[Path]) -> int:
@@ -193,6 +197,11 @@ def quarantine_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of all files of the folder."""
+    return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
 
 
 def read_quarantine(path: Path) -> Iterator[tuple[int, QuarantineEntry | NotKept | None]]:

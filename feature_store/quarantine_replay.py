@@ -26,10 +26,13 @@ from feature_store.quarantine import (
     quarantine_files,
     read_quarantine,
 )
-from feature_store.verdicts import CONFLICT, Verdict
+from feature_store.verdicts import CONFLICT, TOO_LATE, Verdict
 from recommender.errors import InvalidEventError
 
 MARK_SUFFIX: Final = ".done"
+# Sent again only when named: the id of a conflict belongs to another event, and an event that came
+# too late stays so unless the limit is changed.
+LASTING: Final = frozenset({CONFLICT, TOO_LATE})
 BATCH: Final = 500
 
 Normalise: TypeAlias = Callable[[object, int], InteractionEvent]
@@ -95,7 +98,7 @@ def replay(
     submit
         Stores events and returns a verdict for each, in order; what it raises ends the replay.
     codes
-        Replay only these; None for all but ``conflict``, whose id belongs to another event.
+        Replay only these; None for all but `LASTING`.
     """
     report = ReplayReport()
     wanted = None if codes is None else frozenset(codes)
@@ -130,7 +133,7 @@ def _due(
             report.unreadable += 1
         elif offset in done:
             report.already_done += 1
-        elif entry.code == CONFLICT if wanted is None else entry.code not in wanted:
+        elif entry.code in LASTING if wanted is None else entry.code not in wanted:
             report.not_selected += 1
         elif entry.withheld:
             report.withheld += 1

@@ -107,6 +107,26 @@ def test_what_does_not_fit_is_counted_by_code(tmp_path: Path) -> None:
     assert sum(isinstance(line, QuarantineEntry) for line in lines) == 2
 
 
+def test_room_that_was_made_is_found(tmp_path: Path) -> None:
+    quarantine, counters = make(tmp_path, max_bytes=2000)
+    (tmp_path / "other.jsonl").write_bytes(bytes(2000))
+    quarantine.write([reject()], NOW)
+    assert counters.quarantine_lost == 1
+    (tmp_path / "other.jsonl").unlink()
+    quarantine.write([reject()], NOW)
+    quarantine.close()
+    assert counters.quarantined == 1
+    assert len(entries(tmp_path)) == 1
+
+
+def test_a_folder_that_cannot_be_made_costs_no_verdict(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    quarantine, counters = make(tmp_path / "file")
+    quarantine.write([reject(), reject()], NOW)
+    quarantine.close()
+    assert counters.quarantine_lost == 2
+
+
 def test_unreadable_lines_are_no_trouble(tmp_path: Path) -> None:
     quarantine, _ = make(tmp_path)
     quarantine.write([reject()], NOW)
@@ -202,10 +222,11 @@ def test_what_is_still_invalid_stays_and_is_sent_when_it_can_be_read(tmp_path: P
     assert mended.still_invalid == {"not_json": 2}
 
 
-def test_codes_select_and_conflicts_are_left_unless_asked_for(tmp_path: Path) -> None:
+def test_codes_select_and_lasting_ones_are_left_unless_asked_for(tmp_path: Path) -> None:
     layout = StoreLayout(tmp_path)
-    fill(layout, 2, "conflict")
-    fill(layout, 3, "too_late")
+    fill(layout, 1, "conflict")
+    fill(layout, 1, "too_late")
+    fill(layout, 3, "future")
     quarantine, _ = make(layout.quarantine)
     quarantine.write([reject("personal_data", b'{"email":"x"}')], NOW)
     quarantine.close()
@@ -214,7 +235,10 @@ def test_codes_select_and_conflicts_are_left_unless_asked_for(tmp_path: Path) ->
     assert report.submitted == {"accepted": 3}
     assert report.not_selected == 2
     assert report.withheld == 1
-    assert replay(layout, by_id, Store(), codes=["conflict"]).submitted == {"accepted": 2}
+    assert replay(layout, by_id, Store(), codes=["conflict", "too_late"]).submitted == {
+        "accepted": 1,
+        "duplicate": 1,
+    }
 
 
 def test_a_mended_dialect_brings_real_events_back(tmp_path: Path) -> None:
