@@ -50,10 +50,7 @@ def compute_view(view: FeatureView, interactions: pl.LazyFrame) -> pl.LazyFrame:
         The data span more half-lives than float64 can weigh.
     """
     keys = list(view.entity.keys)
-    events = interactions.filter(
-        pl.col(EVENT_TYPE).is_in(list(view.event_types)),
-        *(pl.col(key).is_not_null() for key in keys),
-    )
+    events = _events(view, interactions)
     # A clock that runs ahead: nothing counts before it happens.
     events = events.with_columns(pl.max_horizontal(AVAILABLE_AT, TS).alias(AVAILABLE_AT))
     origin = _origin(view, events)
@@ -125,12 +122,20 @@ def service_features_at(
 def latest_values(view: FeatureView, interactions: pl.LazyFrame, at: datetime) -> pl.DataFrame:
     """Features of every entity seen within the time to live, as known at `at`."""
     known = interactions.filter(pl.col(AVAILABLE_AT) <= at)
-    last = compute_view(view, known).group_by(view.entity.keys).agg(pl.col(TS).max())
-    entities = last.filter(pl.col(TS) >= at - view.ttl).select(view.entity.keys).collect()
+    seen = _events(view, known).group_by(view.entity.keys).agg(pl.col(TS).max())
+    entities = seen.filter(pl.col(TS) >= at - view.ttl).select(view.entity.keys).collect()
     labels = entities.sort(view.entity.keys).with_columns(
         pl.lit(at).dt.convert_time_zone("UTC").cast(pl.Datetime("us", "UTC")).alias(TS)
     )
     return features_at(view, known, labels, allow_exact_matches=True).drop(TS)
+
+
+def _events(view: FeatureView, interactions: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows that say something about an entity of the view."""
+    return interactions.filter(
+        pl.col(EVENT_TYPE).is_in(list(view.event_types)),
+        *(pl.col(key).is_not_null() for key in view.entity.keys),
+    )
 
 
 def _changes(
