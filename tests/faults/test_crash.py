@@ -21,7 +21,7 @@ from tests.faults.crash import Writer, crash_rounds
 from tests.faults.log_worker import TS
 
 ROUNDS = int(os.environ.get("DESIREPATH_CRASH_ROUNDS", "50"))
-REPLAYED = int(os.environ.get("DESIREPATH_REPLAYED_EVENTS", "100000"))
+REPLAYED = 100_000 if ROUNDS < 500 else 1_000_000
 
 
 @pytest.mark.slow
