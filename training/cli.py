@@ -5,12 +5,10 @@ Heavy libraries come in inside the functions, so that help and rollback are quic
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
-import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,15 +17,13 @@ import typer
 
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
-from recommender.errors import InvalidInputError
 from recommender.placements import DEFAULT_FILE
-from training.registry import CHALLENGER, CHAMPION, Registry, Tracking
+from training.registry import CHALLENGER, CHAMPION, Registry
 from training.simulation.cli import simulate
+from training.wiring import make_request, make_tracking, make_workbench, micros
 
 if TYPE_CHECKING:
     from training.deliver import Delivery
-    from training.spec import TrainingSpec
-    from training.workflow import TrainRequest, Workbench
 
 app = typer.Typer()
 app.command()(simulate)
@@ -110,10 +106,10 @@ def train(
 
     console = Console(as_json)
     request = replace(
-        _request(out, (log, format_name), config, placements, as_of),
+        make_request(out, (log, format_name), config, placements, as_of),
         refuse_bad_data=checks is ChecksMode.REFUSE,
     )
-    bench = _workbench(out, tracking_uri, console)
+    bench = make_workbench(out, tracking_uri, console)
     outcome = run(request, bench)
     show_training(outcome, console)
     console.result(training_summary(outcome, bench.registry.tracking))
@@ -145,10 +141,10 @@ def retrain(
 
     console = Console(as_json)
     request = replace(
-        _request(out, (log, format_name), config, placements, as_of),
+        make_request(out, (log, format_name), config, placements, as_of),
         refuse_bad_data=checks is ChecksMode.REFUSE,
     )
-    bench = _workbench(out, tracking_uri, console)
+    bench = make_workbench(out, tracking_uri, console)
     outcome = run(request, bench)
     if outcome.trained is not None:
         show_training(outcome.trained, console)
@@ -177,8 +173,8 @@ def evaluate(
     from training.summary import evaluation_summary, show_evaluation
 
     console = Console(as_json)
-    bench = _workbench(out, tracking_uri, console)
-    found = reevaluate(model, StoreLayout(out), bench, placements or DEFAULT_FILE, _micros(as_of))
+    bench = make_workbench(out, tracking_uri, console)
+    found = reevaluate(model, StoreLayout(out), bench, placements or DEFAULT_FILE, micros(as_of))
     show_evaluation(found.report, console)
     console.result(evaluation_summary(found))
 
@@ -200,7 +196,7 @@ def promote(
     from training.summary import show_gate
 
     console = Console(as_json)
-    bench = _workbench(out, tracking_uri, console)
+    bench = make_workbench(out, tracking_uri, console)
     registered, report = run(model, StoreLayout(out), bench, placements or DEFAULT_FILE)
     show_gate(report, console)
     console.result(report.summary | {"version": registered.version, "reasons": report.reasons})
@@ -241,7 +237,7 @@ def deliver(
     if rollback:
         console.result(job.roll_back(to).summary)
         return
-    registry = Registry(_tracking(out or to.parent, tracking_uri, timeout))
+    registry = Registry(make_tracking(out or to.parent, tracking_uri, timeout))
 
     def once() -> Delivery:
         return job.deliver(registry, alias, to, again=again)
@@ -268,55 +264,3 @@ def _stop_event() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def _request(
-    out: Path,
-    log: tuple[Path | None, str | None],
-    config: Path | None,
-    placements: Path | None,
-    as_of: datetime | None,
-) -> TrainRequest:
-    from training.workflow import LogFile, TrainRequest
-
-    path, source_format = log
-    if path is None and source_format is not None:
-        raise InvalidInputError(f"--format {source_format} without --log; name the file too")
-    log_file = LogFile(path, source_format or _recognise(path)) if path else None
-    return TrainRequest(
-        StoreLayout(out), _spec(config), log_file, placements or DEFAULT_FILE, _micros(as_of)
-    )
-
-
-def _recognise(log: Path) -> str:
-    from feature_store.datasets import recognise
-
-    if (found := recognise(log).format_name) is None:
-        raise InvalidInputError(f"{log}: its format is not evident; say it with --format")
-    return found
-
-
-def _spec(config: Path | None) -> TrainingSpec:
-    from training.spec import TrainingSpec, load_spec
-
-    return load_spec(config) if config else TrainingSpec()
-
-
-def _workbench(out: Path, tracking_uri: str | None, console: Console) -> Workbench:
-    # Before numpy comes in: implicit wants one BLAS thread, it parallelises over users itself.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from training.engines.local import LocalEngine
-    from training.workflow import Workbench
-
-    registry = Registry(_tracking(out, tracking_uri, 120.0))
-    return Workbench(LocalEngine(), registry, lambda: time.time_ns() // 1000, console)
-
-
-def _tracking(out: Path, tracking_uri: str | None, timeout: float) -> Tracking:
-    if tracking_uri:
-        return Tracking(tracking_uri, timeout_seconds=timeout)
-    return Tracking.in_folder(out, timeout)
-
-
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.replace(tzinfo=UTC).timestamp() * 1e6)
