@@ -13,7 +13,7 @@ import typer
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.errors import InvalidInputError
-from training.demo.steps import argv, invitation, known_visitor, prepare
+from training.demo.steps import argv, invitation, known_visitor, popular_item, prepare
 from training.demo.trial import ask_once
 
 
@@ -47,7 +47,7 @@ def demo(
     )
     visitor = known_visitor(StoreLayout(folder))
     console.say(f"\nReady to serve after {time.monotonic() - began:.0f} s.")
-    console.say(invitation(f"http://127.0.0.1:{port}", visitor))
+    console.say(invitation(f"http://127.0.0.1:{port}", visitor, popular_item(StoreLayout(folder))))
     command = ["serve", "--root", str(folder), "--dev", "--demo", "--port", str(port)]
     if once:
         console.result(ask_once(command, f"http://127.0.0.1:{port}", visitor, console))

@@ -13,8 +13,12 @@ import typer
 
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
+from recommender.bundle import load_bundle
+from recommender.bundle_folder import current
 from recommender.errors import DataError
 from recommender.terms import EVENT_TYPE, PURCHASE, TS, VISITOR_ID
+
+STRANGER = "a-stranger"
 
 
 def prepare(
@@ -58,18 +62,36 @@ def known_visitor(layout: StoreLayout) -> str:
     return str(rows.item())
 
 
-def invitation(url: str, visitor: str) -> str:
+def popular_item(layout: StoreLayout) -> str:
+    """The most popular item of the delivered model. Raises `BundleError`."""
+    folder = current(layout.bundles)
+    if folder is None:
+        raise DataError(f"{layout.bundles} holds no delivered model")
+    catalogue = load_bundle(folder).catalogue
+    return catalogue.ids.id(int(catalogue.popular_order[0]))
+
+
+def stranger_views(item_id: str) -> dict[str, object]:
+    """The event of a stranger who looks at an item."""
+    return {
+        "event_id": "first-look",
+        "event_type": "view_item",
+        "visitor_id": STRANGER,
+        "items": [{"item_id": item_id}],
+    }
+
+
+def invitation(url: str, visitor: str, item_id: str) -> str:
     """Addresses, and three lines to try."""
-    known = json.dumps({"placement": "home", "visitor_id": visitor, "limit": 3})
-    unknown = json.dumps({"placement": "home", "visitor_id": "a-stranger", "limit": 3})
-    event = {"event_type": "view_item", "visitor_id": "a-stranger", "items": [{"item_id": "ITEM"}]}
+    asked = {"placement": "home", "visitor_id": visitor, "limit": 3}
     bodies = (
-        ("recommendations", known),
-        ("events", json.dumps(event)),
-        ("recommendations", unknown),
+        ("recommendations", asked),
+        ("events", stranger_views(item_id)),
+        ("recommendations", asked | {"visitor_id": STRANGER}),
     )
     lines = (
-        f"curl -s {url}/v1/{path} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+        f"curl -s {url}/v1/{path} -H 'Content-Type: application/json' "
+        f"-d {shlex.quote(json.dumps(body))}"
         for path, body in bodies
     )
     return "\n".join(

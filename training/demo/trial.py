@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -13,7 +14,7 @@ from typing import Any
 
 from feature_store.console import Console
 from recommender.errors import DataError
-from training.demo.steps import argv
+from training.demo.steps import STRANGER, argv, stranger_views
 
 START_ATTEMPTS, START_PAUSE_SECONDS = 300, 0.1
 
@@ -25,11 +26,10 @@ def ask_once(command: Sequence[str], url: str, visitor: str, console: Console) -
         _wait_until_ready(server, url)
         asked: dict[str, object] = {"placement": "home", "visitor_id": visitor, "limit": 3}
         known = _post(f"{url}/v1/recommendations", asked)
-        stranger = _post(f"{url}/v1/recommendations", asked | {"visitor_id": "a-stranger"})
-        seen = [{"item_id": stranger["items"][0]["item_id"]}]
-        event = {"event_type": "view_item", "visitor_id": "a-stranger", "items": seen}
+        stranger = _post(f"{url}/v1/recommendations", asked | {"visitor_id": STRANGER})
+        event = stranger_views(stranger["items"][0]["item_id"])
         verdict = _post(f"{url}/v1/events", event)
-        after = _post(f"{url}/v1/recommendations", asked | {"visitor_id": "a-stranger"})
+        after = _post(f"{url}/v1/recommendations", asked | {"visitor_id": STRANGER})
     finally:
         server.send_signal(signal.SIGTERM)
         code = server.wait(timeout=30)
@@ -61,3 +61,10 @@ def _post(url: str, body: Mapping[str, object]) -> dict[str, Any]:
     request = urllib.request.Request(url, content, {"Content-Type": "application/json"})  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - loopback
         return dict(json.load(response))
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
