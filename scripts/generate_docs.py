@@ -1,4 +1,5 @@
-"""Write the generated parts of the documentation: today the command line reference.
+"""Write the generated parts of the documentation: the command line reference, and
+parts of the pages on the service.
 
 `make docs` writes them; a test checks that they agree with the code.
 """
@@ -11,6 +12,7 @@ from typing import Any
 import typer.main
 
 import desirepath
+from scripts.serving_docs import write_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 CLI_PAGE = ROOT / "docs" / "cli.md"
@@ -55,6 +57,7 @@ def _default(option: Any) -> str:
 def main() -> None:
     """Write the pages."""
     CLI_PAGE.write_text(cli_page(), encoding="utf-8")
+    write_pages()
 
 
 if __name__ == "__main__":
