@@ -163,9 +163,20 @@ class BlendSpec:
 
     learn: bool = True
     restarts: int = whole(4, 1, 100)
+    min_users: int = whole(50, 1, 1_000_000)
     max_users: int = whole(2_000, 10, 1_000_000)
     seed: int = whole(42, 0, 2**31 - 1)
-    weights: tuple[tuple[str, float], ...] = tuple((source, 1.0) for source in SOURCES)
+    weights: tuple[tuple[str, float], ...] = (
+        ("als", 0.3),
+        ("item_knn", 0.1),
+        ("view_view", 0.1),
+        ("view_cart", 0.05),
+        ("cart_purchase", 0.05),
+        ("purchase_purchase", 0.15),
+        ("returns", 1.0),
+        ("popularity", 0.1),
+        ("popular_in_category", 0.1),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,8 @@ class Trainer:
                 self.workspace,
             )
             candidates = score_candidates(bundle, self.placement, asked.queries, asked.targets)
+            if len(candidates.ideal) < settings.min_users:
+                return fixed
             learnt = learn_weights(
                 candidates, fixed, restarts=settings.restarts, seed=settings.seed
             )

@@ -22,7 +22,7 @@ NEXT = Placement("next", exclude=("dismissed",))
 SPEC = parse_spec(
     {
         "als": {"factors": 4, "iterations": 5},
-        "blend": {"restarts": 2},
+        "blend": {"restarts": 2, "min_users": 10},
         "evaluation": {"k": [3, 5], "bootstrap_rounds": 200},
         "split": {"validation_days": 8, "test_days": 8},
     }
@@ -167,6 +167,12 @@ def test_fixed_weights_are_used_as_they_are(tmp_path: Path) -> None:
     weights = {"als": 0.25, "returns": 1.0}
     spec = replace(SPEC, blend=parse_spec({"blend": {"learn": False, "weights": weights}}).blend)
     assert dict(train(tmp_path, checkerboard(), spec).model.info.blend) == weights
+
+
+def test_with_too_few_known_shoppers_the_weights_of_the_spec_are_used(tmp_path: Path) -> None:
+    spec = replace(SPEC, blend=replace(SPEC.blend, min_users=41))
+    blend = train(tmp_path, checkerboard(), spec).model.info.blend
+    assert blend == {name: weight for name, weight in spec.blend.weights if name in blend}
 
 
 def test_a_log_that_cannot_be_split_is_refused(tmp_path: Path) -> None:
