@@ -1,5 +1,4 @@
-"""Write the generated parts of the documentation: the command line reference, and
-parts of the pages on the service.
+"""Write the generated parts of the documentation: the command line, tables on the service.
 
 `make docs` writes them; a test checks that they agree with the code.
 """

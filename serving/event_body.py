@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from serving.strict_json import (
@@ -55,8 +56,15 @@ def parse_events(body: bytes, limit: int) -> EventBody:
         return EventBody(pieces)
     if mark != "{":
         raise malformed(text, start, "an event, a list of events or an envelope is expected")
-    envelope = _envelope(text, start, limit)
-    return envelope or EventBody([Piece(body, parse(text))])
+    return _envelope(text, start, limit) or _single(body, parse(text))
+
+
+def _single(body: bytes, value: object) -> EventBody:
+    if not isinstance(value, dict) or not isinstance(value.get(API_KEY), str):
+        return EventBody([Piece(body, value)])
+    # A key must not come into the log or the quarantine with the event that it opened the door for.
+    event = {name: part for name, part in value.items() if name != API_KEY}
+    return EventBody([Piece(json.dumps(event).encode(), event)], value[API_KEY])
 
 
 def _envelope(text: str, start: int, limit: int) -> EventBody | None:

@@ -12,7 +12,6 @@ from recommender.errors import ConfigError
 PREFIX = "DESIREPATH_"
 # Variables of the same prefix that belong to other parts of the project.
 FOREIGN = frozenset({"DESIREPATH_SHARED", "DESIREPATH_CRASH_ROUNDS"})
-DEFAULT_PLACEMENTS = Path(__file__).with_name("placements.toml")
 TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 

@@ -47,8 +47,3 @@ class Uuid7Source:
             if self._counter == COUNTER_LIMIT:  # borrow from the next millisecond
                 self._millis, self._counter = self._millis + 1, 0
         return self._millis, self._counter
-
-
-def millis_of(uuid: str) -> int:
-    """Milliseconds since the epoch that a version 7 UUID carries."""
-    return int(uuid[:8] + uuid[9:13], 16)

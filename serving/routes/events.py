@@ -111,11 +111,8 @@ def _parse(body: bytes, max_events: int) -> EventBody:
 
 
 def _authorise(exchange: Exchange, body: EventBody) -> None:
-    keys = exchange.state.keys
-    if body.api_key is not None:
-        exchange.caller = authorise(keys.find(body.api_key), {WRITE})
-    elif not exchange.caller.scopes:
-        authorise(keys.find(None), {WRITE})
+    if not exchange.caller.scopes:  # a beacon: no key in its headers
+        exchange.caller = authorise(exchange.state.keys.find(body.api_key), {WRITE})
 
 
 async def _store(state: ServiceState, batch: Batch) -> list[Verdict]:

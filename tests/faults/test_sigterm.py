@@ -25,7 +25,6 @@ from tests.serving.service import (
     start,
 )
 
-
 # 15 keep the suite quick; 50 and more were run by hand.
 RESTARTS = 15
 

@@ -75,9 +75,12 @@ def test_a_corrupt_version_at_start_gives_way_to_the_last_good_one(tmp_path: Pat
     assert source.current.version == first
 
 
-def test_a_corrupt_pointer_at_start_gives_way_to_any_good_version(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"\x00", b"{}", b"[" * 100_000])
+def test_a_corrupt_pointer_at_start_gives_way_to_any_good_version(
+    tmp_path: Path, content: bytes
+) -> None:
     version = publish_shop(tmp_path)
-    (StoreLayout(tmp_path).bundles / POINTER).write_bytes(b"\x00")
+    (StoreLayout(tmp_path).bundles / POINTER).write_bytes(content)
     source = source_of(tmp_path)
     source.load_first()
     assert source.current.version == version

@@ -54,7 +54,12 @@ def test_a_beacon_is_understood_and_brings_its_key(root: Path) -> None:
         assert beacon({"api_key": "wrong", "events": [event("ann")]}).status_code == 401
         assert beacon({"events": [event("ann")]}).status_code == 401
         assert beacon([event("ann")]).status_code == 401
-    assert len(stored(root)) == 1
+        assert beacon(event("ann") | {"api_key": keys["browser"]}).json()["accepted"] == 1
+        refused = beacon({"event_type": "?", "api_key": keys["browser"]})
+        assert len(refused.json()["rejected"]) == 1
+    assert len(stored(root)) == 2
+    on_disk = b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+    assert keys["browser"].encode() not in on_disk
 
 
 def test_sent_again_it_counts_once(client: TestClient) -> None:
