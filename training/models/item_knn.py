@@ -39,8 +39,8 @@ def item_neighbours(user_items: sparse.csr_array, spec: ItemKnnSpec) -> Neighbou
 
 
 def _weighted(user_items: sparse.csr_array, spec: ItemKnnSpec) -> sparse.csr_matrix:
-    # implicit's own recommender classes hand COO matrices to their kernel, which warns: the same
-    # weights, in CSR.
+    # implicit's own recommender classes hand coordinate lists to their kernel, which warns: these are
+    # the same weights, in rows.
     from implicit.nearest_neighbours import bm25_weight, normalize
 
     item_users = sparse.csr_matrix(user_items.T, dtype=np.float64)

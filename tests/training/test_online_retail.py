@@ -1,0 +1,57 @@
+"""The main job on a real log: two years of invoices of a gift shop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from feature_store.ingest import ingest
+from feature_store.layout import StoreLayout
+from recommender.placements import read_placements
+from training.engines.local import LocalEngine
+from training.evaluation.offline import answers
+from training.evaluation.slices import is_returning
+from training.spec import TrainingSpec
+from training.trainer import Trained, Trainer
+
+NEXT = read_placements()["next"]
+
+
+@pytest.fixture(scope="module")
+def trained(shared_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    layout = StoreLayout(tmp_path_factory.mktemp("online-retail"))
+    log = shared_path / "data" / "online_retail_ii" / "transactions.parquet"
+    ingest(log, "online-retail", layout)
+    work = tmp_path_factory.mktemp("work")
+    return Trainer(LocalEngine(), TrainingSpec(), NEXT, work).train(layout)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_the_blend_beats_popularity_and_every_single_source(trained: Trained) -> None:
+    report = trained.report
+    assert report.users > 1_000
+    singles = [variant.name for variant in report.variants[1:]]
+    assert {"popularity", "als", "item_knn", "purchase_purchase", "returns"} <= set(singles)
+    gains = {name: report.variant(name).loss["ndcg@20"].low for name in singles}
+    assert all(low > 0 for low in gains.values()), gains
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_a_log_of_invoices_has_no_view_pairs(trained: Trained) -> None:
+    sources = trained.model.info.sources
+    assert not {"view_view", "view_cart", "cart_purchase"} & sources.keys()
+    assert not any(name.startswith("neighbours_view") for name in trained.model.arrays)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_popularity_tells_nobody_apart_and_the_blend_does(trained: Trained) -> None:
+    bundle = trained.judged.bundle()
+    rankings = answers(bundle, trained.test, NEXT, 10)
+    known = [r for i, r in enumerate(rankings) if is_returning(trained.test, i)]
+    assert len(set(known)) > 0.9 * len(known)
+    strangers = [r for i, r in enumerate(rankings) if not is_returning(trained.test, i)]
+    assert len(set(strangers)) == 1
