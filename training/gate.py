@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from recommender.terms import Float64Array
 from training.evaluation.bootstrap import Bootstrap
 from training.gate_evidence import Evidence, overlap
-from training.spec import EvaluationSpec, GateSpec
+from training.sections import EvaluationSpec, GateSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from recommender.query import Interaction, Query
 from recommender.terms import EVENT_CODES, EVENT_TYPES
 from training.dataset import moment
 from training.engine import Engine, EventWindow, Period
-from training.spec import SECONDS_PER_DAY, TrainingSpec
+from training.sections import SECONDS_PER_DAY
+from training.spec import TrainingSpec
 
 MICROS_PER_DAY = SECONDS_PER_DAY * 1_000_000
 

@@ -11,7 +11,7 @@ from recommender.bundle import ModelBundle, bundle_of
 from tests.training.conftest import Trial
 from training.gate import GateCase, GateReport, judge
 from training.gate_evidence import Evidence, examine, overlap, popularity_ndcg
-from training.spec import EvaluationSpec, GateSpec
+from training.sections import EvaluationSpec, GateSpec
 
 LIMITS = GateSpec(min_users=3, min_coverage=0.1, min_distinct_lists=0.2)
 ARRAYS = dict[str, npt.NDArray[np.generic]]

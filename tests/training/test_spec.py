@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import training.spec
 from recommender.errors import ConfigError
 from recommender.terms import EVENT_CODES, PURCHASE
-from training.spec import AlsSpec, TrainingSpec, load_spec, parse_spec
+from training.sections import AlsSpec
+from training.spec import TrainingSpec, load_spec, parse_spec
 
 SAMPLE = Path(training.spec.__file__).with_name("training.toml")
 

@@ -33,7 +33,8 @@ from training.engine import EventWindow, Key, Period
 from training.models.als import Factors, factorise
 from training.models.covisitation import PairRows, pair_weights, steps_of
 from training.models.popularity import decay
-from training.spec import PAIR_EVENTS, SECONDS_PER_DAY, TrainingSpec
+from training.sections import PAIR_EVENTS, SECONDS_PER_DAY
+from training.spec import TrainingSpec
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS: Final = [

@@ -29,7 +29,7 @@ from training.evaluation.report import (
     VariantReport,
 )
 from training.evaluation.slices import is_returning, slices_of
-from training.spec import EvaluationSpec
+from training.sections import EvaluationSpec
 from training.split import HoldOut
 
 Metric = Callable[[Sequence[str], frozenset[str], int], float]

@@ -12,7 +12,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recommender.terms import Float32Array
-from training.spec import AlsSpec
+from training.sections import AlsSpec
 
 # Rows are solved independently, so threads change the time and not the bits; on small input they
 # mostly wait for each other.

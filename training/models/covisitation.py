@@ -21,7 +21,7 @@ from scipy import sparse
 from recommender.terms import BoolArray, Float64Array, Int32Array, Int64Array
 from training.models.neighbours import NeighbourLists, strongest
 from training.models.popularity import MICROS_PER_DAY
-from training.spec import CovisitationSpec, PairSpec
+from training.sections import CovisitationSpec, PairSpec
 
 _STEPS_AT_ONCE = 500_000
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from training.models.neighbours import NeighbourLists, strongest
-from training.spec import ItemKnnSpec
+from training.sections import ItemKnnSpec
 
 _WORTH_THREADS = 200_000  # below this number of pairs threads cost more than they save
 
@@ -39,8 +39,8 @@ def item_neighbours(user_items: sparse.csr_array, spec: ItemKnnSpec) -> Neighbou
 
 
 def _weighted(user_items: sparse.csr_array, spec: ItemKnnSpec) -> sparse.csr_matrix:
-    # implicit's own recommender classes hand coordinate lists to their kernel, which warns: these are
-    # the same weights, in rows.
+    # implicit's own recommender classes hand coordinate lists to their kernel, which warns: these
+    # are the same weights, in rows.
     from implicit.nearest_neighbours import bm25_weight, normalize
 
     item_users = sparse.csr_matrix(user_items.T, dtype=np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recommender.terms import Float32Array, Float64Array, Int32Array, Int64Array
-from training.spec import SECONDS_PER_DAY
+from training.sections import SECONDS_PER_DAY
 
 MICROS_PER_DAY = SECONDS_PER_DAY * 1_000_000
 

@@ -21,7 +21,8 @@ from recommender.terms import (
 from tests.factories import DAY, HOUR, MINUTE, SECOND, START, Did, write_log
 from training.engine import EventWindow
 from training.engines.local import LocalEngine
-from training.spec import PAIR_EVENTS, TrainingSpec, parse_spec
+from training.sections import PAIR_EVENTS
+from training.spec import TrainingSpec, parse_spec
 
 ENGINE = LocalEngine()
 SPEC = TrainingSpec()

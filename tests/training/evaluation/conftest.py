@@ -11,7 +11,7 @@ from training.engine import Period
 from training.evaluation.offline import evaluate
 from training.evaluation.report import EvaluationReport
 from training.fitting import Fitted
-from training.spec import EvaluationSpec
+from training.sections import EvaluationSpec
 from training.split import HoldOut
 
 NEXT = Placement("next", exclude=("dismissed",), candidates=20)

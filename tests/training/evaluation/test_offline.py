@@ -24,7 +24,7 @@ from training.evaluation.offline import (
 )
 from training.evaluation.report import EvaluationReport
 from training.fitting import Fitted
-from training.spec import EvaluationSpec
+from training.sections import EvaluationSpec
 from training.split import HoldOut
 
 NEXT = Placement("next", exclude=("dismissed",), candidates=20)

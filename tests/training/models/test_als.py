@@ -9,7 +9,7 @@ from scipy import sparse
 from recommender.candidates.als import AlsSource
 from recommender.seeds import Seeds
 from training.models.als import confidence, factor_inverse, factorise
-from training.spec import AlsSpec
+from training.sections import AlsSpec
 
 SPEC = AlsSpec(factors=6, iterations=15, alpha=4.0, regularization=0.1)
 TWO_COLOURS = AlsSpec(factors=2, iterations=15, alpha=4.0)  # the board has rank 2

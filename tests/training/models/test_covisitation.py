@@ -12,7 +12,7 @@ from training.models.covisitation import (
     steps_of,
     without_diagonal,
 )
-from training.spec import CovisitationSpec, PairSpec
+from training.sections import CovisitationSpec, PairSpec
 
 DAY = 86_400_000_000
 

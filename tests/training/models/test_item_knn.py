@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from training.models.item_knn import item_neighbours
-from training.spec import ItemKnnSpec
+from training.sections import ItemKnnSpec
 
 FEW = settings(max_examples=10)
 

@@ -1,0 +1,180 @@
+"""The sections of `training.toml`: each a frozen dataclass that declares what it accepts.
+
+What each key is for stands beside it in `training/training.toml`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from recommender.terms import ADD_TO_CART, PURCHASE, SELECT_ITEM, VIEW_ITEM
+from training.settings import choice, event_types, number, text, whole, wholes, words
+
+SECONDS_PER_DAY: Final = 86_400
+
+# Pairs of event types (earlier, later); the name is the candidate source's.
+PAIR_EVENTS: Final[dict[str, tuple[str, str]]] = {
+    "view_view": (VIEW_ITEM, VIEW_ITEM),
+    "view_cart": (VIEW_ITEM, ADD_TO_CART),
+    "cart_purchase": (ADD_TO_CART, PURCHASE),
+    "purchase_purchase": (PURCHASE, PURCHASE),
+}
+SOURCES: Final = (
+    "als",
+    "item_knn",
+    *PAIR_EVENTS,
+    "returns",
+    "popularity",
+    "popular_in_category",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """Part of the log that is learnt from: the last `days` days, 0 for all of it."""
+
+    days: float = number(0, 0, 36_500)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSpec:
+    """Where validation and test begin, whom to ask when, and what counts as right."""
+
+    validation_days: float = number(28, 0.001, 3_650)
+    test_days: float = number(28, 0.001, 3_650)
+    max_share: float = number(0.15, 0.001, 0.4)
+    target_events: tuple[str, ...] = event_types(VIEW_ITEM, ADD_TO_CART, PURCHASE)
+    asked: str = choice("at_cut", "at_cut", "in_visit")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """When a visit ends, and how much of an endless one is read."""
+
+    gap_minutes: float = number(30, 1, 1_440)
+    max_steps: int = whole(200, 2, 10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSpec:
+    """How a shopper's own past is weighed, in training and at the moment of answering."""
+
+    half_life_days: float = number(90, 0.01, 36_500)
+    max_history: int = whole(200, 1, 10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class PopularitySpec:
+    """How fast popularity forgets."""
+
+    half_life_days: float = number(14, 0.01, 36_500)
+
+
+@dataclass(frozen=True, slots=True)
+class AlsSpec:
+    """Factorisation; the names are those of `implicit`."""
+
+    factors: int = whole(64, 1, 1_024)
+    regularization: float = number(0.05, 1e-6, 1e6)
+    alpha: float = number(1.0, 1e-6, 1e6)
+    iterations: int = whole(15, 1, 1_000)
+    seed: int = whole(42, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemKnnSpec:
+    """Item neighbours from who interacted with what."""
+
+    neighbours: int = whole(100, 1, 10_000)
+    weighting: str = choice("bm25", "bm25", "cosine")
+    k1: float = number(1.2, 0.01, 1_000)
+    b: float = number(0.75, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PairSpec:
+    """How far and how long one event reaches the next."""
+
+    scope: str = choice("session", "session", "shopper")
+    max_distance: int = whole(10, 0, 100)
+    position_decay: float = number(0.8, 0.01, 1)
+    half_life_days: float = number(1, 0.001, 36_500)
+    popularity_damping: float = number(0.3, 0, 1)
+    smoothing: float = number(5, 0, 1e6)
+    seed_events: tuple[str, ...] = event_types(SELECT_ITEM, VIEW_ITEM)
+
+
+@dataclass(frozen=True, slots=True)
+class CovisitationSpec:
+    """Item pairs that occur close to each other, by event type."""
+
+    pairs: tuple[str, ...] = words(tuple(PAIR_EVENTS), tuple(PAIR_EVENTS))
+    neighbours: int = whole(100, 1, 10_000)
+    max_basket: int = whole(200, 2, 10_000)
+    view_view: PairSpec = PairSpec()
+    view_cart: PairSpec = PairSpec()
+    cart_purchase: PairSpec = PairSpec(seed_events=(ADD_TO_CART,))
+    purchase_purchase: PairSpec = PairSpec(
+        scope="shopper",
+        max_distance=1,
+        half_life_days=30.0,
+        seed_events=(VIEW_ITEM, ADD_TO_CART, PURCHASE),
+    )
+
+    def pair(self, name: str) -> PairSpec:
+        """Settings of one pair."""
+        found: PairSpec = getattr(self, name)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class BlendSpec:
+    """How the sources are weighed against each other."""
+
+    learn: bool = True
+    restarts: int = whole(4, 1, 100)
+    min_users: int = whole(50, 1, 1_000_000)
+    max_users: int = whole(2_000, 10, 1_000_000)
+    seed: int = whole(42, 0, 2**31 - 1)
+    weights: tuple[tuple[str, float], ...] = (
+        ("als", 0.3),
+        ("item_knn", 0.1),
+        ("view_view", 0.1),
+        ("view_cart", 0.05),
+        ("cart_purchase", 0.05),
+        ("purchase_purchase", 0.15),
+        ("returns", 1.0),
+        ("popularity", 0.1),
+        ("popular_in_category", 0.1),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSpec:
+    """How hold-out shoppers are asked and how sure the answer has to be."""
+
+    k: tuple[int, ...] = wholes((5, 10, 20), 1, 100)
+    bootstrap_rounds: int = whole(1_000, 10, 100_000)
+    confidence: float = number(0.95, 0.5, 0.999)
+    max_users: int = whole(5_000, 1, 10_000_000)
+    max_categories: int = whole(8, 1, 100)
+    seed: int = whole(42, 0, 2**31 - 1)
+    placement: str = text("next")
+
+
+@dataclass(frozen=True, slots=True)
+class GateSpec:
+    """What a new model must reach before it serves."""
+
+    min_users: int = whole(50, 0, 10_000_000)
+    min_ndcg: float = number(0.0, 0, 1)
+    min_coverage: float = number(0.01, 0, 1)
+    max_ndcg_loss: float = number(0.05, 0, 1)
+    must_beat_popularity: bool = True
+    min_distinct_lists: float = number(0.05, 0, 1)
+    max_flat_lists: float = number(0.5, 0, 1)
+    min_overlap: float = number(0.05, 0, 1)
+    max_overlap: float = number(1.0, 0, 1)
+    max_bundle_mb: float = number(4_000, 0.001, 1e6)
+    max_latency_ms: float = number(100, 0.001, 1e6)
