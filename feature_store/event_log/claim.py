@@ -35,6 +35,10 @@ class FileLock:
             return False
         return True
 
+    def release(self) -> None:
+        """Let others have it; it can be taken again."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
     def share(self) -> None:
         """Hold it together with others from now on."""
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from feature_store.dedup import (
     judge_pairs,
     split_entries,
 )
+from feature_store.event_log.claim import FileLock
 from feature_store.events import dedup_keys
 from recommender.errors import StorageError
 from tests.conftest import ROOT
@@ -169,6 +171,7 @@ def test_an_index_that_outgrew_its_first_size_opens_again(tmp_path: Path) -> Non
 
 CHILD = """
 import sys
+import threading
 from pathlib import Path
 from feature_store.dedup import DedupIndex
 index = DedupIndex(Path(sys.argv[1]), 1 << 20)
@@ -206,6 +209,7 @@ def test_two_processes_agree_exactly_while_the_map_grows(tmp_path: Path) -> None
 
 GROWER = """
 import sys
+import threading
 from pathlib import Path
 from feature_store.dedup import DedupIndex
 index = DedupIndex(Path(sys.argv[1]), 1 << 28)
@@ -258,3 +262,24 @@ def test_any_key_with_its_digest_makes_a_duplicate(
     known: dict[bytes, bytes], verdict: Known
 ) -> None:
     assert judge_pairs([(KEY, DIGEST), (OTHER, DIGEST)], known) is verdict
+
+
+def test_transactions_wait_for_a_lock_that_a_killed_process_cannot_spoil(tmp_path: Path) -> None:
+    """Not for LMDB's own: its waiters may sleep for ever after a kill. `make crash` shows it."""
+    index = DedupIndex(tmp_path, 1 << 20)
+    other = FileLock(tmp_path / "write.lock")
+    other.take()
+    entered = threading.Event()
+
+    def enter() -> None:
+        with index.transaction(NOW):
+            entered.set()
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    assert not entered.wait(0.2)
+    other.release()
+    assert entered.wait(10)
+    thread.join()
+    other.close()
+    index.close()
