@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,27 @@ class View:
     shows_scores: bool
     shows_explanation: bool
     shows_properties: bool
+
+
+async def answered(
+    exchange: Exchange, request: RecommendationRequest, view: View
+) -> RecommendationResponse:
+    """Answer one request in the thread that is kept for it, so that the event loop stays free.
+
+    Measured with 100,000 items and 64 callers: inline, some connections starved for seconds.
+
+    Raises
+    ------
+    Problem
+        As `answer`; and 503 while too many wait for their turn.
+    """
+    state = exchange.state
+    state.answers.enter()
+    try:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(state.answering, answer, exchange, request, view)
+    finally:
+        state.answers.leave()
 
 
 def answer(

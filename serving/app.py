@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -135,6 +136,8 @@ def build_state(
         metrics=metrics,
         code_version=code_version(),
         requests=Gate(settings.max_in_flight, "requests"),
+        answers=Gate(settings.max_waiting_answers, "answers"),
+        answering=ThreadPoolExecutor(1, "pipeline"),
     )
 
 
@@ -155,6 +158,7 @@ async def _lifespan(
         state.is_draining = True
         mirror.cancel()
         state.models.stop()
+        state.answering.shutdown()
         # The log is flushed and synced here; it may take a moment, and nobody else needs the loop.
         state.intake.close()
         state.store.close()

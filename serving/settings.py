@@ -58,6 +58,9 @@ class Settings:
     max_in_flight: int = field(
         default=512, metadata=_about("Requests at a time per process; more are answered 503.", 1)
     )
+    max_waiting_answers: int = field(
+        default=64, metadata=_about("Questions waiting for the pipeline; more are answered 503.", 1)
+    )
     max_pending_events: int = field(
         default=20000,
         metadata=_about("Events waiting for the disk per process; more are answered 503.", 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
@@ -29,8 +30,10 @@ class ServiceState:
         Microseconds since the epoch, UTC.
     new_id
         Makes recommendation ids.
-    requests
-        How many may be under way at a time.
+    requests, answers
+        How many may be under way at a time, and how many may wait for the pipeline.
+    answering
+        The thread of the pipeline.
     is_draining
         The process has been told to stop and takes leave of its callers.
     """
@@ -47,6 +50,8 @@ class ServiceState:
     pseudonyms: Pseudonyms
     metrics: Metrics
     requests: Gate
+    answers: Gate
+    answering: Executor
     policy: SlatePolicy = field(default_factory=TopPolicy)
     code_version: str = ""
     is_draining: bool = False

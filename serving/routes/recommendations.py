@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.answer import View, answer
+from serving.answer import View, answered
 from serving.endpoint import Endpoint
 from serving.errors import Problem
 from serving.exchange import Exchange, exchange_of, json_answer
@@ -23,7 +23,7 @@ async def recommend(request: Request) -> Response:
     """
     asked = await read_struct(request, RecommendationRequest)
     exchange = exchange_of(request)
-    return json_answer(answer(exchange, asked, view_of(exchange, asked)))
+    return json_answer(await answered(exchange, asked, view_of(exchange, asked)))
 
 
 async def recommend_cacheable(request: Request) -> Response:
@@ -40,7 +40,7 @@ async def recommend_cacheable(request: Request) -> Response:
         shows_explanation=False,
         shows_properties=params.return_properties == "true",
     )
-    result = answer(exchange, params.as_recommendation(), view)
+    result = await answered(exchange, params.as_recommendation(), view)
     return json_answer(result, headers={"Cache-Control": _cache_control(exchange, params)})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.answer import answer
+from serving.answer import answered
 from serving.endpoint import Endpoint
 from serving.exchange import exchange_of, json_answer
 from serving.reading import read_struct
@@ -18,7 +18,7 @@ async def similar_items(request: Request) -> Response:
     """Items like the given ones, for a page or a mail; nothing about the shopper takes part."""
     asked = (await read_struct(request, SimilarItemsRequest)).as_recommendation()
     exchange = exchange_of(request)
-    return json_answer(answer(exchange, asked, view_of(exchange, asked)))
+    return json_answer(await answered(exchange, asked, view_of(exchange, asked)))
 
 
 ENDPOINTS = (

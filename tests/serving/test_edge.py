@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -178,12 +181,12 @@ def test_every_answer_says_how_to_treat_it(client: TestClient) -> None:
 def test_an_unexpected_error_is_a_problem_too_and_tells_nothing(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import serving.routes.recommendations
+    import serving.answer
 
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("a secret detail")
 
-    monkeypatch.setattr(serving.routes.recommendations, "answer", breaks)
+    monkeypatch.setattr(serving.answer, "answer", breaks)
     with in_process(root) as client:
         answer = client.post("/v1/recommendations", json={"placement": "home"})
         assert_problem(answer, 500, "internal_error")
@@ -233,6 +236,34 @@ def test_overload_is_shed_with_a_hint_and_health_still_answers(root: Path) -> No
     assert_problem(shed, 503, "overloaded")
     assert shed.headers["retry-after"] == "1"
     assert (first.status_code, health.status_code) == (200, 200)
+
+
+def test_questions_that_would_wait_too_long_are_shed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipeline has a thread of its own: while it works, everything else goes on."""
+    import serving.answer
+
+    release, real = threading.Event(), serving.answer.recommend
+
+    def slow(*arguments: Any) -> Any:
+        release.wait(10)
+        return real(*arguments)
+
+    monkeypatch.setattr(serving.answer, "recommend", slow)
+    with in_process(root, max_waiting_answers=1) as client, ThreadPoolExecutor() as callers:
+        body = {"placement": "home"}
+        first = callers.submit(client.post, "/v1/recommendations", json=body)
+        while not client.app.state.service.answers.inside:
+            time.sleep(0.001)
+        shed = client.post("/v1/recommendations", json=body)
+        assert_problem(shed, 503, "overloaded")
+        assert shed.headers["retry-after"] == "1"
+        assert client.post("/v1/events", json=event("ann")).status_code == 202
+        assert client.get("/health/ready").status_code == 200
+        release.set()
+        assert first.result().status_code == 200
+        assert client.post("/v1/recommendations", json=body).status_code == 200
 
 
 def test_a_caller_who_dawdles_is_let_go(root: Path) -> None:
