@@ -99,15 +99,16 @@ class DedupIndex:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(folder / "write.lock")
         try:
-            self._env = lmdb.open(
-                str(folder),
-                map_size=map_bytes,
-                max_dbs=8,
-                sync=False,
-                metasync=False,
-                readahead=False,
-            )
-            self._open_databases()
+            with self._locked():  # else another process may grow the map in the middle of it
+                self._env = lmdb.open(
+                    str(folder),
+                    map_size=map_bytes,
+                    max_dbs=8,
+                    sync=False,
+                    metasync=False,
+                    readahead=False,
+                )
+                self._open_databases()
         except lmdb.Error:
             self._abandon()
             raise
@@ -171,12 +172,11 @@ class DedupIndex:
 
     def _open_databases(self) -> None:
         names = (b"even", b"odd", b"meta", b"tails", b"finished")
-        with self._locked():
-            even, odd, self._meta, self._tails, self._finished = (
-                self._adopting(partial(self._env.open_db, name)) for name in names
-            )
-            self._slots = [even, odd]
-            self._env.reader_check()
+        even, odd, self._meta, self._tails, self._finished = (
+            self._adopting(partial(self._env.open_db, name)) for name in names
+        )
+        self._slots = [even, odd]
+        self._env.reader_check()
 
     def _abandon(self) -> None:
         """Close what was opened before opening failed."""
