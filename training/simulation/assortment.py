@@ -40,11 +40,12 @@ def read_leaves(limit: int) -> tuple[Leaf, ...]:
         leaves = msgspec.convert(tomllib.loads(text), _Assortment).leaf
     except msgspec.ValidationError as error:
         raise ConfigError(f"assortment.toml: {error}") from error
-    _check_pairs(leaves)
+    check_pairs(leaves)
     return leaves[:limit]
 
 
-def _check_pairs(leaves: Sequence[Leaf]) -> None:
+def check_pairs(leaves: Sequence[Leaf]) -> None:
+    """Raise `ConfigError` where a leaf goes with one that does not exist."""
     known = {leaf.path for leaf in leaves}
     for leaf in leaves:
         if missing := set(leaf.goes_with) - known:

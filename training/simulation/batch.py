@@ -67,8 +67,8 @@ class SessionBatch(Columns):
         float32 (n,), see `Shoppers`.
     brands, interests
         int32 (n, 2), (n, 4), see `Shoppers`.
-    trust
-        float32 (n,), factor on the willingness to buy.
+    willing
+        bool (n,): made to buy, not only to look.
     patience
         float32 (n,), pages.
     pages, interactions
@@ -116,7 +116,7 @@ class SessionBatch(Columns):
     price_sense: Float32Array
     brands: Int32Array
     interests: Int32Array
-    trust: Float32Array
+    willing: BoolArray
     patience: Float32Array
     pages: Int32Array
     interactions: Int32Array

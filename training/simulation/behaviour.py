@@ -92,6 +92,7 @@ class Draw(IntEnum):
     DISMISS = 25
     BOT = 26
     BOUNCE = 27
+    WILL = 28
 
 
 PLACEMENTS: Final = ("home", "category", "search", "item", "cart")
@@ -121,6 +122,8 @@ class Behaviour:
         (4,): examination falls by this factor per position.
     listing_attention
         Examination of the shop's own listing relative to that of the recommendations above it.
+    choosiness
+        Clicks go with the match to this power: who sees a list of poor fits clicks on none.
     seen_factor
         Clicks on an item already seen are this much rarer: it is known, and one goes back by other
         ways.
@@ -135,28 +138,34 @@ class Behaviour:
         more before.
     repeat_dismiss
         Probability of dismissing the most repeated recommendation, at the same level of repetition.
-    intent
-        (4,): probability of putting a perfect item into the cart when it is seen.
+    willing
+        (4,): probability that a visit is made to buy, not only to look.
     trust
-        Factor on `intent` and `check_out` for shoppers who have bought here before.
+        Factor on `willing` for shoppers who have bought here before.
+    decide, idle_cart
+        Probability of putting a perfect item into the cart when it is seen, by the willing and
+        by those who only look.
     acceptance, steepness
         The match at which half of that is reached, and the slope there.
     leave
         (4,): probability of leaving after any page.
     bounce
-        (5,): probability of leaving the first page unread, by `Page`.
+        (5,): probability that those who only look leave the first page unread, by `Page`.
     patience
         (4,): mean number of pages after which leaving becomes likelier.
+    persistence
+        Factor on `leave` for the willing: they go on until they have found it or lose patience.
     impatience
         Added to the probability of leaving per page beyond the patience.
     moves
         (4, 7): weights by `Move`.
     entries
         (4, 5): weights of the first page by `Page`.
-    go_to_cart
-        (4,): probability of going to the cart after adding to it.
-    check_out
-        (4,): probability of buying when in the cart.
+    go_to_cart, idle_go_to_cart
+        Probability of going to the cart when all that is wanted is in it, of the willing and of
+        the others.
+    check_out, idle_check_out
+        Probability of buying when in the cart, of the willing and of those who only look.
     remove
         Probability of removing an item when in the cart.
     complement
@@ -173,31 +182,35 @@ class Behaviour:
         default_factory=lambda: _table(
             (1.0, 0.25, 0.06, 0.02),
             (1.0, 0.35, 0.10, 0.03),
-            (1.0, 0.60, 0.35, 0.15),
+            (1.0, 0.80, 0.55, 0.35),
             (1.0, 0.30, 0.08, 0.03),
         )
     )
-    bias: float = -0.7
+    bias: float = 0.1
     taste_weight: float = 2.4
     brand_weight: float = 0.8
     quality_weight: float = 0.25
     habit_weight: float = 3.0
-    attention: Float64Array = field(default_factory=lambda: _table((0.6, 0.7, 0.65, 0.65))[0])
+    attention: Float64Array = field(default_factory=lambda: _table((0.8, 0.9, 0.85, 0.85))[0])
     decay: Float64Array = field(default_factory=lambda: _table((0.8, 0.9, 0.93, 0.88))[0])
     listing_attention: float = 0.8
+    choosiness: float = 2.0
     seen_factor: float = 0.3
     sold_out_factor: float = 0.3
-    satisfied_factor: float = 0.25
+    satisfied_factor: float = 0.03
     fatigue: float = 0.35
     repeat_exit: float = 0.06
     repeat_dismiss: float = 0.04
-    intent: Float64Array = field(default_factory=lambda: _table((0.35, 0.27, 0.08, 0.37))[0])
+    willing: Float64Array = field(default_factory=lambda: _table((0.046, 0.042, 0.011, 0.065))[0])
     trust: float = 3.0
-    acceptance: float = 0.74
-    steepness: float = 12.0
+    decide: float = 0.95
+    idle_cart: float = 0.06
+    acceptance: float = 0.7
+    steepness: float = 15.0
     leave: Float64Array = field(default_factory=lambda: _table((0.25, 0.20, 0.19, 0.22))[0])
     bounce: Float64Array = field(default_factory=lambda: _table((0.28, 0.23, 0.18, 0.43, 0.05))[0])
     patience: Float64Array = field(default_factory=lambda: _table((6.0, 14.0, 22.0, 10.0))[0])
+    persistence: float = 0.25
     impatience: float = 0.04
     moves: Float64Array = field(
         default_factory=lambda: _table(
@@ -215,10 +228,12 @@ class Behaviour:
             (0.20, 0.05, 0.05, 0.50, 0.20),
         )
     )
-    go_to_cart: Float64Array = field(default_factory=lambda: _table((0.8, 0.6, 0.35, 0.75))[0])
-    check_out: Float64Array = field(default_factory=lambda: _table((0.6, 0.5, 0.25, 0.55))[0])
-    remove: float = 0.12
-    complement: float = 0.25
+    go_to_cart: float = 0.9
+    idle_go_to_cart: float = 0.4
+    check_out: float = 0.9
+    idle_check_out: float = 0.03
+    remove: float = 0.08
+    complement: float = 0.2
     dwell_seconds: Float64Array = field(default_factory=lambda: _table((16.0, 36.0, 44.0, 30.0))[0])
     dwell_sigma: float = 1.0
     glance: float = 0.5

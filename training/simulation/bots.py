@@ -35,7 +35,7 @@ class BotSpec:
 
     visits_per_day: float = 0.05
     views: tuple[int, int] = (20, 80)
-    beat_seconds: tuple[float, float] = (2.0, 8.0)
+    beat_seconds: tuple[float, float] = (3.0, 9.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,8 @@ def _truth(
         entry=np.full(len(bots), Page.ITEM, np.int8),
         need_kind=none,
         need_leaf=np.full(len(bots), -1, np.int32),
+        need_item=np.full(len(bots), -1, np.int32),
+        willing=np.zeros(len(bots), np.bool_),
         pages=length.astype(np.int32),
         interactions=length.astype(np.int32),
         reason=none,

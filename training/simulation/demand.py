@@ -64,7 +64,7 @@ class DemandSpec:
         *(0.3, 0.2, 0.1, 0.1, 0.1, 0.2, 0.5, 0.8, 1.0, 1.2, 1.3, 1.4),
         *(1.5, 1.3, 1.2, 1.2, 1.3, 1.5, 1.8, 2.2, 2.4, 2.1, 1.4, 0.7),
     )
-    customer: float = 0.03
+    customer: float = 0.045
     open_need: float = 0.02
     due: float = 0.45
     forget: float = 0.25

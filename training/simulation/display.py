@@ -165,10 +165,8 @@ class Display:
 
 
 def default_slate(batch: SessionBatch, shelf: Shelf) -> Int32Array:
-    """Give the static lists by page, int32 (n, SLATE): best sellers overall or of the category."""
+    """Give the static lists, int32 (n, SLATE): best sellers overall or of the department."""
     slate = np.broadcast_to(shelf.top, (len(batch), SLATE)).copy()
-    listing = (batch.page == Page.CATEGORY) | (batch.page == Page.SEARCH)
-    slate[listing] = shelf.by_department_top[batch.leaf[listing]]
-    on_item = batch.page == Page.ITEM
-    slate[on_item] = shelf.by_leaf_top[batch.leaf[on_item]]
+    with_leaf = batch.leaf >= 0
+    slate[with_leaf] = shelf.by_department_top[batch.leaf[with_leaf]]
     return np.where(slate == batch.item[:, None], np.int32(NONE), slate)

@@ -16,11 +16,14 @@ from training.simulation.behaviour import PLACEMENTS, Exit, Pace, Via
 from training.simulation.catalogue import Catalogue
 from training.simulation.demand import DAY_MICROS, Need
 from training.simulation.encode import Encoder
-from training.simulation.flat import Flattener
+from training.simulation.flat import Flattener, Numbers, in_time_order, rows_of
 from training.simulation.identity import Identity
 from training.simulation.purchase import Orders
 from training.simulation.shop import DayLog, Shop
 from training.simulation.visits import SessionTruth
+
+ROWS_PER_FILE = 1_000_000
+"""Rows of one Parquet file; bounds the memory of writing."""
 
 
 class Emitter(Protocol):
@@ -76,33 +79,34 @@ class JsonlEmitter:
 
 @dataclass(slots=True)
 class ParquetEmitter:
-    """Writes `events/day-NNNN.parquet`, one row per event and item, in the order of time."""
+    """Writes `events/part-NNNNN.parquet`, one row per event and item, in the order of time."""
 
     folder: Path
     flattener: Flattener
-    _late: list[pl.DataFrame] = field(default_factory=list)
+    _late: list[Numbers] = field(default_factory=list)
     _files: int = 0
 
     def write(self, log: DayLog) -> int:
         """Write what happened before the next midnight."""
-        rows = pl.concat([*self._late, self.flattener.frame(log.chunks)])
-        rows = rows.sort(terms.TS, maintain_order=True)
-        today = pl.col(terms.TS).to_physical() < log.midnight + DAY_MICROS
-        self._save(rows.filter(today))
-        self._late = [rows.filter(~today)]
+        rows = in_time_order([*self._late, self.flattener.numbers(log.chunks)])
+        today = int(np.searchsorted(rows[terms.TS], log.midnight + DAY_MICROS))
+        self._save(rows_of(rows, slice(today)))
+        self._late = [rows_of(rows, slice(today, None))]
         return sum(len(chunk) for chunk in log.chunks)
 
     def close(self) -> None:
         """Write what is left."""
         for rows in self._late:
-            if rows.height:
-                self._save(rows)
+            self._save(rows)
         self._late = []
 
-    def _save(self, rows: pl.DataFrame) -> None:
+    def _save(self, rows: Numbers) -> None:
+        """Write rows in the order of time, in files of a bounded size."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        rows.write_parquet(self.folder / f"day-{self._files:04d}.parquet", compression="zstd")
-        self._files += 1
+        for first in range(0, len(rows[terms.TS]), ROWS_PER_FILE):
+            part = self.flattener.words(rows_of(rows, slice(first, first + ROWS_PER_FILE)))
+            part.write_parquet(self.folder / f"part-{self._files:05d}.parquet", compression="zstd")
+            self._files += 1
 
 
 def write_catalogue(path: Path, catalogue: Catalogue, available: np.ndarray) -> None:
@@ -142,9 +146,10 @@ def sessions_frame(truths: Iterable[SessionTruth], shop: Shop) -> pl.DataFrame:
         words("entry", PLACEMENTS),
         words("need_kind", [one.name.lower() for one in Need]),
         words("need_leaf", paths).alias("need_category"),
+        words("need_item", shop.catalogue.item_ids).alias("need_item_id"),
         words("reason", [one.name.lower() for one in Exit]),
         is_bot=pl.col("pace") < 0,
-    ).drop("need_leaf")
+    ).drop("need_leaf", "need_item")
 
 
 def orders_frame(orders: Iterable[Orders], shop: Shop) -> pl.DataFrame:

@@ -84,7 +84,7 @@ class Encoder:
             item_category2=levels[1],
             item_category3=levels[2],
             price=float(catalogue.price[item]),
-            quantity=quantity,
+            quantity=None if quantity is None else float(quantity),
         )
 
     def json(self, chunk: EventChunk) -> list[bytes]:

@@ -81,8 +81,9 @@ class Till:
         filled = at_cart & (batch.cart >= 0).any(axis=1)
         self._remove(batch, np.flatnonzero(filled & (draws[:, 0] < self.behaviour.remove)))
         filled &= (batch.cart >= 0).any(axis=1)
-        willing = self.behaviour.check_out[batch.pace] * batch.trust
-        rows = np.flatnonzero(filled & (draws[:, 1] < willing))
+        behaviour = self.behaviour
+        chance = np.where(batch.willing, behaviour.check_out, behaviour.idle_check_out)
+        rows = np.flatnonzero(filled & (draws[:, 1] < chance))
         self._log_in(batch, rows)
         self._record_steps(batch, rows)
         return self._buy(batch, keys, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,10 +56,10 @@ class RealLog:
 
 REAL_LOGS: Final = (
     RealLog("REES46", "rees46_sample/events.csv", "rees46"),
-    RealLog("RetailR.", "retailrocket_sample/events.csv", "retailrocket", _LENGTHS),
+    RealLog("RR sample", "retailrocket_sample/events.csv", "retailrocket", _LENGTHS),
     RealLog("RR clicks", "sessions/retailrocket/train.parquet", "clicks"),
     RealLog(
-        "Online R.",
+        "OnlineRetail",
         "online_retail_ii/transactions.parquet",
         "online-retail",
         has_views=False,
@@ -79,7 +80,7 @@ def real_figures(data: Path, window_days: int) -> dict[str, dict[str, float]]:
     return {log.name: _measure(log, data / log.path, window_days) for log in REAL_LOGS}
 
 
-def bands(real: dict[str, dict[str, float]]) -> dict[str, tuple[float, float]]:
+def bands(real: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[float, float]]:
     """Give the accepted range of each figure: what the real logs span, and `WIDENING` beyond."""
     names = dict.fromkeys(name for figures in real.values() for name in figures)
     spans = {name: [one[name] for one in real.values() if name in one] for name in names}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,7 +12,7 @@ import polars as pl
 from recommender import terms
 from training.simulation.figures import COUNTED, behaviour_figures, repeat_buyers, rounded
 from training.simulation.recorder import EventChunk
-from training.simulation.reference import bands, real_figures
+from training.simulation.reference import bands
 from training.simulation.shop import DayLog
 
 
@@ -96,15 +95,21 @@ class Comparison:
         return self.value is not None and self.low <= self.value <= self.high
 
     def row(self, logs: Sequence[str]) -> dict[str, object]:
-        """The comparison as a row of a table with one column per real log."""
-        shown: dict[str, object] = {"figure": self.figure, "simulated": self.value}
-        shown |= {name: self.real.get(name, "") for name in logs}
-        return shown | {"band": f"{self.low:.2g}..{self.high:.2g}", "within": self.within}
+        """The comparison as a row of a table; the real logs share a column, in the order given."""
+        real = [f"{self.real[name]:.3g}" if name in self.real else "-" for name in logs]
+        return {
+            "figure": self.figure,
+            "simulated": self.value,
+            "band": f"{self.low:.3g}..{self.high:.3g}",
+            "within": "yes" if self.within else "NO",
+            ", ".join(logs): ", ".join(real),
+        }
 
 
-def compare(figures: dict[str, float | None], data: Path, days: int) -> list[Comparison]:
-    """Put the figures of a run beside those of the real logs in `data`."""
-    real = real_figures(data, days)
+def compare(
+    figures: Mapping[str, float | None], real: Mapping[str, Mapping[str, float]]
+) -> list[Comparison]:
+    """Put the figures of a run beside those of real logs, see `real_figures`."""
     accepted = bands(real)
     return [
         Comparison(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from training.simulation.emit import (
 from training.simulation.encode import Encoder
 from training.simulation.figures import rounded
 from training.simulation.flat import Flattener
+from training.simulation.reference import real_figures
 from training.simulation.report import Comparison, Tally, compare
 from training.simulation.service import Connection, EventSender, ServiceRecommender
 from training.simulation.shop import DayLog, Shop, ShopSpec
@@ -162,16 +164,18 @@ def live_start(now: datetime, days: int) -> datetime:
 def _drive(
     shop: Shop, request: RunRequest, compare_with: Path | None, on_day: Callable[[DayLog], None]
 ) -> RunResult:
+    # First, so that a missing data set stops the run before it has begun.
+    real = {} if compare_with is None else real_figures(compare_with, request.days)
     _prepare(request.out)
     emitter = _emitter(shop, request)
     tally, truths, orders = Tally(), [], []
-    for log in shop.days():
-        emitter.write(log)
-        tally.add(log)
-        truths.append(log.truth)
-        orders.extend(log.orders)
-        on_day(log)
-    emitter.close()
+    with closing(emitter):
+        for log in shop.days():
+            emitter.write(log)
+            tally.add(log)
+            truths.append(log.truth)
+            orders.extend(log.orders)
+            on_day(log)
     write_catalogue(request.out / "catalogue.jsonl", shop.catalogue, shop.stock.on_sale[:-1])
     truth = request.out / "truth"
     truth.mkdir()
@@ -179,7 +183,7 @@ def _drive(
     orders_frame(orders, shop).write_parquet(truth / "orders.parquet")
     shoppers_frame(shop).write_parquet(truth / "shoppers.parquet")
     figures = tally.figures(request.days)
-    beside = [] if compare_with is None else compare(figures, compare_with, request.days)
+    beside = compare(figures, real)
     result = RunResult(
         sum(tally.events.values()), tally.visits, dict(tally.events), figures, beside
     )

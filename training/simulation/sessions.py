@@ -117,7 +117,8 @@ class Visits:
     def _bounces(self, batch: SessionBatch, keys: Keys) -> BoolArray:
         """Whether a visit ends on its first page, unread, bool (n,)."""
         bounce = self.behaviour.bounce[batch.entry]
-        return np.asarray((batch.pages == 1) & (uniform(keys, Draw.BOUNCE) < bounce))
+        looking = (batch.pages == 1) & ~batch.willing
+        return np.asarray(looking & (uniform(keys, Draw.BOUNCE) < bounce))
 
     def _consider(self, batch: SessionBatch, keys: Keys, reads: BoolArray) -> BoolArray:
         """Decide about the item of the page. Gives who goes to the cart now, bool (n,)."""
@@ -137,7 +138,9 @@ class Visits:
         push(batch.cart_via, rows, batch.via[rows])
         self._want_more(batch, rows, draws)
         going = np.zeros(len(batch), np.bool_)
-        going[rows] = draws[rows, 1] < self.behaviour.go_to_cart[batch.pace[rows]]
+        going[rows] = draws[rows, 1] < np.where(
+            batch.willing[rows], self.behaviour.go_to_cart, self.behaviour.idle_go_to_cart
+        )
         return going & batch.satisfied
 
     def _want_more(self, batch: SessionBatch, rows: Int64Array, draws: np.ndarray) -> None:
@@ -206,6 +209,7 @@ class Visits:
         """Whether a visit without a click goes on, bool (n,); notes the reason where not."""
         behaviour = self.behaviour
         base = behaviour.leave[batch.pace]
+        base = np.where(batch.willing, behaviour.persistence, 1.0) * base
         worn = behaviour.impatience * np.maximum(batch.pages - batch.patience, 0.0)
         tired = behaviour.repeat_exit * batch.repeated
         draw = uniform(keys, Draw.STAY)

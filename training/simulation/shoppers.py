@@ -24,6 +24,7 @@ CART = 4
 """Different items a cart holds."""
 DUE = 4
 """Consumables a shopper keeps buying."""
+_BLOCK = 65_536
 INTERESTS = 4
 BRANDS = 2
 NONE = -1
@@ -191,9 +192,13 @@ def _favourite_brands(keys: Keys, catalogue: Catalogue, taste: Float64Array) -> 
     style = np.zeros((brands, catalogue.style.shape[1]))
     np.add.at(style, catalogue.brand, catalogue.style)
     style /= np.maximum(np.linalg.norm(style, axis=1, keepdims=True), 1e-9)
-    luck = -np.log(-np.log(uniform(keys, Draw.BRANDS, brands) + 1e-12))
-    liking = 0.5 * taste @ style.T + 0.5 * luck
-    return np.argpartition(-liking, BRANDS - 1, axis=1)[:, :BRANDS].astype(np.int32)
+    favourites = np.empty((len(keys), BRANDS), np.int32)
+    for first in range(0, len(keys), _BLOCK):  # the table of shoppers by brands would be large
+        rows = slice(first, first + _BLOCK)
+        luck = -np.log(-np.log(uniform(keys[rows], Draw.BRANDS, brands) + 1e-12))
+        liking = 0.5 * taste[rows] @ style.T + 0.5 * luck
+        favourites[rows] = np.argpartition(-liking, BRANDS - 1, axis=1)[:, :BRANDS]
+    return favourites
 
 
 def _interests(keys: Keys, catalogue: Catalogue) -> Int32Array:

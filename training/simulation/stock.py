@@ -119,9 +119,9 @@ class Shelf:
         int32 (L, LISTING_POOL): best sellers of each leaf.
     leaf_size
         int32 (L,), how many of these there are.
-    top, by_leaf_top, by_department_top
-        int32 (SLATE,), (L, SLATE), (L, SLATE): the static default recommendations of home and cart,
-        item page, and category and search pages; the last by leaf as well, for easy look-up.
+    top, by_department_top
+        int32 (SLATE,), (L, SLATE): the static default recommendations, overall and by the
+        department of each leaf.
     known
         bool (M,): items that the shop knows today.
     whole
@@ -134,7 +134,6 @@ class Shelf:
     by_leaf: Int32Array
     leaf_size: Int32Array
     top: Int32Array
-    by_leaf_top: Int32Array
     by_department_top: Int32Array
     known: BoolArray
     whole: Int32Array
@@ -177,7 +176,6 @@ def arrange(catalogue: Catalogue, stock: Stock, sold: Float64Array, day: int) ->
         by_leaf=by_leaf,
         leaf_size=np.asarray((by_leaf >= 0).sum(axis=1), np.int32),
         top=_widen(order[None, :SLATE], SLATE)[0],
-        by_leaf_top=by_leaf[:, :SLATE],
         by_department_top=_widen(departments, SLATE)[catalogue.department, :SLATE],
         known=known,
         whole=whole,

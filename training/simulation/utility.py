@@ -8,8 +8,8 @@ item i with style v, price position p, standardised popularity z, in relation r 
                      + w_quality z + w_habit [wanted again]
     match        m = closeness[pace, r] · logistic(u)                              in (0, 1)
     examination  e(k) = attention[pace] · decay[pace]^(k-1) · (listing_attention)  position k ≥ 1
-    click        c(k) = e(k) · m · seen · sold out · satisfied · exp(-fatigue · ignored showings)
-    cart         a = trust · intent[pace] · logistic(steepness (m - acceptance))
+    click        c(k) = e(k) · m^choosiness · seen · sold out · satisfied · exp(-fatigue · ignored)
+    cart         a = (decide if willing else idle) · logistic(steepness (m - acceptance))
 
 A list is read from the top and the first item that attracts is clicked (cascade model: Craswell,
 Zoeter, Taylor and Ramsey 2008, "An experimental comparison of click position-bias models", equation
@@ -120,7 +120,8 @@ def attraction(
     on_sale
         bool (n, k): in stock.
     """
-    wanted = match(batch, items, catalogue, behaviour).astype(np.float64)
+    fit = match(batch, items, catalogue, behaviour).astype(np.float64)
+    wanted = fit**behaviour.choosiness
     wanted *= np.where(known(batch, items), behaviour.seen_factor, 1.0)
     wanted *= np.where(on_sale, 1.0, behaviour.sold_out_factor)
     wanted *= np.where(batch.satisfied[:, None], behaviour.satisfied_factor, 1.0)
@@ -137,5 +138,5 @@ def cascade(click: Float64Array) -> Float64Array:
 def cart_probability(batch: SessionBatch, fit: Float32Array, behaviour: Behaviour) -> Float64Array:
     """Give a, float64 (n, k), from the matches (n, k)."""
     steep = 1.0 / (1.0 + np.exp(-behaviour.steepness * (fit - behaviour.acceptance)))
-    intent = np.minimum(behaviour.intent[batch.pace] * batch.trust, 1.0)
+    intent = np.where(batch.willing, behaviour.decide, behaviour.idle_cart)
     return np.asarray(intent[:, None] * steep)

@@ -38,8 +38,10 @@ class SessionTruth(Columns):
         int64 (n,), microseconds since the epoch.
     pace, entry, need_kind, reason
         int8 (n,), see `Pace`, `Page`, `Need`, `Exit`; a bot's are -1.
-    need_leaf
-        int32 (n,), what was wanted at first; -1 for a bot.
+    need_leaf, need_item
+        int32 (n,), what was wanted at first; -1 for a bot, and for any item of the leaf.
+    willing
+        bool (n,): made to buy, not only to look.
     pages, interactions
         int32 (n,).
     """
@@ -54,6 +56,8 @@ class SessionTruth(Columns):
     entry: Int8Array
     need_kind: Int8Array
     need_leaf: Int32Array
+    need_item: Int32Array
+    willing: BoolArray
     pages: Int32Array
     interactions: Int32Array
     reason: Int8Array
@@ -129,7 +133,7 @@ def begin(
         price_sense=shoppers.price_sense[who],
         brands=shoppers.brands[who],
         interests=shoppers.interests[who],
-        trust=np.where(shoppers.orders[who] > 0, behaviour.trust, 1.0).astype(np.float32),
+        willing=_willing(plan.keys, wants, shoppers.orders[who] > 0, behaviour),
         patience=(shoppers.patience[who] * behaviour.patience[wants.pace]).astype(np.float32),
         pages=np.zeros(n, np.int32),
         interactions=np.zeros(n, np.int32),
@@ -147,6 +151,12 @@ def begin(
     )
     _enter(batch, catalogue, shelf, behaviour)
     return batch
+
+
+def _willing(keys: Keys, wants: Wants, customer: BoolArray, behaviour: Behaviour) -> BoolArray:
+    """Whether each visit is made to buy, bool (n,)."""
+    chance = behaviour.willing[wants.pace] * np.where(customer, behaviour.trust, 1.0)
+    return np.asarray(uniform(keys, Draw.WILL) < chance)
 
 
 def _enter(batch: SessionBatch, catalogue: Catalogue, shelf: Shelf, behaviour: Behaviour) -> None:
@@ -206,6 +216,8 @@ def truth_at_start(batch: SessionBatch, day: int) -> SessionTruth:
         entry=batch.entry.copy(),
         need_kind=batch.need_kind.copy(),
         need_leaf=batch.need_leaf.copy(),
+        need_item=batch.need_item.copy(),
+        willing=batch.willing.copy(),
         pages=np.zeros(n, np.int32),
         interactions=np.zeros(n, np.int32),
         reason=np.zeros(n, np.int8),

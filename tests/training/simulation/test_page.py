@@ -1,0 +1,84 @@
+"""What docs/simulation.md says is what the code does."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from desirepath import app
+from tests.conftest import ROOT
+from tests.training.simulation.shops import START
+from training.simulation.behaviour import Behaviour
+from training.simulation.reference import REAL_LOGS
+from training.simulation.run import RunRequest, run
+
+PAGE = (ROOT / "docs/simulation.md").read_text("utf-8")
+
+
+def block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_command_makes_the_files_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DESIREPATH_SHARED", raising=False)
+    done = CliRunner().invoke(app, shlex.split(block("sh"))[1:])
+    assert done.exit_code == 0
+    named = re.findall(r"^\| `([\w/]+\.(?:jsonl|json|parquet))`", PAGE, re.MULTILINE)
+    out = tmp_path / "var/shop"
+    assert {*named} == {str(path.relative_to(out)) for path in out.rglob("*.*")}
+
+
+@pytest.mark.slow
+def test_the_program_prints_what_the_page_says() -> None:
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        exec(compile(block("python"), "simulation.md", "exec"), {})  # noqa: S102 - our own page
+    assert printed.getvalue() == block("text")
+
+
+@pytest.mark.shared
+def test_the_figures_are_those_of_the_default_shop(tmp_path: Path, shared_path: Path) -> None:
+    run(RunRequest(tmp_path / "run", START), shared_path / "data")
+    report = msgspec.json.decode((tmp_path / "run/report.json").read_bytes())
+    for name, beside in report["beside"].items():
+        real = [
+            f"{beside['real'][log.name]:.3g}" if log.name in beside["real"] else ""
+            for log in REAL_LOGS
+        ]
+        row = [f"`{name}`", f"{report['figures'][name]:.3g}", *real]
+        assert f"| {' | '.join(row)} | {beside['low']:.3g} to {beside['high']:.3g} |" in PAGE
+
+
+def test_the_formulas_carry_the_numbers_of_the_code() -> None:
+    behaviour = Behaviour()
+    utility = (
+        f"u = {behaviour.bias} + {behaviour.taste_weight} t·v + {behaviour.brand_weight} [favourite"
+    )
+    assert utility in PAGE
+    assert f"{behaviour.quality_weight} z + {behaviour.habit_weight:g} [item wanted again]" in PAGE
+    assert f"times {behaviour.listing_attention} in the shop's own listing" in PAGE
+    assert (
+        f"{behaviour.seen_factor} [seen before] · {behaviour.sold_out_factor} [sold out] · "
+        f"{behaviour.satisfied_factor} [all wanted is in the cart] · exp(\u2212{behaviour.fatigue} ·"
+    ) in PAGE
+    assert (
+        f"{behaviour.decide} (willing) or {behaviour.idle_cart} (looking), "
+        f"times logistic({behaviour.steepness:g} (m \u2212 {behaviour.acceptance}))"
+    ) in PAGE
+    assert f"+ {behaviour.impatience} per page" in PAGE
+    assert f"+ {behaviour.repeat_exit} · repetition" in PAGE
+    assert f"{behaviour.repeat_dismiss} · repetition" in PAGE
+    assert behaviour.choosiness == 2.0
+    assert behaviour.persistence == 0.25
