@@ -94,3 +94,14 @@ def test_a_catalogue_too_small_is_refused() -> None:
 
 def test_the_smallest_catalogue_works() -> None:
     assert len(build_catalogue(CatalogueSpec(items=20), 1, np.random.default_rng(0))) == 20
+
+
+def test_the_catalogue_does_not_depend_on_the_length_of_the_run() -> None:
+    short, long = (
+        build_catalogue(CatalogueSpec(items=200), days, np.random.default_rng(9))
+        for days in (2, 60)
+    )
+    assert short.item_ids == long.item_ids
+    assert short.titles == long.titles
+    assert np.array_equal(short.style, long.style)
+    assert np.array_equal(short.price, long.price)

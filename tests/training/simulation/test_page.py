@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from desirepath import app
+from desirepath import command_line
 from tests.conftest import ROOT
 from tests.training.simulation.shops import START
 from training.simulation.behaviour import Behaviour
@@ -33,7 +33,7 @@ def test_the_command_makes_the_files_of_the_table(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DESIREPATH_SHARED", raising=False)
-    done = CliRunner().invoke(app, shlex.split(block("sh"))[1:])
+    done = CliRunner().invoke(command_line(), shlex.split(block("sh"))[1:])
     assert done.exit_code == 0
     named = re.findall(r"^\| `([\w/]+\.(?:jsonl|json|parquet))`", PAGE, re.MULTILINE)
     out = tmp_path / "var/shop"
@@ -71,7 +71,8 @@ def test_the_formulas_carry_the_numbers_of_the_code() -> None:
     assert f"times {behaviour.listing_attention} in the shop's own listing" in PAGE
     assert (
         f"{behaviour.seen_factor} [seen before] · {behaviour.sold_out_factor} [sold out] · "
-        f"{behaviour.satisfied_factor} [all wanted is in the cart] · exp(\u2212{behaviour.fatigue} ·"
+        f"{behaviour.satisfied_factor} [all wanted is in the cart] · "
+        f"exp(\u2212{behaviour.fatigue} ·"
     ) in PAGE
     assert (
         f"{behaviour.decide} (willing) or {behaviour.idle_cart} (looking), "

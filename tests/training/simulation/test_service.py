@@ -17,6 +17,8 @@ import pytest
 
 from feature_store.dialects import normalise
 from recommender.errors import InvalidEventError, InvalidInputError, StorageError
+from recommender.placements import read_placements
+from serving.schemas import RecommendationRequest
 from tests.training.simulation.shops import START
 from training.simulation.run import RunRequest, RunResult, live_start, run_against
 from training.simulation.service import LARGEST_BATCH, Connection
@@ -138,6 +140,18 @@ def test_events_of_a_visitor_arrive_in_their_order(
         if session is not None:
             assert last.get(str(session), 0) < ts
             last[str(session)] = ts
+
+
+def test_questions_are_those_that_the_service_takes(
+    delivered: tuple[RunResult, Received, Path],
+) -> None:
+    _, received, _ = delivered
+    placements = read_placements()
+    for body, _ in received.asked:
+        question = msgspec.convert(body, RecommendationRequest)
+        assert question.placement in placements
+        assert question.visitor_id
+    assert {body["placement"] for body, _ in received.asked} == {"home", "category", "item", "cart"}
 
 
 def test_answers_are_shown_and_named(delivered: tuple[RunResult, Received, Path]) -> None:
