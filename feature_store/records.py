@@ -1,6 +1,7 @@
-"""What the durable log holds: one append-only stream, a tagged union, one schema version per record.
+"""What the durable log holds: one append-only stream of tagged records.
 
-Readers skip kinds and fields that they do not know and never rewrite a segment, so unknown fields stay preserved on disk.
+Each record has a schema version. Readers skip kinds and fields that they do not know and never
+rewrite a segment, so unknown fields stay preserved on disk.
 """
 
 from __future__ import annotations

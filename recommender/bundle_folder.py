@@ -39,7 +39,7 @@ def read_pointer(root: Path) -> Pointer | None:
         pointer = Pointer(raw["version"], tuple(raw["previous"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{root / POINTER} cannot be read: {error!r}") from error
     for version in (pointer.version, *pointer.previous):
         if not VERSION.fullmatch(str(version)):

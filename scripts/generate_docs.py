@@ -27,7 +27,7 @@ delivery, or damaged data), 2 not acceptable usage or input; `retrain` has two m
 
 def cli_page() -> str:
     """The reference as Markdown."""
-    group: Any = typer.main.get_command(desirepath.app)
+    group: Any = typer.main.get_command(desirepath.command_line())
     return "\n".join([HEAD, *(_verb(name, verb) for name, verb in sorted(group.commands.items()))])
 
 

@@ -110,7 +110,7 @@ class BundleSource:
             return
         self._tried = signature
         try:
-            pointer = self._pointer()
+            pointer = read_pointer(self._root)
         except BundleError as error:
             return self._refuse(POINTER, error)
         if pointer is None:
@@ -182,20 +182,14 @@ class BundleSource:
 
     def _pointed(self) -> str:
         try:
-            pointer = self._pointer()
+            pointer = read_pointer(self._root)
         except BundleError:
             return ""
         return pointer.version if pointer else ""
 
-    def _pointer(self) -> Pointer | None:
-        try:
-            return read_pointer(self._root)
-        except RecursionError as error:
-            raise BundleError(f"{POINTER} is nested too deeply to be a pointer") from error
-
     def _older_versions(self) -> list[str]:
         try:
-            pointer = self._pointer() or Pointer("")
+            pointer = read_pointer(self._root) or Pointer("")
             return list(pointer.previous)
         except BundleError:
             folders = [path for path in self._root.iterdir() if VERSION.fullmatch(path.name)]

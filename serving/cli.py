@@ -37,10 +37,8 @@ def serve(*, as_json: bool, **given: object) -> None:
 
 def _limit_threads() -> None:
     """One request, one thread: the libraries under numpy read this when they are loaded."""
-    missing = [name for name in BLAS_VARIABLES if name not in os.environ]
-    os.environ.update(dict.fromkeys(missing, "1"))
-    if missing and "numpy" in sys.modules:  # another verb's code brought it in: begin again
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own arguments
+    for name in BLAS_VARIABLES:
+        os.environ.setdefault(name, "1")
 
 
 def _options() -> list[inspect.Parameter]:

@@ -24,6 +24,6 @@ def shared_path() -> Path:
     if not path.is_dir():
         pytest.fail(
             f"DESIREPATH_SHARED={path} is not a folder: the tests on real logs need it. "
-            "Point it at a folder with data/ and conformance/, or deselect them with -m 'not shared'."
+            "Point it at a folder with data/ and conformance/, or leave them out: -m 'not shared'."
         )
     return path

@@ -17,7 +17,7 @@ def test_the_page_is_what_the_code_says() -> None:
 
 
 def test_every_verb_has_help_for_itself_and_for_each_option() -> None:
-    commands = typer.main.get_command(desirepath.app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(desirepath.command_line()).commands  # type: ignore[attr-defined]
     assert commands.keys() >= VERBS
     for name, verb in commands.items():
         assert verb.help, name
@@ -27,6 +27,6 @@ def test_every_verb_has_help_for_itself_and_for_each_option() -> None:
 
 def test_help_needs_no_heavy_library_and_wrong_usage_ends_with_2() -> None:
     runner = CliRunner()
-    assert runner.invoke(desirepath.app, ["--help"]).exit_code == 0
-    assert runner.invoke(desirepath.app, ["fly"]).exit_code == 2
-    assert runner.invoke(desirepath.app, ["serve", "--port", "home"]).exit_code == 2
+    assert runner.invoke(desirepath.command_line(), ["--help"]).exit_code == 0
+    assert runner.invoke(desirepath.command_line(), ["fly"]).exit_code == 2
+    assert runner.invoke(desirepath.command_line(), ["serve", "--port", "home"]).exit_code == 2

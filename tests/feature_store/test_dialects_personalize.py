@@ -5,7 +5,6 @@ from __future__ import annotations
 from feature_store.dialects import normalise, split_batch
 from feature_store.events import EventItem
 
-
 PUT_EVENTS = {
     "trackingId": "t",
     "sessionId": "s1",

@@ -66,7 +66,9 @@ def test_a_damaged_bundle_is_not_published(tmp_path: Path) -> None:
     assert current(root) == root / version
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"version": "../../etc", "previous": []}', "[1]"])
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"version": "../../etc", "previous": []}', "[1]", "[" * 100_000]
+)
 def test_a_broken_pointer_is_an_error_not_a_path(tmp_path: Path, content: str) -> None:
     (tmp_path / "current.json").write_text(content)
     with pytest.raises(BundleError):
