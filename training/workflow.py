@@ -153,6 +153,7 @@ def train(request: TrainRequest, bench: Workbench) -> TrainOutcome:
             workspace = Path(scratch)
             trainer = Trainer(bench.engine, request.spec, placement, workspace, stages.stage)
             trained = trainer.train(request.layout, request.as_of)
+            trained.report.save(request.layout.root)
             _log_training(run, request, trained, ingested)
             contender = _register(run, request, trained, stages, workspace)
             store = Store(bench.engine, request.layout, workspace, request.as_of)
