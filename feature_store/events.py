@@ -127,7 +127,7 @@ class DedupKey(NamedTuple):
 def payload_digest(event: InteractionEvent) -> bytes:
     """Digest of what an event says: all but `event_id`, and `ts` where that is the arrival.
 
-    Take it before a clock in the future is clamped, else a retry looks like another event.
+    Take it before a time in the future is replaced, else a retry looks like another event.
 
     Returns
     -------

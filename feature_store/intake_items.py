@@ -60,7 +60,7 @@ class Item:
     event
         As it will be applied; None where it could not be read.
     pairs
-        Dedup keys and digests of what was sent, before a clock is clamped.
+        Dedup keys and digests of what was sent, before a time in the future is replaced.
     prepared
         What would be written.
     refusal
@@ -107,14 +107,16 @@ class Item:
 
 def prepare(submission: Submission, writer: str) -> Iterator[Item]:
     """The items of a submission, in order. Never raises on what an event holds."""
+    followers = len(submission.events)
     for event, raw in zip(submission.events, submission.raws, strict=True):
+        followers -= 1
         item = Item(raw, submission.arrived_at)
         try:
             if isinstance(event, InvalidEventError):
                 raise event
             item.event = event
             item.pairs = index_pairs(dedup_keys(event))
-            timed = judge_time(event, submission.arrived_at, submission.received_at)
+            timed = judge_time(event, submission.arrived_at, submission.received_at, followers)
             _encode(item, timed, submission.received_at, writer)
         except InvalidEventError as error:
             item.refusal = error
@@ -125,14 +127,13 @@ def prepare(submission: Submission, writer: str) -> Iterator[Item]:
 
 
 def _encode(item: Item, timed: TimedEvent, received_at: int, writer: str) -> None:
-    is_clamped = timed.client_ts is not None
     record = EventRecord(
         event=timed.event,
         received_at=received_at,
         seq=0,
         writer=writer,
         late=timed.late,
-        clamped=is_clamped,
+        clamped=timed.clamped,
         client_ts=timed.client_ts,
     )
     prepared = prepare_event(record, b"".join(chain.from_iterable(item.pairs)))
@@ -140,4 +141,4 @@ def _encode(item: Item, timed: TimedEvent, received_at: int, writer: str) -> Non
         detail = f"takes {prepared.size} bytes; at most {MAX_TEXT_BYTES} are accepted"
         raise InvalidEventError(TOO_LARGE, detail)
     item.event, item.prepared = timed.event, prepared
-    item.verdict = Verdict(ACCEPTED, timed.event.event_id, late=timed.late, clamped=is_clamped)
+    item.verdict = Verdict(ACCEPTED, timed.event.event_id, late=timed.late, clamped=timed.clamped)

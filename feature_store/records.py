@@ -27,9 +27,10 @@ class EventRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="event", 
     late
         It happened more than five minutes before it arrived; see `feature_store.verdicts`.
     clamped
-        Its own time lay in the future and was set to `received_at`.
+        Its own time lay more than five minutes in the future.
     client_ts
-        The time it claimed, where that was clamped.
+        The time it claimed, where that lay in the future, however little; the event's `ts` is then
+        `received_at`, less a microsecond for each event behind it in the request.
     """
 
     event: InteractionEvent

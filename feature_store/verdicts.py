@@ -28,6 +28,8 @@ DAY_MICROS: Final = 24 * 60 * MINUTE_MICROS
 # A browser queue or a flaky network delays an event by minutes; more says that a device kept it.
 LATE_AFTER_MICROS: Final = 5 * MINUTE_MICROS
 REFUSED_LATE_AFTER_MICROS: Final = 7 * DAY_MICROS
+# Clocks of browsers are off by seconds to minutes; more says that one is wrong. A time ahead of the
+# server's is replaced in any case, else a shopper's clicks would be unknown until it has passed.
 CLAMPED_AHEAD_MICROS: Final = 5 * MINUTE_MICROS
 REFUSED_AHEAD_MICROS: Final = DAY_MICROS
 
@@ -44,7 +46,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     late
         Accepted, and it happened more than `LATE_AFTER_MICROS` before it arrived.
     clamped
-        Accepted, and its own time, in the future, was replaced by that of arrival.
+        Accepted, and its own time was more than `CLAMPED_AHEAD_MICROS` in the future.
     """
 
     status: Literal["accepted", "duplicate", "rejected"]
@@ -61,16 +63,19 @@ class TimedEvent(msgspec.Struct, frozen=True):
     Parameters
     ----------
     client_ts
-        The time it claimed, where that was clamped.
+        The time it claimed, where that was in the future and was replaced.
     """
 
     event: InteractionEvent
     late: bool = False
+    clamped: bool = False
     client_ts: int | None = None
 
 
-def judge_time(event: InteractionEvent, arrived_at: int, received_at: int) -> TimedEvent:
-    """Hold an event's own time against that of the server.
+def judge_time(
+    event: InteractionEvent, arrived_at: int, received_at: int, followers: int = 0
+) -> TimedEvent:
+    """Hold an event's own time against that of the server; no time stays in the future.
 
     Parameters
     ----------
@@ -78,6 +83,9 @@ def judge_time(event: InteractionEvent, arrived_at: int, received_at: int) -> Ti
         When it first arrived, microseconds; lateness is judged by it.
     received_at
         Now, microseconds; differs from `arrived_at` when quarantine is replayed.
+    followers
+        Events that were sent behind it in the same request. A replaced time is put that many
+        microseconds earlier, so that what happened in a batch stays in order.
 
     Raises
     ------
@@ -93,7 +101,7 @@ def judge_time(event: InteractionEvent, arrived_at: int, received_at: int) -> Ti
         raise InvalidEventError(
             FUTURE, f"ts is {ahead / DAY_MICROS:.1f} days in the future; at most 1 is accepted"
         )
-    if ahead > CLAMPED_AHEAD_MICROS:
-        clamped = msgspec.structs.replace(event, ts=received_at)
-        return TimedEvent(clamped, client_ts=event.ts)
+    if ahead > 0:
+        arrived = msgspec.structs.replace(event, ts=received_at - followers)
+        return TimedEvent(arrived, clamped=ahead > CLAMPED_AHEAD_MICROS, client_ts=event.ts)
     return TimedEvent(event, late=behind > LATE_AFTER_MICROS)

@@ -136,6 +136,7 @@ def test_a_purchase_that_browser_and_server_report_is_counted_once(
         (-(5 * MINUTE) - 1, "accepted", None, True, False),
         (-5 * MINUTE, "accepted", None, False, False),
         (0, "accepted", None, False, False),
+        (1, "accepted", None, False, False),
         (5 * MINUTE, "accepted", None, False, False),
         (5 * MINUTE + 1, "accepted", None, False, True),
         (DAY, "accepted", None, False, True),
@@ -158,8 +159,8 @@ def test_time_is_held_against_the_server(
     for record in records:
         assert isinstance(record, EventRecord)
         assert (record.late, record.clamped) == (late, clamped)
-        assert record.event.ts == (NOW if clamped else NOW + offset)
-        assert record.client_ts == (NOW + offset if clamped else None)
+        assert record.event.ts == NOW + min(offset, 0)
+        assert record.client_ts == (NOW + offset if offset > 0 else None)
 
 
 def test_a_clamped_event_sent_again_is_a_duplicate_also_after_the_index_was_rebuilt(

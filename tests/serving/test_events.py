@@ -176,6 +176,31 @@ def test_late_and_early_events_follow_the_servers_clock(client: TestClient) -> N
     ]
 
 
+@pytest.mark.parametrize("minutes_ahead", [-4, 0.01, 4, 90])
+def test_a_client_with_a_wrong_clock_gets_answers_to_its_own_clicks(
+    root: Path, minutes_ahead: float
+) -> None:
+    asked = {"placement": "next", "visitor_id": "ann", "limit": 5}
+    claimed = event("x")["ts"] + int(minutes_ahead * 60_000_000)
+    with in_process(root) as client:
+        before = client.post("/v1/recommendations", json=asked).json()
+        assert send(client, [event("ann", "item-06", ts=claimed)]).json()["accepted"] == 1
+        after = client.post("/v1/recommendations", json=asked).json()
+        assert (before["fallback_level"], after["fallback_level"]) == ("popular", "session")
+        assert send(client, [event("ann", "item-07", "dismiss", ts=claimed + 1)]).status_code == 202
+        assert "item-07" not in item_ids(client.post("/v1/recommendations", json=asked))
+        bought = [
+            event("ann", "item-08", "add_to_cart", ts=claimed + 2),
+            event("ann", "item-08", "purchase", ts=claimed + 3),
+        ]
+        assert send(client, bought).json()["accepted"] == 2
+        assert client.get("/v1/visitors/ann").json()["cart"] == {}
+        for record in stored(root):
+            assert record.event.ts <= record.received_at
+            assert record.clamped == (minutes_ahead == 90)
+            assert (record.client_ts is not None) == (minutes_ahead > 0)
+
+
 def test_envelopes_of_other_systems_are_opened(client: TestClient) -> None:
     measurement = {
         "client_id": "ga-1",
