@@ -1,1 +1,1 @@
-"""Events in, durable log, tables, features. The online side is light; the offline side may use polars."""
+"""Events in, durable log, tables, features: a light online side, an offline side with polars."""

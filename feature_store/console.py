@@ -60,7 +60,7 @@ class Console:
         self._stderr.print(table)
 
     def result(self, result: Mapping[str, object]) -> None:
-        """Give the result: one JSON line on stdout with `--json`, else a two-column table on stderr."""
+        """Give the result: one JSON line on stdout with `--json`, else a table on stderr."""
         if self.as_json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
             sys.stdout.flush()

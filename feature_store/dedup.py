@@ -27,9 +27,9 @@ from typing import Any, Final, TypeAlias
 
 import lmdb
 
-from feature_store.event_log.claim import FileLock
 from feature_store.event_log.frame import ENTRY_BYTES
 from feature_store.events import DedupKey
+from feature_store.file_lock import FileLock
 from feature_store.verdicts import DAY_MICROS
 from recommender.errors import StorageError, StorageFullError
 
@@ -99,7 +99,7 @@ class DedupIndex:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(folder / "write.lock")
         try:
-            with self._locked():  # else another process may grow the map in the middle of it
+            with self._lock.held():  # else another process may grow the map in the middle of it
                 self._env = lmdb.open(
                     str(folder),
                     map_size=map_bytes,
@@ -128,7 +128,7 @@ class DedupIndex:
             LMDB refused; nothing was changed. `StorageFullError` for want of disk.
         """
         try:
-            with self._locked(), self._begin() as txn:
+            with self._lock.held(), self._begin() as txn:
                 databases = (self._slots, self._meta, self._tails, self._finished)
                 yield DedupTransaction(txn, databases, now)
         except lmdb.MapFullError as error:
@@ -157,14 +157,6 @@ class DedupIndex:
         self._env.sync(True)  # noqa: FBT003 - LMDB's own signature
         self._env.close()
         self._lock.close()
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._lock.take()
-        try:
-            yield
-        finally:
-            self._lock.release()
 
     def _begin(self) -> Any:
         self._make_room()

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from feature_store.event_log.claim import exclusive
 from feature_store.events import InteractionEvent
+from feature_store.file_lock import exclusive
 from feature_store.layout import StoreLayout
 from feature_store.quarantine import (
     NotKept,

@@ -1,62 +1,14 @@
-"""Locks of the log folder: who writes under which name, and who may recover what.
-
-They are `flock` locks: the kernel drops them when their process ends, however it ends.
-"""
+"""Locks of the log folder: who writes under which name, and who may recover what."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from feature_store.event_log.segment import WRITER_PATTERN
+from feature_store.file_lock import FileLock
 from recommender.errors import ConfigError, StorageError
 
 MAX_WRITERS = 1000
-
-
-class FileLock:
-    """An open lock file. `close` gives the lock back."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640)
-
-    def take(self) -> None:
-        """Wait for the exclusive lock."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-
-    def try_take(self) -> bool:
-        """Take the exclusive lock unless another process holds it in any form."""
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def release(self) -> None:
-        """Let others have it; it can be taken again."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-
-    def share(self) -> None:
-        """Hold it together with others from now on."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
-
-    def close(self) -> None:
-        """Give the lock back."""
-        os.close(self._descriptor)
-
-
-@contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold a lock file for the time of a ``with`` block; waits for it."""
-    lock = FileLock(path)
-    try:
-        lock.take()
-        yield
-    finally:
-        lock.close()
 
 
 def check_writer(prefix: str) -> None:

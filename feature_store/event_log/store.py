@@ -11,7 +11,7 @@ import lmdb
 
 from feature_store.atomic_file import storage_error, write_atomic
 from feature_store.dedup import DedupIndex
-from feature_store.event_log.claim import FileLock, claim_writer, exclusive
+from feature_store.event_log.claim import claim_writer
 from feature_store.event_log.disk import Disk
 from feature_store.event_log.recovery import (
     RecoveryCounts,
@@ -21,6 +21,7 @@ from feature_store.event_log.recovery import (
 )
 from feature_store.event_log.segment import boot_id
 from feature_store.event_log.writer import SegmentOptions, SegmentWriter
+from feature_store.file_lock import FileLock, exclusive
 from feature_store.intake_counters import IntakeCounters
 from feature_store.layout import StoreLayout
 from recommender.errors import StorageError

@@ -20,7 +20,8 @@ from typing import TypeVar
 
 import lmdb
 
-from feature_store.online.lmdb_file import open_lmdb, storage_error
+from feature_store.file_lock import FileLock
+from feature_store.online.lmdb_file import open_lmdb, storage_error, write_lock_path
 from feature_store.online.lmdb_writer import BatchingWriter, ChangeError, Transaction
 from feature_store.online.store import (
     SWEEP_GRACE_MICROS,
@@ -61,7 +62,9 @@ class LmdbStore:
         self._environment = self._file.environment
         self._readers = threading.Lock()
         self._sweep_from, self._closed = b"", False
-        self._writer = BatchingWriter(self._environment, self._readers, self._housekeep)
+        self._writer = BatchingWriter(
+            self._environment, self._readers, FileLock(write_lock_path(path)), self._housekeep
+        )
         self._writer.counts["set_aside"] = int(self._file.set_aside is not None)
 
     @property

@@ -58,6 +58,11 @@ class LmdbFile:
         os.close(self._lock)
 
 
+def write_lock_path(path: Path) -> Path:
+    """Lock file that stands in front of the write lock of the environment in `path`."""
+    return path.with_name(f"{path.name}.write-lock")
+
+
 def open_lmdb(path: Path, map_size_bytes: int, now: int) -> LmdbFile:
     """Open or create the folder `path`.
 

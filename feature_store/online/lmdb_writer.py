@@ -20,6 +20,7 @@ from typing import Protocol, TypeAlias
 
 import lmdb
 
+from feature_store.file_lock import FileLock
 from feature_store.online.lmdb_file import storage_error
 from recommender.errors import StorageError
 
@@ -68,6 +69,8 @@ class BatchingWriter:
         Written by this thread only, within this process.
     readers
         Held by every reader of this process; taken here before the map is moved.
+    write_lock
+        Held around every write transaction; all processes share the file. Closed with the writer.
     idle
         Called about every `idle_seconds` in this thread, between batches.
     """
@@ -76,12 +79,13 @@ class BatchingWriter:
         self,
         environment: lmdb.Environment,
         readers: threading.Lock,
+        write_lock: FileLock,
         idle: Callable[[], None],
         idle_seconds: float = 60.0,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._environment, self._readers = environment, readers
-        self._writing = threading.Lock()
+        self._writing, self._write_lock = threading.Lock(), write_lock
         self._idle, self._idle_seconds = idle, idle_seconds
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._submitting, self._closed = threading.Lock(), False
@@ -117,6 +121,7 @@ class BatchingWriter:
                 self._closed = True
                 self._queue.put(None)
         self._thread.join()
+        self._write_lock.close()
 
     def _loop(self) -> None:
         waiting: list[_Job] = []
@@ -148,7 +153,7 @@ class BatchingWriter:
     def _write(self, jobs: list[_Job]) -> int:
         """Commit the first jobs, answer them and say how many they were."""
         try:
-            with self._writing:
+            with self._writing, self._write_lock.held():
                 outcomes = self._attempt_until_it_fits(jobs)
         except Exception as error:  # noqa: BLE001 - every waiting caller must hear of it
             failure = storage_error("cannot write", error, Path(self._environment.path()))
@@ -186,7 +191,7 @@ class BatchingWriter:
 
     def _call_idle(self) -> None:
         try:
-            with self._writing:
+            with self._writing, self._write_lock.held():
                 self._idle()
         except Exception:  # noqa: BLE001 - housekeeping must not end the writer
             _LOG.warning("housekeeping of the online store failed", exc_info=True)

@@ -26,7 +26,7 @@ ALLOWED = (
     (r"feature_store/console\.py", CONSOLE),
     (
         r"feature_store/(events|event_\w+|event_log/\w+|dialects/\w+|dialects|dedup|quarantine"
-        r"|intake|intake_\w+|records|layout|online/\w+|personal_data)(\.py)?$",
+        r"|file_lock|atomic_file|verdicts|quarantine_replay|intake|intake_\w+|records|layout|online/\w+|personal_data)(\.py)?$",
         ONLINE,
     ),
     (r"feature_store/", ONLINE | {"polars", "fastexcel"}),

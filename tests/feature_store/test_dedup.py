@@ -20,8 +20,8 @@ from feature_store.dedup import (
     judge_pairs,
     split_entries,
 )
-from feature_store.event_log.claim import FileLock
 from feature_store.events import dedup_keys
+from feature_store.file_lock import FileLock
 from recommender.errors import StorageError
 from tests.conftest import ROOT
 from tests.feature_store.log_cases import DAY, NOW, event
