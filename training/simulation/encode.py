@@ -98,45 +98,10 @@ class Encoder:
         return [decoder.decode(line) for line in self.json(chunk)]
 
     def _lines(self, chunk: EventChunk) -> Iterator[EventLine]:
-        n = len(chunk)
-        identity, event_type = self.identity, chunk.event_type
-        nothing: list[Any] = [None] * n
-        items, values = self._items(chunk)
+        identity, event_type, in_session = self.identity, chunk.event_type, chunk.in_session
         currency = CURRENCY if event_type in VALUED else None
-        ids = nothing if chunk.recommendation_id is None else chunk.recommendation_id.tolist()
-        terms_searched = nothing if chunk.search is None else self._terms(chunk.search)
-        orders = nothing if chunk.order is None else chunk.order.tolist()
-        columns = zip(
-            chunk.shopper.tolist(),
-            chunk.device.tolist(),
-            chunk.visit.tolist(),
-            chunk.sequence.tolist(),
-            chunk.ts.tolist(),
-            chunk.logged_in.tolist(),
-            chunk.placement.tolist(),
-            chunk.page.tolist(),
-            items,
-            values,
-            ids,
-            terms_searched,
-            orders,
-            strict=True,
-        )
-        for (
-            who,
-            device,
-            visit,
-            number,
-            ts,
-            known,
-            place,
-            page,
-            listed,
-            value,
-            rec,
-            term,
-            order,
-        ) in columns:
+        for places, (ts, known, items, value, answer, term, order) in self._columns(chunk):
+            who, device, visit, number, place, page = places
             visitor = identity.visitors[device][who]
             session = f"{visitor}.{visit}"
             yield EventLine(
@@ -145,17 +110,35 @@ class Encoder:
                 ts=ts,
                 visitor_id=visitor,
                 user_id=identity.users[who] if known else None,
-                session_id=session if chunk.in_session else None,
-                items=listed or (),
+                session_id=session if in_session else None,
+                items=items or (),
                 currency=currency,
                 value=value,
                 transaction_id=None if order is None else f"{session}.o{order}",
                 search_term=term,
                 placement=PLACEMENTS[place] if place >= 0 else None,
-                recommendation_id=rec,
+                recommendation_id=answer,
                 page_type=PLACEMENTS[page] if page >= 0 else None,
-                device=identity.devices[device][who] if chunk.in_session else None,
+                device=identity.devices[device][who] if in_session else None,
             )
+
+    def _columns(self, chunk: EventChunk) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]]:
+        """Of each event the indices (who, device, visit, number, placement, page) and the rest."""
+        nothing: list[Any] = [None] * len(chunk)
+        items, values = self._items(chunk)
+        who = (chunk.shopper, chunk.device, chunk.visit, chunk.sequence)
+        places = (*who, chunk.placement, chunk.page)
+        rest = (
+            chunk.ts.tolist(),
+            chunk.logged_in.tolist(),
+            items,
+            values,
+            nothing if chunk.recommendation_id is None else chunk.recommendation_id.tolist(),
+            nothing if chunk.search is None else self._terms(chunk.search),
+            nothing if chunk.order is None else chunk.order.tolist(),
+        )
+        indices = zip(*(column.tolist() for column in places), strict=True)
+        return zip(indices, zip(*rest, strict=True), strict=True)
 
     def _terms(self, leaves: np.ndarray) -> list[str]:
         return [self.catalogue.leaves[leaf].noun.lower() for leaf in leaves.tolist()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -115,16 +116,7 @@ def begin(
         visit=shoppers.visits[who, device],
         key=plan.keys,
         ts=np.maximum(plan.started, shoppers.free_at[who]),
-        sequence=np.zeros(n, np.int32),
         pace=wants.pace,
-        page=np.zeros(n, np.int8),
-        entry=np.zeros(n, np.int8),
-        leaf=np.full(n, NONE, np.int32),
-        item=np.full(n, NONE, np.int32),
-        listing=np.zeros(n, np.int32),
-        via=np.full(n, Via.LANDING, np.int8),
-        via_placement=np.full(n, -1, np.int8),
-        recommendation_id=np.full(n, None, object),
         need_leaf=wants.leaf,
         need_item=wants.item,
         need_kind=wants.kind,
@@ -135,22 +127,35 @@ def begin(
         interests=shoppers.interests[who],
         willing=_willing(plan.keys, wants, shoppers.orders[who] > 0, behaviour),
         patience=(shoppers.patience[who] * behaviour.patience[wants.pace]).astype(np.float32),
-        pages=np.zeros(n, np.int32),
-        interactions=np.zeros(n, np.int32),
         seen=shoppers.seen[who],
-        seen_via=np.full((n, SEEN), Via.BACK, np.int8),
         exposed=shoppers.exposed[who],
         cart=shoppers.cart[who],
         cart_via=np.where(shoppers.cart[who] >= 0, Via.BACK, NONE).astype(np.int8),
         logged_in=shoppers.has_account[who] & (draws[:, 1] < REMEMBERED_LOGIN),
         has_account=shoppers.has_account[who],
-        repeated=np.zeros(n, np.float32),
         satisfied=(shoppers.cart[who] >= 0).any(axis=1) & (wants.pace == Pace.RETURNING),
-        alive=np.ones(n, np.bool_),
-        reason=np.zeros(n, np.int8),
+        **_unbegun(n),
     )
     _enter(batch, catalogue, shelf, behaviour)
     return batch
+
+
+def _unbegun(n: int) -> dict[str, Any]:
+    """What is the same for every visit that has not seen a page yet."""
+    counts = ("sequence", "listing", "pages", "interactions")
+    return {name: np.zeros(n, np.int32) for name in counts} | {
+        "page": np.zeros(n, np.int8),
+        "entry": np.zeros(n, np.int8),
+        "leaf": np.full(n, NONE, np.int32),
+        "item": np.full(n, NONE, np.int32),
+        "via": np.full(n, Via.LANDING, np.int8),
+        "via_placement": np.full(n, NONE, np.int8),
+        "recommendation_id": np.full(n, None, object),
+        "seen_via": np.full((n, SEEN), Via.BACK, np.int8),
+        "repeated": np.zeros(n, np.float32),
+        "alive": np.ones(n, np.bool_),
+        "reason": np.zeros(n, np.int8),
+    }
 
 
 def _willing(keys: Keys, wants: Wants, customer: BoolArray, behaviour: Behaviour) -> BoolArray:

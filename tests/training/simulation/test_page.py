@@ -8,7 +8,7 @@ import shlex
 from contextlib import redirect_stdout
 from pathlib import Path
 
-import msgspec
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -16,8 +16,11 @@ from desirepath import command_line
 from tests.conftest import ROOT
 from tests.training.simulation.shops import START
 from training.simulation.behaviour import Behaviour
+from training.simulation.figures import rounded
 from training.simulation.reference import REAL_LOGS
-from training.simulation.run import RunRequest, run
+from training.simulation.report import Tally, compare
+from training.simulation.run import RunRequest
+from training.simulation.shop import Shop
 
 PAGE = (ROOT / "docs/simulation.md").read_text("utf-8")
 
@@ -49,16 +52,17 @@ def test_the_program_prints_what_the_page_says() -> None:
 
 
 @pytest.mark.shared
-def test_the_figures_are_those_of_the_default_shop(tmp_path: Path, shared_path: Path) -> None:
-    run(RunRequest(tmp_path / "run", START), shared_path / "data")
-    report = msgspec.json.decode((tmp_path / "run/report.json").read_bytes())
-    for name, beside in report["beside"].items():
-        real = [
-            f"{beside['real'][log.name]:.3g}" if log.name in beside["real"] else ""
-            for log in REAL_LOGS
-        ]
-        row = [f"`{name}`", f"{report['figures'][name]:.3g}", *real]
-        assert f"| {' | '.join(row)} | {beside['low']:.3g} to {beside['high']:.3g} |" in PAGE
+def test_the_figures_are_those_of_the_default_shop(
+    real: dict[str, dict[str, float]], tmp_path: Path
+) -> None:
+    tally = Tally()
+    for log in Shop(RunRequest(tmp_path, START).spec, np.random.default_rng(0)).days():
+        tally.add(log)
+    for one in compare(tally.figures(30), real):
+        shown = rounded(one.real)
+        cells = [f"{shown[log.name]:.3g}" if log.name in shown else "" for log in REAL_LOGS]
+        row = f"| `{one.figure}` | {one.value:.3g} | {' | '.join(cells)} |"
+        assert f"{row} {one.low:.3g} to {one.high:.3g} |" in PAGE
 
 
 def test_the_formulas_carry_the_numbers_of_the_code() -> None:

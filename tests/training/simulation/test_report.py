@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -11,6 +12,7 @@ from training.simulation.figures import behaviour_figures
 from training.simulation.reference import WIDENING, bands
 from training.simulation.report import Comparison, Tally, compare
 from training.simulation.run import RunRequest, run
+from training.simulation.shop import Shop
 
 
 def tally_of(ran: Ran) -> Tally:
@@ -66,12 +68,12 @@ def test_figures_stand_beside_the_logs_that_have_them() -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_default_shop_is_within_the_bands_of_the_real_logs(
-    seed: int, shared_path: Path, tmp_path: Path
+    seed: int, real: dict[str, dict[str, float]], tmp_path: Path
 ) -> None:
-    request = RunRequest(tmp_path / "run", START, seed=seed)
-    result = run(request, shared_path / "data")
-    assert {one.figure for one in result.comparison} == set(result.figures)
-    outside = {
-        one.figure: (one.value, one.low, one.high) for one in result.comparison if not one.within
-    }
+    tally = Tally()
+    for log in Shop(RunRequest(tmp_path, START).spec, np.random.default_rng(seed)).days():
+        tally.add(log)
+    comparison = compare(tally.figures(30), real)
+    assert {one.figure for one in comparison} == set(tally.figures(30))
+    outside = {one.figure: (one.value, one.low, one.high) for one in comparison if not one.within}
     assert outside == {}
