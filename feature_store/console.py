@@ -22,6 +22,15 @@ class Progress(Protocol):
         ...
 
 
+WIDTH_OF_A_FILE = 140
+
+
+def _people() -> rich.console.Console:
+    # A pipe or file has no width of its own; rich's 80 columns would cut tables.
+    width = None if sys.stderr.isatty() else WIDTH_OF_A_FILE
+    return rich.console.Console(stderr=True, highlight=False, width=width)
+
+
 @dataclass(slots=True)
 class _Bar:
     progress: rich.progress.Progress
@@ -42,18 +51,19 @@ class Console:
     """
 
     as_json: bool = False
-    _stderr: rich.console.Console = field(
-        default_factory=lambda: rich.console.Console(stderr=True, highlight=False)
-    )
+    _stderr: rich.console.Console = field(default_factory=_people)
 
     def say(self, text: str) -> None:
         """Tell people what is going on."""
-        self._stderr.print(text, markup=False)
+        self._stderr.print(text, markup=False, soft_wrap=True)  # commands must stay one line
 
     def table(self, title: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Show rows to people; columns are the keys of the first row."""
+        if not rows:
+            self.say(f"{title}: none")
+            return
         table = rich.table.Table(title=title, title_justify="left")
-        for column in rows[0] if rows else ():
+        for column in rows[0]:
             table.add_column(column)
         for row in rows:
             table.add_row(*(_cell(value) for value in row.values()))
