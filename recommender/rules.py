@@ -24,6 +24,7 @@ from recommender.query import Interaction, Query
 from recommender.terms import DISMISS, PURCHASE, BoolArray
 
 MAX_FILTER_VALUES = 100
+_LARGEST_PRICE = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,12 @@ def eligible_items(query: Query, catalogue: Catalogue, placement: Placement) -> 
         mask &= filter_mask(query.filter, catalogue)
         removed.append(("filter", left - int(np.count_nonzero(mask))))
     return Eligibility(mask, tuple(entry for entry in removed if entry[1]))
+
+
+def excluded_ids(query: Query, placement: Placement) -> frozenset[str]:
+    """Items that the caller or a rule of the placement keeps out, whatever the catalogue is."""
+    named = _exclusions(query, placement)
+    return frozenset(item_id for _, item_ids in named for item_id in item_ids)
 
 
 def _exclusions(query: Query, placement: Placement) -> Iterable[tuple[str, Iterable[str]]]:
@@ -131,6 +138,9 @@ def _price(wanted: object, catalogue: Catalogue) -> BoolArray:
     if not isinstance(wanted, Mapping) or not wanted or wanted.keys() - {"min", "max"}:
         raise InvalidInputError(f'filter: price={wanted!r}; accepted: {{"min": …, "max": …}}')
     low, high = (_number(wanted.get("min", 0)), _number(wanted.get("max", math.inf)))
+    if low > high:
+        raise InvalidInputError(f"filter: price={wanted!r}; accepted: min not above max")
+    low, high = np.clip((low, high), -_LARGEST_PRICE, _LARGEST_PRICE).astype(np.float32)
     price = catalogue.item_price
     mask: BoolArray = (price != UNKNOWN_PRICE) & (price >= low) & (price <= high)
     return mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,7 @@ from recommender.errors import DesirepathError, InvalidInputError
 from recommender.pipeline import explain, recommend
 from recommender.placements import MAX_LIMIT, Placement
 from recommender.query import Query
+from recommender.rules import excluded_ids
 from recommender.slate import Slate, SlateItem
 from recommender.terms import STATIC
 from serving.bundle_source import ServingModel
@@ -140,8 +142,7 @@ def _slate(
     if not model.is_loaded:
         return static_slate(query, placement), "no_model"
     state = exchange.state
-    impersonal = replace(query, history=(), session=(), cart_items=(), context_items=())
-    for attempt, degraded in ((query, None), (impersonal, "pipeline_failed")):
+    for attempt, degraded in _attempts(query, placement):
         try:
             return recommend(attempt, model.bundle, placement, state.policy), degraded
         except InvalidInputError as error:
@@ -152,10 +153,23 @@ def _slate(
     return static_slate(query, placement), "pipeline_failed"
 
 
+def _attempts(query: Query, placement: Placement) -> Iterator[tuple[Query, str | None]]:
+    """The query, then what is asked when that fails: nobody's, but without what is kept out."""
+    yield query, None
+    hidden = excluded_ids(query, placement)
+    impersonal = replace(query, history=(), session=(), cart_items=(), context_items=())
+    yield replace(impersonal, exclude_items=hidden), "pipeline_failed"
+
+
 def static_slate(query: Query, placement: Placement) -> Slate:
-    """The static list of a placement, without any model: what was excluded is left out."""
-    hidden = query.exclude_items | set(query.context_items) | set(query.cart_items)
-    shown = [item for item in dict.fromkeys(placement.static_items) if item not in hidden]
+    """The static list of a placement, without any model.
+
+    What the caller or a rule keeps out is left out. Nothing is known about the items, so none
+    meets an attribute filter.
+    """
+    hidden = excluded_ids(query, placement)
+    listed = () if query.filter else placement.static_items
+    shown = [item for item in dict.fromkeys(listed) if item not in hidden]
     items = tuple(
         SlateItem(item_id, position, 1.0 / position, "item", STATIC, "featured", 1.0)
         for position, item_id in enumerate(shown[: query.limit], start=1)

@@ -119,6 +119,7 @@ def test_what_is_in_the_cart_dismissed_or_bought_is_not_shown(client: TestClient
         ({"brand": "zenith"}, lambda i: i >= 10),
         ({"price": {"max": 5}}, lambda i: 1 <= i <= 4),
         ({"price": {"min": 5.0, "max": 6}, "brand": "acme"}, lambda i: i in (4, 5)),
+        ({"price": {"min": 0, "max": 1e300}}, lambda i: i >= 1),
         ({"category": "nothing/like/it"}, lambda i: False),
     ],
 )
@@ -129,7 +130,14 @@ def test_filter(client: TestClient, conditions: dict[str, Any], expected: Any) -
 
 @pytest.mark.parametrize(
     "conditions",
-    [{"colour": "red"}, {"category": 1}, {"category": []}, {"price": {}}, {"price": {"max": "5"}}],
+    [
+        {"colour": "red"},
+        {"category": 1},
+        {"category": []},
+        {"price": {}},
+        {"price": {"max": "5"}},
+        {"price": {"min": 9, "max": 5}},
+    ],
 )
 def test_a_filter_that_makes_no_sense_is_refused(
     client: TestClient, conditions: dict[str, Any]
@@ -288,6 +296,9 @@ def test_without_a_model_the_static_list_is_served(tmp_path: Path) -> None:
         assert item_ids(answer) == ["b", "c"]
         assert answer.json()["fallback_level"] == "static"
         assert client.get("/health/ready").status_code == 200
+        tell(client, event("ann", "b", "dismiss"), event("ann", "c", "add_to_cart"))
+        assert item_ids(ask(client, visitor_id="ann")) == ["a"]
+        assert item_ids(ask(client, filter={"brand": "acme"})) == []
 
 
 def test_an_empty_catalogue_gives_an_empty_answer(tmp_path: Path) -> None:
@@ -310,10 +321,12 @@ def test_a_pipeline_that_breaks_costs_a_rung_not_the_answer(
 
     monkeypatch.setattr(serving.answer, "recommend", breaks_for_known_shoppers)
     with in_process(root) as client:
-        tell(client, event("ann", "item-06"))
+        popular = item_ids(ask(client))
+        tell(client, event("ann", popular[6]), event("ann", popular[0], "dismiss"))
         answer = ask(client, visitor_id="ann")
         assert answer.json()["fallback_level"] == "popular"
         assert len(item_ids(answer)) == 12
+        assert popular[0] not in item_ids(answer), "a dismissal is obeyed whatever fails"
     assert decisions(root)[-1].degraded_reason == "pipeline_failed"
 
 
