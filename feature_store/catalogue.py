@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,13 @@ import polars as pl
 from feature_store.atomic_file import write_atomic
 from feature_store.content import content_digest
 from feature_store.layout import StoreLayout
-from feature_store.tables import TIMESTAMP, data_digest, read_manifests, scan_stored
+from feature_store.tables import (
+    TIMESTAMP,
+    data_digest,
+    is_known_before,
+    read_manifests,
+    scan_stored,
+)
 from recommender import terms
 
 AVAILABLE: Final = "available"
@@ -47,13 +53,31 @@ _DERIVED_SCHEMA: Final = pl.Schema(
 ROWS_PER_PASS: Final = 2_000_000
 
 
-def read_catalogue(layout: StoreLayout) -> pl.DataFrame:
+def read_catalogue(layout: StoreLayout, known_before: datetime | None = None) -> pl.DataFrame:
     """All items, by id. Columns: `CATALOGUE_SCHEMA`; never a null in `item_id` and `available`.
 
     `first_seen` and `last_seen` are null for items that only the shop's file names.
+
+    Parameters
+    ----------
+    known_before
+        Only events that had happened and arrived before this moment. If the log goes on after it,
+        the shop's file gives no price and no stock, because it has them as they are now.
     """
-    derived = _read_derived(layout)
     override = read_override(layout)
+    if known_before is None or not _goes_on(layout, known_before):
+        return _overridden(_read_derived(layout), override)
+    derived = derive_catalogue(layout, known_before)
+    if override is not None:
+        later = _read_derived(layout).join(derived, on=terms.ITEM_ID, how="anti")
+        now = (terms.PRICE, AVAILABLE)
+        override = override.join(later, on=terms.ITEM_ID, how="anti").with_columns(
+            pl.lit(None, OVERRIDE_SCHEMA[name]).alias(name) for name in now
+        )
+    return _overridden(derived, override)
+
+
+def _overridden(derived: pl.DataFrame, override: pl.DataFrame | None) -> pl.DataFrame:
     if override is None:
         return derived.with_columns(pl.lit(value=True).alias(AVAILABLE)).select(
             CATALOGUE_SCHEMA.names()
@@ -64,6 +88,11 @@ def read_catalogue(layout: StoreLayout) -> pl.DataFrame:
     return (
         joined.with_columns(*facts, available).select(CATALOGUE_SCHEMA.names()).sort(terms.ITEM_ID)
     )
+
+
+def _goes_on(layout: StoreLayout, moment: datetime) -> bool:
+    later = scan_stored(layout).select((~is_known_before(moment)).any()).collect()
+    return bool(later.item())
 
 
 def read_override(layout: StoreLayout) -> pl.DataFrame | None:
@@ -77,16 +106,19 @@ def override_path(layout: StoreLayout) -> Path:
     return layout.tables / "catalogue" / "override.parquet"
 
 
-def catalogue_digest(layout: StoreLayout) -> str:
+def catalogue_digest(layout: StoreLayout, known_before: datetime | None = None) -> str:
     """sha256 (hex) of `read_catalogue`, for lineage."""
-    return content_digest(read_catalogue(layout))
+    return content_digest(read_catalogue(layout, known_before))
 
 
-def derive_catalogue(layout: StoreLayout) -> pl.DataFrame:
-    """What the events say, by item id: the facts, `first_seen`, `last_seen`."""
+def derive_catalogue(layout: StoreLayout, known_before: datetime | None = None) -> pl.DataFrame:
+    """What the events (known before a moment) say, by item id: facts, `first_seen`, `last_seen`."""
     found = pl.DataFrame(schema=_DERIVED_SCHEMA)
+    is_known = pl.lit(value=True) if known_before is None else is_known_before(known_before)
     for first, last in _passes(layout):
-        rows = scan_stored(layout, first, last).filter(pl.col(terms.ITEM_ID).is_not_null())
+        rows = scan_stored(layout, first, last).filter(
+            pl.col(terms.ITEM_ID).is_not_null(), is_known
+        )
         seen = pl.col(terms.TS)
         # A price of zero or less is a gift or a correction, not what the item costs.
         price = pl.when(pl.col(terms.PRICE) > 0).then(terms.PRICE)

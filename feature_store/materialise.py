@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
@@ -112,7 +112,7 @@ def materialise(
     DataError
         The tables hold nothing known at that moment.
     """
-    rows = read_interactions(layout)
+    rows = _read(layout, at)
     return materialise_rows(rows, visitors, at, rows_per_bucket=rows_per_bucket, advance=advance)
 
 
@@ -148,6 +148,12 @@ def materialise_rows(
         skipped_newer_schema=done["skipped_newer_schema"],
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+def _read(layout: StoreLayout, at: datetime | None) -> pl.LazyFrame:
+    """All rows; who a visitor is as it was known at `at`, inclusive."""
+    known_before = at and at + timedelta(microseconds=1)
+    return read_interactions(layout, known_before=known_before)
 
 
 def _extent(interactions: pl.LazyFrame, known: pl.LazyFrame) -> tuple[int, int]:
@@ -221,7 +227,7 @@ def materialise_store(
     try:
         report = materialise(layout, Visitors(store), at, advance=advance)
         moment = datetime.fromisoformat(report.until)
-        rows = read_interactions(layout)
+        rows = _read(layout, at)
         written = {name: materialise_view(VIEWS[name], rows, store, moment) for name in views}
     finally:
         store.close()

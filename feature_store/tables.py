@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import polars as pl
 
+from feature_store.identities import find_links, with_shopper_id
 from feature_store.layout import StoreLayout
 from recommender import terms
 from recommender.errors import DataError
@@ -198,11 +199,20 @@ def scan_stored(
     return pl.scan_parquet(paths, schema=STORED_SCHEMA, hive_partitioning=False, glob=False)
 
 
-def read_links(layout: StoreLayout, end: date | None = None) -> pl.DataFrame:
-    """Visitor → user links of all days up to `end` (included), by time."""
+def read_links(
+    layout: StoreLayout, end: date | None = None, known_before: datetime | None = None
+) -> pl.DataFrame:
+    """Visitor → user links of all days up to `end` (included), by time.
+
+    With `known_before` only links that had happened and arrived before that moment.
+    """
+    manifests = [manifest for manifest in read_manifests(layout, end=end) if manifest.links]
+    if known_before is not None:
+        known = [_known_links(layout, manifest, known_before) for manifest in manifests]
+        return pl.concat([pl.DataFrame(schema=LINK_SCHEMA), *known])
     paths = [
         day_folder(layout, date.fromisoformat(manifest.event_date)) / manifest.links.name
-        for manifest in read_manifests(layout, end=end)
+        for manifest in manifests
         if manifest.links
     ]
     if not paths:
@@ -210,19 +220,40 @@ def read_links(layout: StoreLayout, end: date | None = None) -> pl.DataFrame:
     return pl.read_parquet(paths, schema=LINK_SCHEMA, hive_partitioning=False, glob=False)
 
 
+def _known_links(
+    layout: StoreLayout, manifest: DayManifest, known_before: datetime
+) -> pl.DataFrame:
+    # The links file does not say when a link arrived, so the day's rows are asked.
+    day = date.fromisoformat(manifest.event_date)
+    known = scan_stored(layout, day, day).filter(is_known_before(known_before))
+    return find_links(known.select(LINK_SCHEMA.names()).collect())
+
+
+def is_known_before(moment: datetime) -> pl.Expr:
+    """Whether a row had happened, and had arrived, before a moment."""
+    return (pl.col(terms.TS) < moment) & (pl.col(terms.AVAILABLE_AT) < moment)
+
+
 def read_interactions(
-    layout: StoreLayout, start: date | None = None, end: date | None = None
+    layout: StoreLayout,
+    start: date | None = None,
+    end: date | None = None,
+    known_before: datetime | None = None,
 ) -> pl.LazyFrame:
     """Rows of the days from `start` to `end` (both included), in time order, with `shopper_id`.
 
     `shopper_id` uses what was known at the end of the window: links of later days are not looked
     at, so that the same window gives the same rows whatever came later. See
     `feature_store.identities`.
-    """
-    from feature_store.identities import with_shopper_id
 
+    Parameters
+    ----------
+    known_before
+        Only links that had happened and arrived before this moment say who a visitor is. The rows
+        are all there.
+    """
     rows = scan_stored(layout, start, end).select(COLUMNS)
-    return with_shopper_id(rows, read_links(layout, end))
+    return with_shopper_id(rows, read_links(layout, end, known_before))
 
 
 def data_digest(layout: StoreLayout, start: date | None = None, end: date | None = None) -> str:

@@ -91,6 +91,11 @@ def moment(micros: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 
 
+def known_before(as_of: int | None) -> datetime | None:
+    """The moment before which things count, as the feature store takes it; None: all counts."""
+    return None if as_of is None else moment(as_of)
+
+
 def _popularity(
     events: pl.DataFrame, bundle_idx: Int32Array, items: int, spec: TrainingSpec, until: int
 ) -> Float32Array:

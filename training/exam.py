@@ -17,6 +17,7 @@ from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle
 from recommender.placements import Placement
 from recommender.terms import MICROS_PER_SECOND
+from training.dataset import known_before
 from training.engine import Engine
 from training.fitting import Fitting
 from training.spec import TrainingSpec, parse_spec
@@ -84,7 +85,7 @@ class Exam:
             return bundle, AS_SERVED
         store, recipe = self.store, parse_spec(bundle.manifest.info.config)
         window = store.engine.ingest_window(store.layout, recipe, store.as_of, store.workspace)
-        catalogue = read_catalogue(store.layout)
+        catalogue = read_catalogue(store.layout, known_before(store.as_of))
         fitting = Fitting(store.engine, window, catalogue, recipe, store.workspace)
         return fitting.fit(self.cuts.test, bundle.manifest.info.blend).bundle(), REFITTED
 

@@ -18,6 +18,7 @@ from feature_store.catalogue import catalogue_digest
 from feature_store.ingest_report import IngestReport
 from feature_store.source import LOG_FORMAT
 from recommender.errors import RefusedError
+from training.dataset import known_before
 from training.deliver import Delivery, deliver, open_lock
 from training.promotion import GATE_TAG
 from training.registry import (
@@ -114,7 +115,8 @@ def _is_settled(last: RegisteredModel) -> bool:
 def _knows_everything(last: RegisteredModel, request: TrainRequest, bench: Workbench) -> bool:
     if last.tags.get("config_digest") != request.spec.digest:
         return False
-    if last.tags.get(CATALOGUE_DIGEST_TAG) != catalogue_digest(request.layout):
+    catalogue = catalogue_digest(request.layout, known_before(request.as_of))
+    if last.tags.get(CATALOGUE_DIGEST_TAG) != catalogue:
         return False
     with tempfile.TemporaryDirectory(prefix="desirepath-window-") as scratch:
         window = bench.engine.ingest_window(

@@ -13,6 +13,7 @@ from pathlib import Path
 from feature_store.catalogue import read_catalogue
 from feature_store.layout import StoreLayout
 from recommender.placements import Placement
+from training.dataset import known_before
 from training.engine import Engine, EventWindow, Period
 from training.evaluation.offline import evaluate
 from training.evaluation.report import EvaluationReport
@@ -74,7 +75,7 @@ class Trainer:
         """
         with self.timer("window"):
             window = self.engine.ingest_window(layout, self.spec, as_of, self.workspace)
-            catalogue = read_catalogue(layout)
+            catalogue = read_catalogue(layout, known_before(as_of))
         fitting = Fitting(self.engine, window, catalogue, self.spec, self.workspace, untimed)
         cuts = find_cuts(window.period, self.spec)
         blend = self._learn_blend(fitting, cuts)

@@ -23,6 +23,7 @@ from recommender.bundle import ModelBundle, load_bundle, save_bundle
 from recommender.errors import ConfigError
 from recommender.placements import DEFAULT_FILE, Placement, read_placements
 from training.data_checks import check_data, check_metrics, refuse_tripped
+from training.dataset import known_before
 from training.deliver import Delivery, deliver
 from training.engine import Engine
 from training.evaluation.plots import draw_all
@@ -224,7 +225,7 @@ def _register(
         run.log_dict(dict(served.manifest.info.libraries), "lineage/libraries.json")
         question = example_question(served, request.placement.name)
         registered = run.register(served, folder, request.placements, question)
-        digest = catalogue_digest(request.layout)
+        digest = catalogue_digest(request.layout, known_before(request.as_of))
         run.registry.set_tags(registered.version, {CATALOGUE_DIGEST_TAG: digest})
         run.registry.set_alias(CHALLENGER, registered.version)
     return Contender(registered, trained.judged.bundle(), served)

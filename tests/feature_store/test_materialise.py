@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from feature_store.events import EventItem, InteractionEvent
 from feature_store.identities import find_links, with_shopper_id
 from feature_store.layout import StoreLayout
-from feature_store.materialise import materialise, materialise_rows
+from feature_store.materialise import materialise, materialise_rows, materialise_store
 from feature_store.online.features import get_features
 from feature_store.online.lmdb import LmdbStore
 from feature_store.online.memory import MemoryStore
@@ -24,6 +24,7 @@ from feature_store.online.visitors import Visitors
 from feature_store.tables import SCHEMA
 from recommender.errors import DataError
 from recommender.terms import EVENT_TYPES
+from tests.tabling import bring_in, row
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -235,3 +236,23 @@ def test_the_verb_fills_the_store_from_an_ingested_file(tmp_path) -> None:  # ty
         timeout=120,
     )
     assert (empty.returncode, "run `ingest` first" in empty.stderr) == (1, True)
+
+
+def test_a_view_as_of_a_moment_knows_nothing_of_later_logins(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    moment = micros(START)
+    login = {"event_type": "identify", "item_id": None, "user_id": "bob"}
+    layout = StoreLayout(tmp_path / "var")
+    bring_in(
+        layout,
+        [
+            row("e1", moment - 2, "phone"),
+            row("e2", moment, "tablet"),
+            row("e3", moment + 1, "phone", **login),
+            row("e4", moment - 1, "tablet", available_at=moment + 1, **login),
+        ],
+    )
+    materialise_store(layout, lambda: moment, START, ["visitor_activity"])
+    store = LmdbStore(layout.online, lambda: moment)
+    found = get_features(store, "visitor_activity", [("phone",), ("tablet",), ("bob",)])
+    store.close()
+    assert [known and known["views_30d"] for known in found] == [1, 1, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ import polars as pl
 from scipy import sparse
 
 from feature_store.layout import StoreLayout
-from feature_store.tables import read_interactions
+from feature_store.tables import read_interactions, scan_stored
 from recommender.errors import DataError
 from recommender.terms import (
     AVAILABLE_AT,
@@ -29,6 +29,7 @@ from recommender.terms import (
     SHOPPER_ID,
     TS,
 )
+from training.dataset import known_before, moment
 from training.engine import EventWindow, Key, Period
 from training.models.als import Factors, factorise
 from training.models.covisitation import PairRows, pair_weights, steps_of
@@ -36,7 +37,6 @@ from training.models.popularity import decay
 from training.sections import PAIR_EVENTS, SECONDS_PER_DAY
 from training.spec import TrainingSpec
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS: Final = [
     EVENT_ID,
     ITEM_POSITION,
@@ -63,7 +63,7 @@ class LocalEngine:
     ) -> EventWindow:
         """See `training.engine.Engine.ingest_window`."""
         window = find_window(layout, spec, as_of)
-        rows, counts = _rows(layout, spec, window)
+        rows, counts = _rows(layout, spec, window, known_before(as_of))
         item_ids, shopper_ids = (_ids(rows, name) for name in (ITEM_ID, SHOPPER_ID))
         if not item_ids:
             raise DataError(
@@ -136,7 +136,7 @@ class LocalEngine:
 
 def find_window(layout: StoreLayout, spec: TrainingSpec, as_of: int | None) -> Period:
     """The stretch of the log to learn from, see `training.engine.Engine.ingest_window`."""
-    log = read_interactions(layout)
+    log = scan_stored(layout)
     micros = [pl.col(name).dt.epoch("us") for name in (TS, AVAILABLE_AT)]
     first, last_ts, last_known = (
         log.select(micros[0].min(), micros[0].max().alias("last"), micros[1].max().alias("known"))
@@ -161,9 +161,10 @@ def used_event_types(spec: TrainingSpec) -> list[str]:
 
 
 def _rows(
-    layout: StoreLayout, spec: TrainingSpec, window: Period
+    layout: StoreLayout, spec: TrainingSpec, window: Period, known: datetime | None
 ) -> tuple[pl.LazyFrame, dict[str, int]]:
-    days = [_moment(window.start).date(), (_moment(window.end) - timedelta(microseconds=1)).date()]
+    first = moment(window.start).date()
+    last = (moment(window.end) - timedelta(microseconds=1)).date()
     reasons = {
         "outside the window": ~pl.col(TS).dt.epoch("us").is_between(window.start, window.end - 1),
         "not yet arrived": pl.col(AVAILABLE_AT).dt.epoch("us") >= window.end,
@@ -171,7 +172,8 @@ def _rows(
         "event type not used": ~pl.col(EVENT_TYPE).is_in(used_event_types(spec)),
     }
     reason = pl.coalesce(*(pl.when(test).then(pl.lit(name)) for name, test in reasons.items()))
-    log = read_interactions(layout, *days).select(_COLUMNS).with_columns(reason=reason)
+    log = read_interactions(layout, first, last, known)
+    log = log.select(_COLUMNS).with_columns(reason=reason)
     found = dict(log.group_by("reason").len().collect().iter_rows())
     counts = {"read": sum(found.values()), "kept": found.get(None, 0)}
     counts |= {name: found[name] for name in reasons if name in found}
@@ -264,9 +266,5 @@ def _write_pairs(matrix: sparse.csr_array, first: str, second: str, path: Path) 
     return path
 
 
-def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
-
-
 def _iso(micros: int) -> str:
-    return _moment(micros).isoformat()
+    return moment(micros).isoformat()
