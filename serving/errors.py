@@ -41,6 +41,8 @@ class Problem(Exception):  # noqa: N818 - the term of RFC 9457, and what the ans
         headers = {}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
+        if self.status == HTTPStatus.REQUEST_TIMEOUT:
+            headers["Connection"] = "close"
         if self.status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = 'Bearer realm="desirepath"'
         return headers

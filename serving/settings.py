@@ -53,7 +53,8 @@ class Settings:
     )
     max_events: int = field(default=1000, metadata=_about("Events in one request, at most.", 1))
     body_timeout_seconds: float = field(
-        default=10.0, metadata=_about("Time a caller has to send the body.", 0.001)
+        default=10.0,
+        metadata=_about("Time to send the head of a request, and then its body.", 0.001),
     )
     max_in_flight: int = field(
         default=512, metadata=_about("Requests at a time per process; more are answered 503.", 1)
@@ -82,7 +83,8 @@ class Settings:
         default=60, metadata=_about("Cache lifetime of anonymous GET answers.", 0)
     )
     online_map_bytes: int = field(
-        default=1 << 30, metadata=_about("Largest size of the online store.", 1 << 20)
+        default=1 << 30,
+        metadata=_about("First size of the online store's map; doubled when full.", 1 << 20),
     )
     log_level: str = field(default="info", metadata=_about("debug, info, warning or error."))
 

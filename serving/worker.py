@@ -15,6 +15,7 @@ import uvicorn
 
 from serving.app import create_app
 from serving.bundle_source import ServingModel
+from serving.protocol import bounded_protocol
 from serving.settings import Settings
 from serving.state import ServiceState
 
@@ -89,7 +90,7 @@ def run_worker(
     app = create_app(settings, model=model)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=bounded_protocol(settings.body_timeout_seconds),
         ws="none",
         lifespan="on",
         log_config=None,
