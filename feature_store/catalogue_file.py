@@ -19,7 +19,7 @@ from feature_store.screen import MAX_ID_BYTES
 from feature_store.store_lock import store_lock
 from feature_store.tables import file_sha256
 from recommender import terms
-from recommender.errors import DataError
+from recommender.errors import DataError, RefusedError
 
 HIDDEN: Final = "hidden"
 COLUMNS: Final = (terms.ITEM_ID, *FACTS, AVAILABLE, HIDDEN)
@@ -57,7 +57,8 @@ class CatalogueReport(msgspec.Struct, frozen=True):
 def install_catalogue(path: Path, layout: StoreLayout) -> CatalogueReport:
     """Replace the shop's catalogue by a file with `item_id` and any others of `COLUMNS`.
 
-    Raises `DataError` when the file cannot be read as its suffix says or has no `item_id`.
+    Raises `DataError` when the file cannot be read as its suffix says or has no `item_id`,
+    `RefusedError` when no row of it can be used: the catalogue before stays in both cases.
     """
     rows = _read(path)
     ignored = tuple(name for name in rows.columns if name not in COLUMNS)
@@ -69,8 +70,13 @@ def install_catalogue(path: Path, layout: StoreLayout) -> CatalogueReport:
         RejectFile(layout.quarantine, path.name, "catalogue") as rejects,
     ):
         rejects.add(judged.filter(~is_good).select(REJECT_REASON, RAW))
-        _write(layout, kept)
         quarantine = rejects.commit(f"catalogue-{file_sha256(path)[:16]}.jsonl")
+        if kept.is_empty():
+            raise RefusedError(
+                f"{path}: none of its {rows.height} rows names an item that can be used "
+                f"{dict(rejects.counts)}; the catalogue before stays"
+            )
+        _write(layout, kept)
         seen = read_catalogue(layout).filter(pl.col("first_seen").is_not_null())
         return CatalogueReport(
             source=path.name,

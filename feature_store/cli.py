@@ -16,6 +16,7 @@ from recommender.errors import ConfigError, InvalidInputError, RefusedError
 
 if TYPE_CHECKING:
     from feature_store.ingest import IngestOptions
+    from feature_store.ingest_report import IngestReport
     from feature_store.quarantine_replay import ReplayReport
 
 app = typer.Typer()
@@ -72,7 +73,7 @@ def ingest(
     """Bring events into the tables: validated, without duplicates, with sessions, by day.
 
     Rows that are refused go to the quarantine folder with the reason. Ingesting a source again
-    adds nothing.
+    adds nothing. Exit code 1 when the source has rows and none of them was kept.
     """
     from feature_store.catalogue_file import install_catalogue
     from feature_store.ingest import IngestOptions
@@ -87,13 +88,15 @@ def ingest(
     wanted = format_name or _format_of(log, console)
     load = LoadOptions(strict=strict, time_zone=time_zone)
     options = IngestOptions(session_gap_seconds=session_gap, load=load)
-    result = {**_ingest(console, path, wanted, layout, options), **result}
+    report = _ingest(console, path, wanted, layout, options)
+    result = {**as_fields(report), **result}
     if catalogue is not None:
         installed = install_catalogue(catalogue, layout)
         show_catalogue(console, installed)
         result["catalogue"] = as_fields(installed)
     if as_json:
         console.result(result)
+    report.refuse_nothing_kept()
 
 
 @app.command()
@@ -222,16 +225,16 @@ def _format_of(log: Path | None, console: Console) -> str:
 
 def _ingest(
     console: Console, path: Path, format_name: str, layout: StoreLayout, options: IngestOptions
-) -> dict[str, object]:
+) -> IngestReport:
     from dataclasses import replace
 
     from feature_store.ingest import ingest as run
-    from feature_store.summary import as_fields, show_ingest
+    from feature_store.summary import show_ingest
 
     with console.progress(f"reading {path.name}", None) as progress:
         report = run(path, format_name, layout, replace(options, on_rows=progress.advance))
     show_ingest(console, report)
-    return as_fields(report)
+    return report
 
 
 def _replay(console: Console, layout: StoreLayout) -> dict[str, object]:

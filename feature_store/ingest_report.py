@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from recommender.errors import DataError
+from recommender.errors import DataError, RefusedError
 
 
 class DayCounts(msgspec.Struct, frozen=True):
@@ -71,3 +71,15 @@ class IngestReport(msgspec.Struct, frozen=True):
                 f"({self.kept} kept, {self.duplicates} duplicates, {self.rejected_rows} rejected)"
             )
         return self
+
+    def refuse_nothing_kept(self) -> None:
+        """Raise `RefusedError` when the source has rows and each of them was refused.
+
+        That is no log with a few bad rows, but most likely one of another format.
+        """
+        if self.rows_in and self.rejected_rows == self.rows_in:
+            reasons = ", ".join(f"{reason} {count}" for reason, count in self.rejected.items())
+            raise RefusedError(
+                f"{self.source}: none of its {self.rows_in} rows was kept ({reasons}). "
+                f"Is its format {self.source_format}? The rows are in {self.quarantine}"
+            )

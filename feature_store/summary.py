@@ -34,6 +34,8 @@ def show_ingest(console: Console, report: IngestReport) -> None:
         f"{report.events_kept} events on {len(report.days)} days, "
         f"{len(report.days_rewritten)} days rewritten"
     )
+    if not report.rows_in:
+        console.say(f"there is nothing new in {report.source}")
     if report.quarantine:
         console.say(f"rejected rows: {report.quarantine}")
 

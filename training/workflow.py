@@ -140,7 +140,8 @@ def train(request: TrainRequest, bench: Workbench) -> TrainOutcome:
     DataError
         The log is not what its format says, too short, or fails a check.
     RefusedError
-        A data gate tripped, and the request says that this ends the run.
+        No row of the log was kept; or a data gate tripped, and the request says that this ends the
+        run.
     RegistryError
         MLflow does not answer.
     """
@@ -177,12 +178,14 @@ def train(request: TrainRequest, bench: Workbench) -> TrainOutcome:
 
 
 def bring_in(request: TrainRequest, stages: Stages, console: Console) -> IngestReport | None:
-    """Ingest the request's log, if it has one."""
+    """Ingest the request's log, if it has one. Raises `RefusedError` when no row was kept."""
     if request.log is None:
         return None
     with stages.stage("ingest"), console.progress("rows", None) as progress:
         options = IngestOptions(on_rows=progress.advance)
-        return ingest(request.log.path, request.log.source_format, request.layout, options)
+        report = ingest(request.log.path, request.log.source_format, request.layout, options)
+    report.refuse_nothing_kept()
+    return report
 
 
 def _check(run: Run, request: TrainRequest, stages: Stages) -> CheckReport:

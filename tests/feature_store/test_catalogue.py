@@ -14,7 +14,7 @@ from feature_store.catalogue import (
 )
 from feature_store.catalogue_file import install_catalogue
 from feature_store.layout import StoreLayout
-from recommender.errors import DataError
+from recommender.errors import DataError, RefusedError
 from tests.tabling import DAY, HOUR, START, bring_in, row
 
 
@@ -158,6 +158,16 @@ def test_files_that_are_no_catalogue_are_refused(layout):
         install_catalogue(broken, layout)
     with pytest.raises(DataError, match="not readable"):
         install_catalogue(layout.root / "absent.csv", layout)
+
+
+@pytest.mark.parametrize("text", ["item_id,price\na,cheap\n,1\n", "item_id\n"])
+def test_a_file_without_one_good_row_leaves_the_catalogue_before(layout, text):
+    install(layout, {"item_id": "b", "available": "no"})
+    broken = layout.root / "items.csv"
+    broken.write_text(text)
+    with pytest.raises(RefusedError, match="the catalogue before stays"):
+        install_catalogue(broken, layout)
+    assert items(layout)["b"]["available"] is False
 
 
 def test_the_digest_follows_the_catalogue(layout):

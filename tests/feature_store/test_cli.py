@@ -93,6 +93,27 @@ def test_ingest_says_what_became_of_every_row(csv, store):
     assert table_bytes(StoreLayout(store)) == before
 
 
+def test_a_file_of_which_nothing_is_kept_is_refused_aloud(tmp_path, store):
+    text = tmp_path / "events.jsonl"
+    text.write_text('{"event": "x"}\nno json\n')
+    arguments = ["--log", str(text), "--format", "desirepath-jsonl", "--store", str(store)]
+    result = CliRunner().invoke(app, ["ingest", *arguments, "--json"])
+    assert isinstance(result.exception, RefusedError)
+    assert "none of its 2 rows was kept (bad_json 1, unknown_field 1)" in str(result.exception)
+    report = json.loads(result.stdout)
+    assert sum(report["rejected"].values()) == report["rows_in"] == 2
+    assert len(Path(report["quarantine"]).read_text().splitlines()) == 2
+
+
+def test_an_empty_file_is_nothing_new(tmp_path, store):
+    empty = tmp_path / "events.jsonl"
+    empty.touch()
+    arguments = ["--log", str(empty), "--format", "desirepath-jsonl", "--store", str(store)]
+    result = CliRunner().invoke(app, ["ingest", *arguments])
+    assert result.exit_code == 0
+    assert "nothing new in events.jsonl" in result.stderr
+
+
 def test_people_get_a_table_on_stderr_and_nothing_on_stdout(csv, store):
     result = CliRunner().invoke(app, ["ingest", "--log", str(csv), "--store", str(store)])
     assert result.exit_code == 0
@@ -144,20 +165,20 @@ def test_refusals_say_what_would_be_accepted(tmp_path, csv, store):
 
 
 def test_the_services_own_log_is_read_from_where_the_last_ingest_ended(intake, store):
-    submit(intake, view("a", NOW, "i", "j", search_term="tea"), view("b", NOW + 1))
+    submit(intake, view("a", NOW - 2, "i", "j", search_term="tea"), view("b", NOW - 1))
     first = run("ingest", "--store", store)
     assert (first["rows_in"], first["kept"], first["events_kept"]) == (3, 3, 2)
     before = table_bytes(StoreLayout(store))
     assert run("ingest", "--store", store)["rows_in"] == 0
     assert table_bytes(StoreLayout(store)) == before
-    submit(intake, view("c", NOW + 2, "i"))
+    submit(intake, view("c", NOW, "i"))
     assert run("ingest", "--store", store)["rows_in"] == 1
     rows = read_interactions(StoreLayout(store)).collect()
     assert rows["event_id"].to_list() == ["a", "a", "b", "c"]
     assert rows["item_id"].to_list() == ["i", "j", None, "i"]
     assert rows["category"].to_list() == ["c/d", "c/d", None, "c/d"]
     assert rows["available_at"].to_physical().to_list() == [NOW] * 4
-    assert rows["ts"].to_physical().to_list() == [NOW, NOW, NOW + 1, NOW + 2]
+    assert rows["ts"].to_physical().to_list() == [NOW - 2, NOW - 2, NOW - 1, NOW]
 
 
 def test_a_log_cannot_be_the_published_file(intake, store):

@@ -150,6 +150,15 @@ def test_a_failed_run_is_recorded_with_its_reason(
     assert "DataError" in run.data.tags["error"]
 
 
+def test_a_log_of_which_nothing_is_kept_ends_the_run(shop: Shop, tmp_path: Path) -> None:
+    """Even where the tables hold enough to train on: a new model would look like a new log."""
+    text = tmp_path / "events.jsonl"
+    text.write_text("no json\n")
+    request = replace(shop.request, log=LogFile(text, "desirepath-jsonl"))
+    with pytest.raises(RefusedError, match=r"none of its 1 rows was kept \(bad_json 1\)"):
+        train(request, shop.bench)
+
+
 def test_bad_data_end_the_run_if_asked_to(
     bench: Workbench,
     request_: TrainRequest,
