@@ -9,13 +9,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
+import polars as pl
 
 from feature_store.check_gates import GATES, DayFacts, Gate, check_schema, tripping
 from feature_store.check_limits import CheckLimits
 from feature_store.layout import StoreLayout
-from feature_store.tables import read_manifests
+from feature_store.tables import read_manifests, scan_stored
 from recommender.errors import DataError, InvalidInputError
-from recommender.terms import MICROS_PER_SECOND
+from recommender.terms import TS
 
 __all__ = ["CheckLimits", "CheckReport", "Gate", "check"]
 
@@ -64,8 +65,7 @@ def check(
     at = at.astimezone(UTC)
     chosen = _choose_day(layout, at, day)
     manifests = read_manifests(layout, chosen - timedelta(days=limits.trailing_days), chosen)
-    newest = read_manifests(layout, end=at.date())[-1]
-    freshness = _check_freshness(newest.last_ts, at, limits)
+    freshness = _check_freshness(_newest(layout, at), at, limits)
     schema = check_schema(layout, manifests[-1])
     gates: tuple[Gate, ...] = (schema, freshness)
     if not schema.is_tripped:
@@ -86,7 +86,18 @@ def _choose_day(layout: StoreLayout, at: datetime, day: date | None) -> date:
     return (whole or days)[-1]
 
 
-def _check_freshness(last_ts: int, at: datetime, limits: CheckLimits) -> Gate:
-    age_hours = (at.timestamp() - last_ts / MICROS_PER_SECOND) / 3600
-    newest = datetime.fromtimestamp(last_ts / MICROS_PER_SECOND, UTC).isoformat(timespec="seconds")
-    return tripping("freshness", age_hours, limits.max_age_hours, f"hours; newest event {newest}")
+def _newest(layout: StoreLayout, at: datetime) -> datetime:
+    """The newest event up to `at`: one after it must not make a log that stopped look alive."""
+    for manifest in reversed(read_manifests(layout, end=at.date())):
+        day = date.fromisoformat(manifest.event_date)
+        past = scan_stored(layout, day, day).filter(pl.col(TS) <= at)
+        newest: datetime | None = past.select(pl.col(TS).max()).collect().item()
+        if newest is not None:
+            return newest
+    raise DataError(f"{layout.tables}: no event up to {at.isoformat()}")
+
+
+def _check_freshness(newest: datetime, at: datetime, limits: CheckLimits) -> Gate:
+    age_hours = (at - newest).total_seconds() / 3600
+    detail = f"hours; newest event {newest.isoformat(timespec='seconds')}"
+    return tripping("freshness", age_hours, limits.max_age_hours, detail)

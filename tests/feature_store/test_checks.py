@@ -145,6 +145,15 @@ def test_an_old_newest_event_trips_alone(layout):
     assert tripped(layout, AT + timedelta(days=3)) == ["freshness"]
 
 
+def test_events_after_the_moment_do_not_hide_a_log_that_had_stopped(layout):
+    late = AT + timedelta(days=3)
+    bring_in(layout, [row("again", int(late.timestamp()) * 1_000_000 + MINUTE, item_id="i1")])
+    freshness = next(gate for gate in check(layout, late).gates if gate.name == "freshness")
+    assert freshness.is_tripped
+    newest = read_day(layout, LAST)["ts"].max()
+    assert freshness.value == pytest.approx((late - newest).total_seconds() / 3600)
+
+
 def test_a_column_of_another_type_trips_alone(layout):
     manifest = read_manifest(layout, LAST)
     file = day_folder(layout, LAST) / manifest.files[0].name
