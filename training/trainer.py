@@ -115,7 +115,7 @@ class Trainer:
             learnt = learn_weights(
                 candidates, fixed, restarts=settings.restarts, seed=settings.seed
             )
-        # A source that the validation model did not have yet keeps the weight of the spec.
+        # A source that had nothing to say in the validation period keeps the weight of the spec.
         return fixed | learnt
 
     def _hold_out(self, window: EventWindow, period: Period) -> HoldOut:

@@ -175,6 +175,19 @@ def test_with_too_few_known_shoppers_the_weights_of_the_spec_are_used(tmp_path: 
     assert blend == {name: weight for name, weight in spec.blend.weights if name in blend}
 
 
+def test_a_source_that_the_placement_does_not_ask_keeps_the_weight_of_the_spec(
+    tmp_path: Path,
+) -> None:
+    layout = write_log(tmp_path / "store", checkerboard())
+    place = Placement("next", sources=("als", "returns"))
+    trained = Trainer(LocalEngine(), SPEC, place, tmp_path).train(layout)
+    fixed, learnt = dict(SPEC.blend.weights), trained.model.info.blend
+    silent = learnt.keys() - {"als", "returns"}
+    assert "view_view" in silent
+    assert {name: learnt[name] for name in silent} == {name: fixed[name] for name in silent}
+    assert max(learnt["als"], learnt["returns"]) == 1
+
+
 def test_a_log_that_cannot_be_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="too short to be split"):
         train(tmp_path, [Did("ann", "a", START)])

@@ -12,7 +12,7 @@ Notation: s sources, q queries, c candidates of the query that has most.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -89,6 +89,9 @@ def learn_weights(
 ) -> dict[str, float]:
     """Weights with the best nDCG@20 found; the largest is 1, rounded to 4 decimals.
 
+    A source that proposed nothing (the placement does not ask it, no shopper had what it starts
+    from) cannot be weighed: it is not in the result.
+
     Parameters
     ----------
     fallback
@@ -97,9 +100,10 @@ def learn_weights(
     restarts
         Starts of the search: `fallback`, then each source's own strength, then random ones.
     """
-    begin = np.array([fallback.get(name, 0.0) for name in candidates.sources])
     if not len(candidates.ideal):
-        return dict(zip(candidates.sources, begin.tolist(), strict=True))
+        return {name: fallback.get(name, 0.0) for name in candidates.sources}
+    candidates = _heard(candidates)
+    begin = np.array([fallback.get(name, 0.0) for name in candidates.sources])
     best, best_value = begin, -1.0
     # One thread: sums in a fixed order, so that the same input gives the same weights.
     with threadpool_limits(1, "blas"):
@@ -136,6 +140,13 @@ def _score_candidates(
         rights.append(np.isin(item_idx, bundle.catalogue.ids.indices(wanted)))
         ideals.append(float(_DISCOUNT[: len(wanted)].sum()))
     return _stack(sources, parts, rights, ideals)
+
+
+def _heard(candidates: ScoredCandidates) -> ScoredCandidates:
+    """Only the sources that proposed something."""
+    heard = np.flatnonzero(candidates.parts.any(axis=(1, 2)))
+    names = tuple(candidates.sources[source] for source in heard)
+    return replace(candidates, sources=names, parts=candidates.parts[heard])
 
 
 def _stack(

@@ -59,6 +59,15 @@ def test_the_blend_is_never_worse_than_any_start_or_single_source(seed: int) -> 
     assert value >= found.ndcg(found.scores(np.ones(4))) - 1e-3
 
 
+def test_a_source_that_proposed_nothing_is_not_weighed() -> None:
+    rng = np.random.default_rng(3)
+    parts = rng.random((3, 30, 40))
+    parts[1] = 0
+    found = candidates_of(parts, rng.random((30, 40)) < 0.1, 3.0)
+    learnt = learn_weights(found, {"source-1": 0.7}, restarts=6, seed=1)
+    assert learnt.keys() == {"source-0", "source-2"}
+
+
 def test_ndcg_is_that_of_the_formula() -> None:
     parts = np.array([[[0.9, 0.8, 0.7]]])
     right = np.array([[False, True, True]])
