@@ -29,8 +29,9 @@ RESPAWN_SECONDS = 1.0
 class Supervisor:
     """Keeps one worker per socket alive.
 
-    It loads the model once and forks, so that workers share its pages. It keeps the sockets, so
-    connections in the queue of a worker that died are answered by its successor.
+    It loads the model once and forks, so that workers share its pages. It keeps the sockets
+    until it is told to stop, so connections in the queue of a worker that died are answered by
+    its successor.
     """
 
     def __init__(self, settings: Settings, sockets: list[socket.socket]) -> None:
@@ -66,19 +67,22 @@ class Supervisor:
 
     def _spawn(self, slot: int, model: ServingModel | None) -> None:
         self._starts[slot] = time.monotonic()
-        # No stop may come between the fork and the note of its pid.
+        # No stop may come between the look, the fork and the note of its pid.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        pid = os.fork()
-        if pid == 0:
-            self._work(slot, model)
-        self._slots[pid] = slot
+        if not self._is_stopping:
+            pid = os.fork()
+            if pid == 0:
+                self._work(slot, model)
+            self._slots[pid] = slot
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _work(self, slot: int, model: ServingModel | None) -> None:
         """The life of a worker; it never returns."""
         code = FAILED
         try:
-            code = run_worker(self._settings, self._sockets[slot], lambda: None, model)
+            listener = self._sockets.pop(slot)
+            self._close_sockets()  # a port is closed when nobody holds its socket any more
+            code = run_worker(self._settings, listener, lambda: None, model)
         except Exception:
             logger.exception("worker failed")
         finally:
@@ -103,12 +107,17 @@ class Supervisor:
         logger.error("worker ended", extra={"slot": slot, "exit_code": code})
         if code != 0:  # one that dies young is not started in a tight loop
             time.sleep(max(0.0, RESPAWN_SECONDS - (time.monotonic() - self._starts[slot])))
-        if not self._is_stopping:
-            self._spawn(slot, model)
+        self._spawn(slot, model)
         return False
+
+    def _close_sockets(self) -> None:
+        for listener in self._sockets:
+            listener.close()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal API
         self._is_stopping = True
+        # Else the system would go on taking connections that no worker will answer.
+        self._close_sockets()
         for pid in list(self._slots):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)

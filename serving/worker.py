@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
 import math
 import signal
@@ -59,11 +61,31 @@ class Worker(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, hear out those just taken, then stop."""
+        held = [listener.dup() for listener in sockets or ()]
         for server in self.servers:
             server.close()
+        for listener in held:
+            await self._take_last(listener)
         # A connection may be taken whose request is still unread; closing it now would be a reset.
         await asyncio.sleep(HEAR_OUT_SECONDS)
         await super().shutdown(sockets)
+
+    async def _take_last(self, listener: socket.socket) -> None:
+        """Take the connections that wait in the system's queue: closing it would reset them."""
+        waiting = []
+        with listener, contextlib.suppress(BlockingIOError):
+            listener.setblocking(False)  # noqa: FBT003 - its signature
+            while True:
+                waiting.append(listener.accept()[0])
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        make = functools.partial(
+            protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        for connection in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(make, connection)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""

@@ -57,6 +57,32 @@ def test_nobody_is_turned_away_and_every_answer_is_in_the_log(root: Path, worker
         assert answered <= {record.decision_id for record in decisions(root)}
 
 
+def knock(process: Process, failures: list[str]) -> None:
+    """Open a connection for every question until none is taken."""
+    while True:
+        with process.client() as client:
+            try:
+                client.get("/health/live")
+            except httpx.ConnectError:
+                return
+            except httpx.TransportError as error:
+                failures.append(repr(error))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_connection_that_is_taken_is_answered_to_the_last(root: Path, workers: str) -> None:
+    process = start(root, "--dev", "--workers", workers)
+    failures: list[str] = []
+    callers = [threading.Thread(target=knock, args=(process, failures)) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    time.sleep(0.2)
+    assert process.stop() == 0
+    for caller in callers:
+        caller.join()
+    assert failures == []
+
+
 def test_readiness_goes_first_and_a_slow_caller_still_gets_an_answer(root: Path) -> None:
     process = start(root, "--dev")
     address = urlsplit(process.url)
