@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from recommender.slate import Slate
 from recommender.terms import Float64Array
 from training.evaluation.offline import Rankings, score_each, shown_counts, with_blend
 from training.evaluation.report import POPULARITY
+from training.evaluation.slices import is_returning
 from training.split import HoldOut
 
 
@@ -37,7 +38,8 @@ class Evidence:
     coverage
         Share of the catalogue shown to anyone.
     distinct_lists
-        Different lists, as a share of all lists.
+        Different lists among the shoppers of whom something is known, as a share of these
+        shoppers; 0 when there is none. Strangers get one list, and most of a shop may be strangers.
     flat_lists
         Lists of several items whose scores are all equal, as a share of all lists.
     megabytes
@@ -92,7 +94,9 @@ def examine(
         rankings=rankings,
         ndcg=score_each(metrics.ndcg, rankings, test.targets, k),
         coverage=metrics.coverage(shown_counts(rankings, bundle)),
-        distinct_lists=len(set(rankings)) / len(rankings),
+        distinct_lists=_distinct_share(
+            [each for i, each in enumerate(rankings) if is_returning(test, i)]
+        ),
         flat_lists=float(np.mean([len(each) > 1 and np.ptp(each) == 0 for each in scores])),
         megabytes=megabytes,
         latency_ms=float(np.percentile(milliseconds, 95)),
@@ -111,6 +115,10 @@ def overlap(one: Rankings, other: Rankings, k: int = 10) -> float:
     """Mean share of common items among the first k; lists empty on both sides count as equal."""
     shares = [_common(a[:k], b[:k]) for a, b in zip(one, other, strict=True)]
     return float(np.mean(shares)) if shares else 1.0
+
+
+def _distinct_share(rankings: Sequence[tuple[str, ...]]) -> float:
+    return len(set(rankings)) / len(rankings) if rankings else 0.0
 
 
 def _common(one: tuple[str, ...], other: tuple[str, ...]) -> float:

@@ -146,6 +146,25 @@ def test_each_mutant_is_refused_for_its_own_reason(trial: Trial) -> None:
     assert "finite" in refused["_not_a_number"]
 
 
+def test_many_strangers_do_not_make_a_model_look_the_same_for_everyone(trial: Trial) -> None:
+    """Nothing is known of most visitors of a shop: they all get what is popular."""
+    test = trial.exam.test
+    strangers = 40 * len(test)
+    stranger = replace(test.queries[0], history=(), session=())
+    crowd = replace(
+        test,
+        queries=(*test.queries, *[stranger] * strangers),
+        targets=(*test.targets, *[test.targets[0]] * strangers),
+        shopper_ids=(*test.shopper_ids, *map(str, range(strangers))),
+    )
+    among_few, among_many, alone = (
+        examine(trial.served, each, trial.exam.placement, trial.exam.k)
+        for each in (test, crowd, replace(crowd, queries=(stranger,) * len(crowd)))
+    )
+    assert among_few.distinct_lists == among_many.distinct_lists > 0.2
+    assert alone.distinct_lists == 0
+
+
 def test_a_served_model_worse_than_the_judged_one_is_refused(trial: Trial) -> None:
     report = _judge(_case(trial, trial.judged, _popular_only(trial.served)))
     assert "refit_ndcg" in _refused(report)
