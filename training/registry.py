@@ -21,6 +21,7 @@ CHAMPION: Final = "champion"
 BUNDLE_VERSION_TAG: Final = "bundle_version"
 DATA_DIGEST_TAG: Final = "data_digest"
 CATALOGUE_DIGEST_TAG: Final = "catalogue_digest"
+_SQLITE: Final = "sqlite:///"
 _BUNDLE_PATH: Final = "artifacts/bundle"
 
 T = TypeVar("T")
@@ -58,6 +59,11 @@ class Tracking:
         root = root.resolve()
         uri, artifacts = f"sqlite:///{root / 'mlflow.db'}", (root / "artifacts").as_uri()
         return cls(uri, artifacts, timeout_seconds=timeout_seconds)
+
+    @property
+    def is_absent(self) -> bool:
+        """A local database that nobody has made yet: looking into it must not make one."""
+        return self.uri.startswith(_SQLITE) and not Path(self.uri.removeprefix(_SQLITE)).exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,8 @@ class Registry:
         RegistryError
             The registry does not answer, or its answer lacks the bundle's version.
         """
+        if self.tracking.is_absent:
+            return None
         found = self.call(
             "look up " + name, lambda client: _find(client, self.tracking.model, name)
         )
@@ -178,8 +186,8 @@ def client_of(tracking: Tracking) -> Any:
     # MLflow's stores look each other up through the process-wide URIs, whatever the client has.
     mlflow.set_tracking_uri(tracking.uri)
     mlflow.set_registry_uri(tracking.uri)
-    if tracking.uri.startswith("sqlite:///"):
-        Path(tracking.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if tracking.uri.startswith(_SQLITE):
+        Path(tracking.uri.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     return mlflow.MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
 
 

@@ -129,6 +129,14 @@ def test_what_is_not_there_is_said(registry: Registry) -> None:
         registry.require("champion")
 
 
+def test_looking_for_a_model_does_not_make_a_registry(tmp_path: Path) -> None:
+    registry = Registry(Tracking.in_folder(tmp_path))
+    assert registry.resolve("champion") is None
+    with pytest.raises(InvalidInputError, match="no version or alias 'champion'"):
+        registry.require("champion")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_fetched_bundle_is_the_registered_one(
     registry: Registry, registered: RegisteredModel, bundle: ModelBundle, tmp_path: Path
 ) -> None:
