@@ -18,7 +18,7 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	touch $@
 
 demo: $(VENV)/.installed ## simulate a shop (or LOG=path FORMAT=name), train, deliver and serve it with a page to browse
-	$(BIN)/desirepath demo --dir $(DEMO) $(if $(LOG),--log $(LOG) --format $(FORMAT))
+	$(BIN)/desirepath demo --dir $(DEMO) $(if $(LOG),--log $(LOG) $(if $(FORMAT),--format $(FORMAT)))
 
 test: lint ## lint, types, layers, spelling, and the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
