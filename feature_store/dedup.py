@@ -30,11 +30,13 @@ import lmdb
 from feature_store.event_log.frame import ENTRY_BYTES
 from feature_store.events import DedupKey
 from feature_store.file_lock import FileLock
+from feature_store.lmdb_lock import reserve_lock_file
 from feature_store.verdicts import DAY_MICROS
 from recommender.errors import StorageError, StorageFullError
 
 GENERATION_MICROS: Final = 8 * DAY_MICROS
 KEY_BYTES: Final = 16
+MAX_READERS: Final = 126
 MAX_MAP_BYTES: Final = 1 << 44
 _FULL_SHARE = 0.7
 _PAGE_BYTES = 4096
@@ -99,17 +101,19 @@ class DedupIndex:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(folder / "write.lock")
         try:
+            reserve_lock_file(folder, MAX_READERS)
             with self._lock.held():  # else another process may grow the map in the middle of it
                 self._env = lmdb.open(
                     str(folder),
                     map_size=map_bytes,
                     max_dbs=8,
+                    max_readers=MAX_READERS,
                     sync=False,
                     metasync=False,
                     readahead=False,
                 )
                 self._open_databases()
-        except lmdb.Error:
+        except (lmdb.Error, OSError):
             self._abandon()
             raise
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 from msgspec import UNSET
@@ -32,10 +32,9 @@ from serving.schemas import (
     RecommendationResponse,
     RecommendedItem,
 )
-from serving.visitor_view import Known, known_of
+from serving.visitor_view import Known, known_of, moment_of
 
 logger = logging.getLogger(__name__)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATIC_POLICY = "static"
 
 
@@ -105,7 +104,7 @@ def _query(
     if request.personalize:
         known, failure = _known(exchange, request, moment)
     query = Query(
-        at=EPOCH + timedelta(microseconds=moment),
+        at=moment_of(moment),
         placement=placement.name,
         limit=min(request.limit or placement.limit, MAX_LIMIT),
         history=known.history,
@@ -126,7 +125,7 @@ def _known(
     if request.visitor_id is None and request.user_id is None:
         return Known(), None
     state = exchange.state
-    at = EPOCH + timedelta(microseconds=moment)
+    at = moment_of(moment)
     try:
         found = state.visitors.get(request.visitor_id or "", request.user_id, at)
         return known_of(found, at, timedelta(seconds=state.settings.session_gap_seconds)), None

@@ -111,6 +111,7 @@ def build_state(
     )
     if model:
         models.current = model
+        models.poll()  # it may have been loaded long ago, for the first worker
     else:
         models.load_first()
     store = LmdbStore(settings.layout.online, clock, settings.online_map_bytes)

@@ -117,8 +117,9 @@ def create_key_file(path: Path, random_bytes: Callable[[int], bytes]) -> dict[st
 def read_secret(path: Path, random_bytes: Callable[[int], bytes]) -> bytes:
     """The secret of this shop's pseudonyms; made on first use."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        _write_private(path, random_bytes(SECRET_BYTES))
+    if not path.exists():  # a service that starts again must not need space for it
+        with contextlib.suppress(FileExistsError):
+            _write_private(path, random_bytes(SECRET_BYTES))
     secret = path.read_bytes()
     if len(secret) != SECRET_BYTES:
         raise ConfigError(f"{path} holds {len(secret)} bytes; accepted: {SECRET_BYTES}")

@@ -53,9 +53,12 @@ def check(settings: Settings) -> None:
 
 def listen(host: str, port: int, count: int) -> list[socket.socket]:
     """Sockets that share one port; the system spreads connections over them."""
-    family, *_, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    try:
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise ConfigError(f"host={host!r} is no address: {error.strerror}") from error
     sockets: list[socket.socket] = []
     for _ in range(count):
         listener = socket.socket(family, socket.SOCK_STREAM)

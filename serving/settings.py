@@ -125,8 +125,11 @@ class Settings:
         named = {key for key in environ if key.startswith(PREFIX)} - FOREIGN
         values = {key.removeprefix(PREFIX).lower(): environ[key] for key in named}
         if unknown := sorted(values.keys() - kinds.keys()):
-            names = ", ".join(PREFIX + name.upper() for name in unknown)
-            raise ConfigError(f"unknown variable {names}; known: {', '.join(sorted(kinds))}")
+            names, accepted = (
+                ", ".join(PREFIX + name.upper() for name in group)
+                for group in (unknown, sorted(kinds))
+            )
+            raise ConfigError(f"unknown variable {names}; known: {accepted}")
         parsed = {name: _parse(name, kinds[name], text) for name, text in values.items()}
         given = {
             name: _parse(name, kinds[name], value) if isinstance(value, str) else value

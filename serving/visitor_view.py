@@ -65,9 +65,14 @@ def visitor_response(visitor_id: str, state: VisitorState) -> VisitorResponse:
     )
 
 
+def moment_of(micros: int) -> datetime:
+    """A moment in UTC, of microseconds since the epoch."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
 def rfc3339(micros: int) -> str:
     """A moment as text, in UTC."""
-    return (EPOCH + timedelta(microseconds=micros)).isoformat().replace("+00:00", "Z")
+    return moment_of(micros).isoformat().replace("+00:00", "Z")
 
 
 def _moment(micros: int) -> str | None:

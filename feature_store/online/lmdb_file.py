@@ -20,6 +20,7 @@ from pathlib import Path
 import lmdb
 import lmdb.verify
 
+from feature_store.lmdb_lock import reserve_lock_file
 from recommender.errors import StorageError, StorageFullError
 
 _LOG = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ def _open_locked(path: Path, map_size_bytes: int, now: int, lock: int) -> LmdbFi
         _write_stamp(path)
     fcntl.flock(lock, fcntl.LOCK_SH)
     try:
+        reserve_lock_file(path, MAX_READERS)
         environment = lmdb.open(
             os.fspath(path),
             map_size=map_size_bytes,
@@ -116,7 +118,7 @@ def _open_locked(path: Path, map_size_bytes: int, now: int, lock: int) -> LmdbFi
             max_readers=MAX_READERS,
             max_spare_txns=8,
         )
-    except lmdb.Error as error:
+    except (lmdb.Error, OSError) as error:
         raise storage_error(f"cannot open {path}", error, path.parent) from error
     environment.reader_check()
     return LmdbFile(environment, aside, lock)
@@ -178,7 +180,9 @@ def _stamped(path: Path) -> bool:
 
 
 def _write_stamp(path: Path) -> None:
+    if _stamped(path):
+        return
     try:
         (path / _STAMP).write_text(_boot_id())
-    except OSError as error:
-        raise storage_error(f"cannot write to {path}", error, path) from error
+    except OSError as error:  # without it the next open verifies the file in full, no more
+        _LOG.warning("online store %s: the boot cannot be noted: %s", path, error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
@@ -14,10 +13,9 @@ from serving.errors import Problem
 from serving.exchange import exchange_of, json_answer
 from serving.schemas import MAX_ID_BYTES, VisitorResponse
 from serving.security import ADMIN
-from serving.visitor_view import visitor_response
+from serving.visitor_view import moment_of, visitor_response
 
 PREFIX = b"/v1/visitors/"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def visitor(request: Request) -> Response:
@@ -27,7 +25,7 @@ async def visitor(request: Request) -> Response:
     """
     visitor_id = _visitor_id(request)
     state = exchange_of(request).state
-    at = EPOCH + timedelta(microseconds=state.clock())
+    at = moment_of(state.clock())
     try:
         known = state.visitors.get(visitor_id, None, at)
     except StorageError as error:

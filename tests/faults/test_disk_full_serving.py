@@ -100,3 +100,40 @@ def test_full_then_free(small_disk: Process) -> None:
         assert stored == ["e-0", *(f"e-{number}" for number in accepted), "e-1001"]
         assert reader.counts.damaged == 0
         assert any(isinstance(each, DecisionRecord) for each in records)
+
+
+# The whole data folder on a full disk, and a service that is started there once more.
+RESTART = """
+mount -t tmpfs -o size=8m tmpfs "$1" && cp -r "$2"/. "$1"
+"$3" -m serving --root "$1" --dev --port 0 --json > "$4" & P=$!
+while [ ! -s "$4" ]; do sleep 0.1; done
+kill -TERM $P; wait $P || exit 9
+dd if=/dev/zero of="$1/ballast" bs=4k 2> /dev/null
+exec "$3" -m serving --root "$1" --dev --port 0 --json
+"""
+
+
+@pytest.mark.skipif(not can_mount(), reason="nobody may mount a tmpfs in a namespace here")
+def test_a_service_starts_on_a_full_disk_and_heals(tmp_path: Path) -> None:
+    root, shop = tmp_path / "root", tmp_path / "shop"
+    root.mkdir()
+    publish_shop(shop)
+    given = [str(root), str(shop), sys.executable, str(tmp_path / "first")]
+    command = ["unshare", "-rm", "sh", "-c", RESTART, "sh", *given]
+    process = start(root, command=command)
+    try:
+        with process.client() as client:
+            assert send(client, 0).status_code == 507
+            assert len(recommended(client, "v-0")) == 5
+            assert client.get("/health/ready").status_code == 200
+            (log_of(process).parent / "ballast").unlink()
+            deadline = time.monotonic() + 10
+            while (answer := send(client, 1)).status_code == 507:
+                assert time.monotonic() < deadline, "it did not heal"
+                time.sleep(0.2)
+            assert answer.json()["accepted"] == 1
+            asked = {"placement": "home", "visitor_id": "v-1"}
+            answer = client.post("/v1/recommendations", json=asked)
+            assert answer.json()["fallback_level"] == "session"
+    finally:
+        process.stop()

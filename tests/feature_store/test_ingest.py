@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_store.contested_ids import find_contested
-from feature_store.ingest import IngestOptions, ingest
+from feature_store.ingest import ingest
 from feature_store.layout import StoreLayout
 from feature_store.tables import (
     SCHEMA,
@@ -532,11 +532,11 @@ def test_real_samples_are_counted_as_published(tmp_path, shared_path, source_for
 
 @pytest.mark.shared
 @pytest.mark.slow
-def test_online_retail_whole(tmp_path, shared_path):
+@pytest.mark.xdist_group("online-retail")
+def test_online_retail_whole(tmp_path, shared_path, online_retail):
     """1.04 million real rows: every one is accounted for, and the table has what the file has."""
-    layout = StoreLayout(tmp_path)
+    layout, report = online_retail
     path = shared_path / "data" / "online_retail_ii" / "transactions.parquet"
-    report = ingest(path, "online-retail", layout, IngestOptions())
     raw = pl.read_parquet(path)
     assert report.rows_in == raw.height == 1_044_847
     assert report.rows_in == report.kept + report.duplicates + report.rejected_rows

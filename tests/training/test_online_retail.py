@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from feature_store.ingest import ingest
+from feature_store.ingest_report import IngestReport
 from feature_store.layout import StoreLayout
 from recommender.placements import read_placements
 from training.engines.local import LocalEngine
@@ -18,17 +16,22 @@ from training.trainer import Trained, Trainer
 NEXT = read_placements()["next"]
 
 
+# One worker for all that reads this log: bringing it in and training on it are done once.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.shared,
+    pytest.mark.xdist_group("online-retail"),
+]
+
+
 @pytest.fixture(scope="module")
-def trained(shared_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    layout = StoreLayout(tmp_path_factory.mktemp("online-retail"))
-    log = shared_path / "data" / "online_retail_ii" / "transactions.parquet"
-    ingest(log, "online-retail", layout)
+def trained(
+    online_retail: tuple[StoreLayout, IngestReport], tmp_path_factory: pytest.TempPathFactory
+) -> Trained:
     work = tmp_path_factory.mktemp("work")
-    return Trainer(LocalEngine(), TrainingSpec(), NEXT, work).train(layout)
+    return Trainer(LocalEngine(), TrainingSpec(), NEXT, work).train(online_retail[0])
 
 
-@pytest.mark.slow
-@pytest.mark.shared
 def test_the_blend_beats_popularity_and_every_single_source(trained: Trained) -> None:
     report = trained.report
     assert report.users > 1_000
@@ -38,16 +41,12 @@ def test_the_blend_beats_popularity_and_every_single_source(trained: Trained) ->
     assert all(low > 0 for low in gains.values()), gains
 
 
-@pytest.mark.slow
-@pytest.mark.shared
 def test_a_log_of_invoices_has_no_view_pairs(trained: Trained) -> None:
     sources = trained.model.info.sources
     assert not {"view_view", "view_cart", "cart_purchase"} & sources.keys()
     assert not any(name.startswith("neighbours_view") for name in trained.model.arrays)
 
 
-@pytest.mark.slow
-@pytest.mark.shared
 def test_popularity_tells_nobody_apart_and_the_blend_does(trained: Trained) -> None:
     bundle = trained.judged.bundle()
     rankings = answers(bundle, trained.test, NEXT, 10)
