@@ -84,7 +84,7 @@ def find_seeds(query: Query, bundle: ModelBundle, placement: Placement) -> tuple
     """What the sources start from, and the rung of the ladder that this is."""
     at_micros = round(query.at.timestamp() * MICROS_PER_SECOND)
     parts = dict(_seed_parts(query, placement, at_micros))
-    resolved = {name: _resolve(part, bundle, at_micros) for name, part in parts.items()}
+    resolved = {name: _resolve(part, bundle, at_micros, name) for name, part in parts.items()}
     seeds = Seeds.joined(resolved.values())
     for level, names in _LEVELS.items():
         if any(len(resolved[name]) for name in names if name in resolved):
@@ -130,7 +130,9 @@ def _as_interactions(
     return tuple(Interaction(item_id, event_type, at_micros) for item_id in item_ids)
 
 
-def _resolve(interactions: Iterable[Interaction], bundle: ModelBundle, at_micros: int) -> Seeds:
+def _resolve(
+    interactions: Iterable[Interaction], bundle: ModelBundle, at_micros: int, part: str
+) -> Seeds:
     info = bundle.manifest.info
     return seeds_of(
         interactions,
@@ -138,6 +140,7 @@ def _resolve(interactions: Iterable[Interaction], bundle: ModelBundle, at_micros
         at_micros,
         info.event_weights,
         info.seed_half_life_seconds,
+        part,
     )
 
 

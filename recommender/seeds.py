@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from recommender.ids import IdMap
 from recommender.query import Interaction
-from recommender.terms import EVENT_CODES, MICROS_PER_SECOND, Float32Array, Int32Array
+from recommender.terms import (
+    EVENT_CODES,
+    MICROS_PER_SECOND,
+    BoolArray,
+    Float32Array,
+    Int32Array,
+)
+
+# Parts of a query, in the order in which seeds are joined.
+PART_CODES: Final[dict[str, int]] = {"history": 0, "session": 1, "cart": 2, "context": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +34,17 @@ class Seeds:
         `recommender.terms.EVENT_CODES` of each, int32 (n,).
     weights
         Event weight times recency decay, float32 (n,), positive.
+    ages
+        Seconds from each to the moment of asking, float32 (n,), not negative.
+    parts
+        Which part of the query each is from, a code of `PART_CODES`, int32 (n,).
     """
 
     item_idx: Int32Array
     event_codes: Int32Array
     weights: Float32Array
+    ages: Float32Array
+    parts: Int32Array
 
     def __len__(self) -> int:
         return len(self.item_idx)
@@ -41,14 +57,28 @@ class Seeds:
             np.concatenate([part.item_idx for part in listed]),
             np.concatenate([part.event_codes for part in listed]),
             np.concatenate([part.weights for part in listed]),
+            np.concatenate([part.ages for part in listed]),
+            np.concatenate([part.parts for part in listed]),
         )
 
     def of_types(self, event_types: tuple[str, ...]) -> Seeds:
         """The seeds of these event types; all of them where none is named."""
         if not event_types:
             return self
-        kept = np.isin(self.event_codes, [EVENT_CODES[name] for name in event_types])
-        return Seeds(self.item_idx[kept], self.event_codes[kept], self.weights[kept])
+        return self[np.isin(self.event_codes, [EVENT_CODES[name] for name in event_types])]
+
+    def of_part(self, *names: str) -> Seeds:
+        """The seeds of these parts of the query."""
+        return self[np.isin(self.parts, [PART_CODES[name] for name in names])]
+
+    def __getitem__(self, kept: BoolArray) -> Seeds:
+        return Seeds(
+            self.item_idx[kept],
+            self.event_codes[kept],
+            self.weights[kept],
+            self.ages[kept],
+            self.parts[kept],
+        )
 
     def summed(self) -> tuple[Int32Array, Float32Array]:
         """Each item once, ascending, with its weights summed: int32 (m,), float32 (m,)."""
@@ -56,7 +86,13 @@ class Seeds:
         return items, np.bincount(inverse, self.weights, len(items)).astype(np.float32)
 
 
-NO_SEEDS = Seeds(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
+NO_SEEDS = Seeds(
+    np.empty(0, np.int32),
+    np.empty(0, np.int32),
+    np.empty(0, np.float32),
+    np.empty(0, np.float32),
+    np.empty(0, np.int32),
+)
 
 
 def seeds_of(
@@ -65,8 +101,9 @@ def seeds_of(
     at_micros: int,
     event_weights: Mapping[str, float],
     half_life_seconds: float,
+    part: str,
 ) -> Seeds:
-    """Resolve interactions to seeds.
+    """Resolve interactions of one part of a query, a name of `PART_CODES`, to seeds.
 
     Unknown items, event types without a positive weight and interactions after `at_micros` are
     left out. An interaction of age a weighs ``event_weight * 2 ** (-a / half_life)``.
@@ -81,9 +118,14 @@ def seeds_of(
     if not rows:
         return NO_SEEDS
     item_idx, codes, weights, ages = zip(*rows, strict=True)
-    decay = np.exp2(-np.array(ages, np.float64) / (half_life_seconds * MICROS_PER_SECOND))
+    seconds = np.array(ages, np.float64) / MICROS_PER_SECOND
+    decay = np.exp2(-seconds / half_life_seconds)
     # An interaction so old that its weight underflows still counts as known: keep it above zero.
     decayed = np.maximum(np.array(weights) * decay, np.finfo(np.float32).tiny)
     return Seeds(
-        np.array(item_idx, np.int32), np.array(codes, np.int32), decayed.astype(np.float32)
+        np.array(item_idx, np.int32),
+        np.array(codes, np.int32),
+        decayed.astype(np.float32),
+        seconds.astype(np.float32),
+        np.full(len(rows), PART_CODES[part], np.int32),
     )

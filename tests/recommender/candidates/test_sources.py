@@ -14,7 +14,7 @@ from recommender.candidates.popularity import (
 )
 from recommender.candidates.returns import ReturnsSource
 from recommender.candidates.source import CandidateSource, top
-from recommender.seeds import NO_SEEDS, Seeds
+from recommender.seeds import NO_SEEDS, PART_CODES, Seeds
 from recommender.terms import EVENT_CODES, PURCHASE, VIEW_ITEM
 from tests.bundles import shop_bundle
 
@@ -22,11 +22,18 @@ BUNDLE = shop_bundle()
 N = len(BUNDLE.catalogue)
 
 
-def seeds(items: list[int], weights: list[float] | None = None, event: str = VIEW_ITEM) -> Seeds:
+def seeds(
+    items: list[int],
+    weights: list[float] | None = None,
+    event: str = VIEW_ITEM,
+    part: str = "session",
+) -> Seeds:
     return Seeds(
         np.array(items, np.int32),
         np.full(len(items), EVENT_CODES[event], np.int32),
         np.array(weights or [1.0] * len(items), np.float32),
+        np.zeros(len(items), np.float32),
+        np.full(len(items), PART_CODES[part], np.int32),
     )
 
 

@@ -91,9 +91,9 @@ def test_folding_in_a_training_history_ranks_like_the_trained_factor(seed: int) 
     for user in range(0, 40, 5):
         start, stop = weights.indptr[user : user + 2]
         items = weights.indices[start:stop].astype(np.int32)
-        seeds = Seeds(
-            items, np.zeros(len(items), np.int32), weights.data[start:stop].astype(np.float32)
-        )
+        nothing = np.zeros(len(items), np.int32)
+        strength = weights.data[start:stop].astype(np.float32)
+        seeds = Seeds(items, nothing, strength, nothing.astype(np.float32), nothing)
         folded = source.candidates(seeds, everything, 8).item_idx
         trained = np.argsort(-(model.item_factors @ model.user_factors[user]), kind="stable")[:8]
         agreement.append(len(set(folded.tolist()) & set(trained.tolist())) / 8)
