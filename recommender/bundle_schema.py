@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.errors import BundleError
+from recommender.forest_arrays import check_forest, dtype_and_dim, heads_of
 
 FORMAT: Final = 1
 MAX_ARRAY_BYTES: Final = 8 << 30
@@ -69,6 +70,8 @@ def spec_of(name: str) -> ArraySpec:
     if match := NEIGHBOURS.fullmatch(name):
         source, part = match.groups()
         return ArraySpec("int32" if part == "idx" else "float32", ("items", f"{source}_width"))
+    if (forest := dtype_and_dim(name)) is not None:
+        return ArraySpec(forest[0], (forest[1],))
     raise BundleError(f"array {name!r} is not part of bundle format {FORMAT}")
 
 
@@ -81,6 +84,8 @@ def check_arrays(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
         _check_array(name, arrays[name], sizes)
     _check_pairs(arrays)
     _check_indices(arrays, sizes)
+    for head in heads_of(arrays):
+        check_forest(arrays, head)
 
 
 def _check_array(name: str, array: npt.NDArray[np.generic], sizes: dict[str, int]) -> None:
@@ -98,7 +103,7 @@ def _check_array(name: str, array: npt.NDArray[np.generic], sizes: dict[str, int
 def _check_dimension(name: str, dim: str, size: int, sizes: dict[str, int]) -> None:
     base, _, extra = dim.partition("+")
     known = sizes.setdefault(base, size - int(extra or 0))
-    if size != known + int(extra or 0) or size > MAX_DIMENSION:
+    if known < 0 or size != known + int(extra or 0) or size > MAX_DIMENSION:
         raise BundleError(f"{name}: dimension {dim} is {size}; {base} is {known} elsewhere")
 
 

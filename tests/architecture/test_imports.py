@@ -18,6 +18,7 @@ CONSOLE = {"rich", "msgspec"}
 
 # First match wins: path pattern → libraries that this code may import.
 ALLOWED = (
+    (r"recommender/compiled\.py", {"numpy", "numba"}),
     (r"recommender/", {"numpy"}),
     (
         r"(\w+)/cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py",
@@ -34,7 +35,7 @@ ALLOWED = (
         r"training/registry\w*\.py|training/deliver\w*\.py",
         {"mlflow", "numpy", "polars", "msgspec", "pandas", "pydantic"},
     ),
-    (r"training/models/", {"implicit", "numpy", "scipy", "polars", "threadpoolctl"}),
+    (r"training/models/", {"implicit", "numpy", "scipy", "polars", "threadpoolctl", "lightgbm"}),
     (r"training/evaluation/plots\w*\.py|training/simulation/plots\.py", {"matplotlib", "numpy"}),
     (
         r"training/",

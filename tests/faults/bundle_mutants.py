@@ -19,6 +19,7 @@ import numpy as np
 from recommender.bundle_folder import POINTER
 from recommender.bundle_manifest import BundleManifest, FileInfo
 from tests.bundles import saved_bundle
+from tests.forests import two_trees
 
 MANIFEST = "manifest.json"
 Change = Callable[[Path], object]
@@ -130,6 +131,17 @@ def outside(folder: Path) -> None:
     (folder / "popularity.npy").symlink_to(folder.parent / "elsewhere.npy")
 
 
+def planted(change: Callable[[dict[str, np.ndarray]], object]) -> Change:
+    """Add the trees of a ranker, spoilt."""
+
+    def apply(folder: Path) -> None:
+        trees = two_trees()
+        change(trees)
+        sign(folder, {f"{name}.npy": npy(array) for name, array in trees.items()})
+
+    return apply
+
+
 def set_item(place: Any, value: Any) -> Callable[[np.ndarray], None]:
     def change(array: np.ndarray) -> None:
         array[place] = value
@@ -185,6 +197,11 @@ def mutants(marker: Path) -> dict[str, Change]:
         "a pickle for an array": signed("popularity", pickled),
         "joblib beside the arrays": lambda f: (f / "model.joblib").write_bytes(pickled),
         "a pickle in the name": lambda f: (f / "popularity.pkl").write_bytes(pickled),
+        "tree that never ends": planted(lambda t: set_item(0, 0)(t["forest_next_step_left"])),
+        "tree that leads outside": planted(lambda t: set_item(1, -9)(t["forest_next_step_right"])),
+        "leaf of two parents": planted(lambda t: set_item(0, -1)(t["forest_next_step_right"])),
+        "leaf not a number": planted(lambda t: set_item(2, np.nan)(t["forest_next_step_leaf"])),
+        "trees without bounds": planted(lambda t: t.pop("forest_next_step_offsets")),
         "bomb": bomb,
         "zip": zipped,
         "link to the outside": outside,
