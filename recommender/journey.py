@@ -97,14 +97,7 @@ class Trail:
 
     def first_at_or_after(self, shopper_idx: IntArray, ts: Int64Array) -> Int64Array:
         """For each of m questions the number of rows before (shopper, ts), int64 (m,)."""
-        n, m = len(self), len(ts)
-        is_row = np.r_[np.zeros(m, np.int8), np.ones(n, np.int8)]  # a question before its equals
-        order = np.lexsort((is_row, np.r_[ts, self.ts], np.r_[shopper_idx, self.shopper_idx]))
-        rows_before = np.cumsum(is_row[order], dtype=np.int64)
-        found = np.empty(m, np.int64)
-        asked = order < m
-        found[order[asked]] = rows_before[asked]
-        return found
+        return rows_before(self.shopper_idx, self.ts, shopper_idx, ts)
 
     def _same_act(self) -> BoolArray:
         """Rows 1.. of the same shopper, moment and type as the row before, bool (n - 1,)."""
@@ -116,6 +109,28 @@ class Trail:
         click, view = EVENT_CODES[SELECT_ITEM], EVENT_CODES[VIEW_ITEM]
         alike = (self.session[1:] == self.session[:-1]) & (self.item_idx[1:] == self.item_idx[:-1])
         return np.asarray(alike & (self.event_code[:-1] == click) & (self.event_code[1:] == view))
+
+
+def rows_before(
+    shopper_idx: IntArray, ts: Int64Array, asked_idx: IntArray, asked_ts: Int64Array
+) -> Int64Array:
+    """How many of n rows lie before each of m questions, by (shopper, ts), int64 (m,).
+
+    Parameters
+    ----------
+    shopper_idx, ts
+        The rows, (n,), in this order.
+    asked_idx, asked_ts
+        The questions, (m,), in any order.
+    """
+    m = len(asked_ts)
+    is_row = np.r_[np.zeros(m, np.int8), np.ones(len(ts), np.int8)]  # a question before its equals
+    order = np.lexsort((is_row, np.r_[asked_ts, ts], np.r_[asked_idx, shopper_idx]))
+    before = np.cumsum(is_row[order], dtype=np.int64)
+    found = np.empty(m, np.int64)
+    asked = order < m
+    found[order[asked]] = before[asked]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
