@@ -65,7 +65,7 @@ def show_journeys(report: JourneyReport, console: Console) -> None:
     console.table("Steps saved by the model minus each other", report.gain_rows())
     console.table("Steps saved by placement, asked as its page would", report.placement_rows())
     console.table(f"Remaining steps, counted up to {report.horizon}", report.remaining_rows())
-    console.table("Counts", [dict(report.counts)])
+    console.table("Counts", report.count_rows())
 
 
 def show_gate(report: GateReport, console: Console) -> None:

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from recommender.journey import (
     LOOKBACK_MICROS,
     NEVER,
-    STEP_TYPES,
-    Trail,
     journeys_of,
     mean_over_paths,
     remaining_steps,
@@ -28,6 +26,7 @@ from recommender.terms import (
     SELECT_ITEM,
     VIEW_ITEM,
 )
+from recommender.trail import STEP_TYPES, Trail
 
 MINUTE = 60_000_000
 DAY = 1440 * MINUTE

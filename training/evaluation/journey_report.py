@@ -160,7 +160,7 @@ class JourneyReport(msgspec.Struct, frozen=True):
             ("The model minus each other, paired by journey", self.gain_rows()),
             ("By placement, asked as its page would", self.placement_rows()),
             (f"Expected remaining steps, counted up to {self.horizon}", self.remaining_rows()),
-            ("Counts", [{"what": name, "number": n} for name, n in self.counts.items()]),
+            ("Counts", self.count_rows()),
         ]
         parts = [self._summary(), *(f"## {title}\n\n{_markdown(rows)}" for title, rows in tables)]
         return "\n\n".join(parts) + "\n"
@@ -222,6 +222,10 @@ class JourneyReport(msgspec.Struct, frozen=True):
             }
             for each in self.remaining
         ]
+
+    def count_rows(self) -> list[dict[str, object]]:
+        """One row per count."""
+        return [{"what": name, "number": n} for name, n in self.counts.items()]
 
     def _summary(self) -> str:
         named = ", ".join(

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from recommender.errors import DataError
-from recommender.journey import Journeys, Trail, VisitLengths, journeys_of, rows_before
+from recommender.journey import Journeys, VisitLengths, journeys_of
 from recommender.journey import visit_lengths as lengths_of
 from recommender.query import Interaction, Query
 from recommender.terms import EVENT_TYPES, BoolArray, Int64Array
+from recommender.trail import Trail, rows_before
 from training.dataset import moment
 from training.engine import EventWindow, Period
 from training.evaluation.journey_slices import Labels, entry_name, length_name, stage_name
