@@ -16,7 +16,17 @@ DEFAULT_FILE = Path(__file__).with_name("placements.toml")
 SEED_KINDS = ("history", "session", "cart", "context")
 FILL_RUNGS = (POPULAR_IN_CATEGORY, POPULAR, STATIC)
 RULES = ("context", "cart", "dismissed", "purchased", "seen")
+OBJECTIVES = ("next_step", "purchase", "path")
 MAX_LIMIT = 100
+
+_WORDS = {"seeds": SEED_KINDS, "exclude": RULES, "ladder": FILL_RUNGS, "objective": OBJECTIVES}
+_RANGES = {
+    "limit": (1, MAX_LIMIT),
+    "candidates": (1, 10_000),
+    "purchased_within_days": (0, 36_500),
+    "seen_within_days": (0, 36_500),
+    "purchase_share": (0, 1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,11 @@ class Placement:
         Rungs that fill the list when the sources do not, best first.
     static_items
         Item ids of the last rung.
+    objective
+        What a high rank is to predict: ``next_step``, the item of the next step; ``purchase``, the
+        item bought in the end; ``path``, both. It orders what a model with such scores ranks.
+    purchase_share
+        With ``path``: the share of the item bought in the end in the score, 0 to 1.
     """
 
     name: str
@@ -53,26 +68,22 @@ class Placement:
     seen_within_days: float = 0.0
     ladder: tuple[str, ...] = FILL_RUNGS
     static_items: tuple[str, ...] = ()
+    objective: str = "next_step"
+    purchase_share: float = 0.5
 
     def __post_init__(self) -> None:
-        for part, accepted in (("seeds", SEED_KINDS), ("exclude", RULES), ("ladder", FILL_RUNGS)):
-            for value in getattr(self, part):
-                if value not in accepted:
+        for part, accepted in _WORDS.items():
+            value = getattr(self, part)
+            for word in (value,) if isinstance(value, str) else value:
+                if word not in accepted:
                     raise ConfigError(
-                        f"placement {self.name}: {part} has {value!r}; accepted: {accepted}"
+                        f"placement {self.name}: {part} has {word!r}; accepted: {accepted}"
                     )
-        if not 1 <= self.limit <= MAX_LIMIT:
-            raise ConfigError(
-                f"placement {self.name}: limit={self.limit}; accepted: 1 to {MAX_LIMIT}"
-            )
-        if not 1 <= self.candidates <= 10_000:
-            raise ConfigError(
-                f"placement {self.name}: candidates={self.candidates}; accepted: 1 to 10000"
-            )
-        for part in ("purchased_within_days", "seen_within_days"):
-            if not 0 <= getattr(self, part) <= 36_500:
+        for part, (low, high) in _RANGES.items():
+            if not low <= getattr(self, part) <= high:
                 raise ConfigError(
-                    f"placement {self.name}: {part}={getattr(self, part)}; accepted: 0 to 36500"
+                    f"placement {self.name}: {part}={getattr(self, part)}; "
+                    f"accepted: {low} to {high}"
                 )
 
     @property
@@ -125,6 +136,10 @@ def _value(placement: str, key: str, kind: str, value: object) -> Any:
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             return tuple(value)
         raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a list of texts")
+    if kind == "str":
+        if isinstance(value, str):
+            return value
+        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a text")
     accepted = int if kind == "int" else int | float
     if isinstance(value, bool) or not isinstance(value, accepted):
         raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a number ({kind})")

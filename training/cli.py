@@ -24,6 +24,7 @@ from training.wiring import make_request, make_tracking, make_workbench, micros
 
 if TYPE_CHECKING:
     from training.deliver import Delivery
+    from training.workflow import Workbench
 
 app = typer.Typer()
 app.command()(simulate)
@@ -161,6 +162,14 @@ def evaluate(
     ] = CHAMPION,
     placements: Placements = None,
     as_of: AsOf = None,
+    journeys: Annotated[
+        bool,
+        typer.Option(
+            "--journeys",
+            help="Replay the hold-out journeys to a purchase instead: how many steps earlier could "
+            "the bought item have been shown? Writes journeys.json, journeys.md and pictures.",
+        ),
+    ] = False,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
@@ -169,14 +178,31 @@ def evaluate(
     A model that has learnt from the hold-out period is not asked itself: its recipe is, fitted
     on what was before. The result says which of the two it was.
     """
+    console = Console(as_json)
+    bench = make_workbench(out, tracking_uri, console)
+    place = placements or DEFAULT_FILE
+    if journeys:
+        _evaluate_journeys(model, StoreLayout(out), bench, (place, as_of))
+        return
     from training.reevaluation import reevaluate
     from training.summary import evaluation_summary, show_evaluation
 
-    console = Console(as_json)
-    bench = make_workbench(out, tracking_uri, console)
-    found = reevaluate(model, StoreLayout(out), bench, placements or DEFAULT_FILE, micros(as_of))
+    found = reevaluate(model, StoreLayout(out), bench, place, micros(as_of))
     show_evaluation(found.report, console)
     console.result(evaluation_summary(found))
+
+
+def _evaluate_journeys(
+    model: str, layout: StoreLayout, bench: Workbench, question: tuple[Path, datetime | None]
+) -> None:
+    from training.journeys import JourneyRequest, journey_report
+    from training.summary import journey_summary, show_journeys
+
+    placements, as_of = question
+    request = JourneyRequest(model, layout, placements, micros(as_of))
+    report = journey_report(request, bench)
+    show_journeys(report, bench.console)
+    bench.console.result(journey_summary(report, as_json=bench.console.as_json))
 
 
 @app.command()

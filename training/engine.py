@@ -1,4 +1,4 @@
-"""The five coarse operations on the log. Nothing else in training touches events.
+"""The six coarse operations on the log. Nothing else in training touches events.
 
 An engine reads the interactions table of a shop and leaves Parquet files of a fixed schema (or
 arrays, for the factors) in a workspace folder; everything after that is the same whatever the
@@ -17,6 +17,10 @@ pairs
     ``shopper_idx`` Int32, ``item_idx`` Int32, ``weight`` Float64, sorted; each pair once.
 neighbour counts
     ``item_idx`` Int32, ``other_idx`` Int32, ``weight`` Float64, sorted; each directed pair once.
+visits
+    ``shopper_idx`` Int32 or null (a shopper without any event in the window's file), ``shopper_id``
+    String, ``start`` Int64, ``end`` Int64, ``entry`` String, ``entry_placement`` String or null,
+    ``is_known`` Boolean; in the order (shopper id, start). See `Engine.visits`.
 as-of rows
     the events' columns and ``question`` Int64, in the order (question, events' order).
 """
@@ -126,6 +130,23 @@ class Engine(Protocol):
         ----------
         questions
             ``question`` Int64, the key column Int32, ``at`` Int64 (microseconds).
+        """
+        ...
+
+    def visits(
+        self,
+        layout: StoreLayout,
+        window: EventWindow,
+        spec: TrainingSpec,
+        period: Period,
+        workspace: Path,
+    ) -> Path:
+        """Visits file: every visit of the window that begins in a period.
+
+        Here events of every type count, also those without an item, but for refunds, which come
+        from the back office: a visit that only searched is a visit. `entry` is the type of its
+        first event and `entry_placement` that event's placement; `is_known` says that the window
+        holds something earlier of the shopper.
         """
         ...
 

@@ -81,13 +81,18 @@ class Exam:
         ConfigError
             The bundle's configuration is not one that this version can fit.
         """
-        if window_end(bundle) <= self.cuts.test:
-            return bundle, AS_SERVED
-        store, recipe = self.store, parse_spec(bundle.manifest.info.config)
-        window = store.engine.ingest_window(store.layout, recipe, store.as_of, store.workspace)
-        catalogue = read_catalogue(store.layout, known_before(store.as_of))
-        fitting = Fitting(store.engine, window, catalogue, recipe, store.workspace)
-        return fitting.fit(self.cuts.test, bundle.manifest.info.blend).bundle(), REFITTED
+        return innocent(bundle, self.store, self.cuts)
+
+
+def innocent(bundle: ModelBundle, store: Store, cuts: Cuts) -> tuple[ModelBundle, str]:
+    """See `Exam.innocent`."""
+    if window_end(bundle) <= cuts.test:
+        return bundle, AS_SERVED
+    recipe = parse_spec(bundle.manifest.info.config)
+    window = store.engine.ingest_window(store.layout, recipe, store.as_of, store.workspace)
+    catalogue = read_catalogue(store.layout, known_before(store.as_of))
+    fitting = Fitting(store.engine, window, catalogue, recipe, store.workspace)
+    return fitting.fit(cuts.test, bundle.manifest.info.blend).bundle(), REFITTED
 
 
 def set_exam(store: Store, spec: TrainingSpec, placement: Placement) -> Exam:

@@ -77,6 +77,29 @@ def settle(registry: Registry, registered: RegisteredModel, report: GateReport) 
     return report.passed
 
 
+def last_champion(registry: Registry, bundle_version: str) -> RegisteredModel | None:
+    """The champion to put beside a model: the present one, or the one before if it is the model.
+
+    Parameters
+    ----------
+    bundle_version
+        Of the model. An equal bundle under another number is the same model.
+    """
+    champion = registry.resolve(CHAMPION)
+    if champion is None or champion.bundle_version != bundle_version:
+        return champion
+    return next(
+        (
+            each
+            for each in registry.versions()
+            if int(each.version) < int(champion.version)
+            and each.tags.get(GATE_TAG) == "passed"
+            and each.bundle_version != bundle_version
+        ),
+        None,
+    )
+
+
 def fetch_bundle(registry: Registry, registered: RegisteredModel) -> ModelBundle:
     """Bundle of a version, verified, in memory.
 

@@ -49,9 +49,9 @@ def reevaluate(
     as_of
         Only what was known before counts, microseconds since the epoch; None: all of the log.
     """
-    bundle = _named_bundle(model, bench.registry)
+    bundle, _ = named_bundle(model, bench.registry)
     spec = parse_spec(bundle.manifest.info.config)
-    placement = _placement(placements, spec)
+    placement = named_placement(placements, spec)
     with tempfile.TemporaryDirectory(prefix="desirepath-evaluate-") as scratch:
         exam = set_exam(Store(bench.engine, layout, Path(scratch), as_of), spec, placement)
         innocent, how = exam.innocent(bundle)
@@ -76,7 +76,7 @@ def promote(
     registered = bench.registry.require(model)
     served = fetch_bundle(bench.registry, registered)
     spec = parse_spec(served.manifest.info.config)
-    placement = _placement(placements, spec)
+    placement = named_placement(placements, spec)
     with tempfile.TemporaryDirectory(prefix="desirepath-promote-") as scratch:
         store = Store(bench.engine, layout, Path(scratch), window_end(served))
         exam = set_exam(store, spec, placement)
@@ -86,14 +86,17 @@ def promote(
     return registered, report
 
 
-def _named_bundle(model: str, registry: Registry) -> ModelBundle:
+def named_bundle(model: str, registry: Registry) -> tuple[ModelBundle, RegisteredModel | None]:
+    """The bundle of an alias, version number or folder, and the version it is registered as."""
     folder = Path(model)
     if (folder / "manifest.json").is_file():
-        return load_bundle(folder)
-    return fetch_bundle(registry, registry.require(model))
+        return load_bundle(folder), None
+    registered = registry.require(model)
+    return fetch_bundle(registry, registered), registered
 
 
-def _placement(placements: Path, spec: TrainingSpec) -> Placement:
+def named_placement(placements: Path, spec: TrainingSpec) -> Placement:
+    """The placement that the specification asks at. Raises `ConfigError`."""
     known = read_placements(placements)
     name = spec.evaluation.placement
     if name not in known:

@@ -123,6 +123,16 @@ class Registry:
             )
         return found
 
+    def versions(self) -> list[RegisteredModel]:
+        """Every version, newest first; none where there is no registry yet."""
+        if self.tracking.is_absent:
+            return []
+        found = self.call(
+            "list the versions",
+            lambda client: list(client.search_model_versions(f"name='{self.tracking.model}'")),
+        )
+        return sorted(map(_registered, found), key=lambda each: -int(each.version))
+
     def set_alias(self, alias: str, version: str) -> None:
         """Point an alias at a version."""
         name = self.tracking.model

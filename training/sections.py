@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from recommender.journey import LOOKBACK_DAYS
 from recommender.terms import ADD_TO_CART, PURCHASE, SELECT_ITEM, VIEW_ITEM
 from training.settings import choice, event_types, number, text, whole, wholes, words
 
@@ -161,6 +162,17 @@ class EvaluationSpec:
     max_categories: int = whole(8, 1, 100)
     seed: int = whole(42, 0, 2**31 - 1)
     placement: str = text("next")
+
+
+@dataclass(frozen=True, slots=True)
+class JourneySpec:
+    """How far back a journey to a purchase goes, and how many the report replays how deep."""
+
+    lookback_days: float = number(LOOKBACK_DAYS, 0.001, 365)
+    k: int = whole(10, 1, 100)
+    max_journeys: int = whole(1_000, 1, 1_000_000)
+    max_steps: int = whole(50, 1, 10_000)
+    horizon: int = whole(20, 1, 10_000)
 
 
 @dataclass(frozen=True, slots=True)

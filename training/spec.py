@@ -35,6 +35,7 @@ from training.sections import (
     EvaluationSpec,
     GateSpec,
     ItemKnnSpec,
+    JourneySpec,
     PairSpec,
     PopularitySpec,
     SeedSpec,
@@ -66,6 +67,7 @@ class TrainingSpec:
     covisitation: CovisitationSpec = field(default_factory=CovisitationSpec)
     blend: BlendSpec = field(default_factory=BlendSpec)
     evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)
+    journeys: JourneySpec = field(default_factory=JourneySpec)
     gate: GateSpec = field(default_factory=GateSpec)
 
     @property

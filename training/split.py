@@ -142,7 +142,7 @@ def hold_out(
     moments = questions["at"].to_list()
     return HoldOut(
         period,
-        tuple(_query(past, at, spec) for past, at in zip(pasts, moments, strict=True)),
+        tuple(query_of(past, at, spec) for past, at in zip(pasts, moments, strict=True)),
         _targets(later, questions, window),
         tuple(window.shopper_ids[index] for index in questions["shopper_idx"]),
         later["shopper_idx"].n_unique(),
@@ -197,7 +197,16 @@ def _pasts(rows: pl.DataFrame, window: EventWindow, questions: int) -> list[list
     return pasts
 
 
-def _query(past: Sequence[Interaction], at: int, spec: TrainingSpec) -> Query:
+def query_of(past: Sequence[Interaction], at: int, spec: TrainingSpec) -> Query:
+    """The question of a shopper with this past: earlier visits, and the one that goes on at `at`.
+
+    Parameters
+    ----------
+    past
+        What was known strictly before `at`, oldest first.
+    at
+        Microseconds since the epoch.
+    """
     gap = round(spec.session.gap_minutes * 60_000_000)
     begin = len(past)
     following = at

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from feature_store.console import Console
 from training.data_checks import check_rows
 from training.evaluation.bootstrap import Interval
-from training.evaluation.report import BLEND, EvaluationReport
+from training.evaluation.journey_report import JourneyReport, share_cell, steps_cell
+from training.evaluation.report import BLEND, EvaluationReport, shown
 from training.gate import GateReport
 from training.reevaluation import Reevaluation
 from training.registry import Tracking
@@ -50,6 +53,19 @@ def show_evaluation(report: EvaluationReport, console: Console) -> None:
         )
     title = f"{report.users} shoppers from {report.period_start} to {report.period_end}"
     console.table(f"Evaluation on {title}", rows)
+
+
+def show_journeys(report: JourneyReport, console: Console) -> None:
+    """Steps saved beside conversion, by slice and by placement; remaining steps; counts."""
+    named = f"top {report.k} at {report.placement}, {report.period_start} to {report.period_end}"
+    console.table(f"Steps saved, {named}", report.step_rows())
+    console.table(
+        "Share of the first sight saved, share of journeys shortened", report.share_rows()
+    )
+    console.table("Steps saved by the model minus each other", report.gain_rows())
+    console.table("Steps saved by placement, asked as its page would", report.placement_rows())
+    console.table(f"Remaining steps, counted up to {report.horizon}", report.remaining_rows())
+    console.table("Counts", report.count_rows())
 
 
 def show_gate(report: GateReport, console: Console) -> None:
@@ -121,10 +137,16 @@ def evaluation_summary(found: Reevaluation) -> dict[str, object]:
     }
 
 
-def shown(interval: Interval, *, signed: bool = False) -> str:
-    """An interval for people."""
-    sign = "+" if signed else ""
-    return f"{interval.mean:{sign}.4f} [{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"
+def journey_summary(report: JourneyReport, *, as_json: bool) -> dict[str, object]:
+    """The whole report for machines; its headline for people, who have seen the tables."""
+    if as_json:
+        whole: dict[str, object] = msgspec.to_builtins(report)
+        return whole
+    lines: dict[str, object] = {
+        f"{name}: steps saved@{report.k}": steps_cell(figures.steps_saved)
+        for name, figures in report.whole.variants.items()
+    }
+    return lines | {"conversion": share_cell(report.whole.conversion)}
 
 
 def interval_summary(interval: Interval) -> dict[str, float]:

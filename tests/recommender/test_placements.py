@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recommender.errors import ConfigError
-from recommender.placements import parse_placements, read_placements
+from recommender.placements import OBJECTIVES, parse_placements, read_placements
 
 
 def test_the_shipped_file_is_acceptable_and_names_the_usual_places() -> None:
@@ -32,11 +32,25 @@ def test_the_shipped_file_is_acceptable_and_names_the_usual_places() -> None:
         {"placements": {"home": {"static_items": [3]}}},
         {"placements": {"home": {"purchased_within_days": -1}}},
         {"placements": {"home": {"seen_within_days": float("nan")}}},
+        {"placements": {"home": {"objective": "clicks"}}},
+        {"placements": {"home": {"objective": ["path"]}}},
+        {"placements": {"home": {"purchase_share": 1.1}}},
+        {"placements": {"home": {"purchase_share": -0.1}}},
+        {"placements": {"home": {"purchase_share": float("nan")}}},
+        {"placements": {"home": {"purchase_share": "half"}}},
     ],
 )
 def test_an_unacceptable_file_says_what_is_accepted(raw: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="accepted"):
         parse_placements(raw)
+
+
+def test_a_placement_ranks_for_the_next_step_unless_it_says_otherwise() -> None:
+    assert {place.objective for place in read_placements().values()} == {"next_step"}
+    named = {"objective": "path", "purchase_share": 1}
+    place = parse_placements({"placements": {"home": named}})["home"]
+    assert (place.objective, place.purchase_share) == ("path", 1)
+    assert OBJECTIVES == ("next_step", "purchase", "path")
 
 
 @pytest.mark.parametrize("content", [b"[placements", b"\xff"])

@@ -88,6 +88,33 @@ def test_evaluate_names_what_was_asked(shop: Shop) -> None:
     assert by_folder["metrics"] == found["metrics"]
 
 
+def test_evaluate_replays_journeys_and_keeps_the_report(shop: Shop, tmp_path: Path) -> None:
+    root = shop.layout.root
+    found = _call("evaluate", "--journeys", "--out", root, "--json")
+    asked = found["models"]["model"]
+    assert asked["bundle_version"] == shop.outcome.registered.bundle_version
+    assert asked["asked"].startswith("same recipe")
+    assert found["counts"]["kept"] > 10
+    # The thing bought is the third that is looked at, a walk in steps of one colour: two steps
+    # before it at most can be saved, and a model that knows the colours saves some of them.
+    whole = found["slices"][0]
+    assert whole["first_sight"]["mean"] == 2
+    saved = {name: each["steps_saved"] for name, each in whole["variants"].items()}
+    assert 0 <= saved["popularity"]["mean"] <= saved["model"]["mean"] <= 2
+    assert whole["conversion"]["mean"] == 1  # each visit of this shop buys
+    kept = {path.name for path in root.glob("journeys*")}
+    assert kept == {
+        *("journeys.json", "journeys.md", "journeys_by_slice.png"),
+        *("journeys_by_placement.png", "journeys_remaining_steps.png"),
+    }
+    assert json.loads((root / "journeys.json").read_text()) == found
+    run_id = shop.outcome.registered.run_id
+    logged = shop.bench.registry.call(
+        "list", lambda client: client.list_artifacts(run_id, "journeys")
+    )
+    assert {Path(each.path).name for each in logged} == kept
+
+
 def found_folder(shop: Shop) -> Path:
     folder = current(shop.layout.bundles)
     assert folder is not None

@@ -9,8 +9,16 @@ from recommender.bundle import ModelBundle, save_bundle
 from recommender.placements import DEFAULT_FILE
 from tests.training.conftest import Shop, Trial
 from training.exam import AS_SERVED, REFITTED, set_exam, window_end
-from training.promotion import UNREADABLE, Contender, fetch_bundle, put_through_gate, settle
-from training.registry import CHAMPION, RegisteredModel
+from training.promotion import (
+    GATE_TAG,
+    UNREADABLE,
+    Contender,
+    fetch_bundle,
+    last_champion,
+    put_through_gate,
+    settle,
+)
+from training.registry import CHAMPION, RegisteredModel, Registry, Tracking
 from training.registry_run import start_run
 from training.workflow import example_question
 
@@ -113,3 +121,27 @@ def test_the_recipe_fitted_again_is_the_judged_model(trial: Trial) -> None:
 def test_a_fetched_bundle_is_the_one_that_was_announced(shop: Shop) -> None:
     registered = shop.bench.registry.require(CHAMPION)
     assert fetch_bundle(shop.bench.registry, registered).version == registered.bundle_version
+
+
+def test_the_last_champion_is_the_present_one_or_the_one_before(
+    shop: Shop, trial: Trial, tmp_path: Path
+) -> None:
+    registry, first = shop.bench.registry, shop.outcome.registered
+    assert last_champion(registry, first.bundle_version) is None
+    assert _version(last_champion(registry, "another bundle")) == first.version
+    second = _register(shop, trial.judged, tmp_path / "second")
+    assert _version(last_champion(registry, second.bundle_version)) == first.version
+    assert _version(last_champion(registry, first.bundle_version)) == second.version
+    registry.set_tags(first.version, {GATE_TAG: "refused"})  # never was champion
+    assert last_champion(registry, second.bundle_version) is None
+
+
+def test_without_a_registry_there_is_no_last_champion(tmp_path: Path) -> None:
+    registry = Registry(Tracking.in_folder(tmp_path))
+    assert last_champion(registry, "any") is None
+    assert registry.versions() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def _version(found: RegisteredModel | None) -> str | None:
+    return None if found is None else found.version

@@ -31,6 +31,7 @@ from recommender.terms import (
 )
 from training.dataset import known_before, moment
 from training.engine import EventWindow, Key, Period
+from training.engines.local_visits import find_visits
 from training.models.als import Factors, factorise
 from training.models.covisitation import PairRows, pair_weights, steps_of
 from training.models.popularity import decay
@@ -127,6 +128,22 @@ class LocalEngine:
             .drop("row", "at")
         )
         rows.sink_parquet(path)
+        return path
+
+    def visits(
+        self,
+        layout: StoreLayout,
+        window: EventWindow,
+        spec: TrainingSpec,
+        period: Period,
+        workspace: Path,
+    ) -> Path:
+        """See `training.engine.Engine.visits`."""
+        path = workspace / "visits.parquet"
+        found = find_visits(layout, window.period, period, spec.session.gap_minutes)
+        numbers = _index(SHOPPER_ID, list(window.shopper_ids), "shopper_idx")
+        known = found.lazy().join(numbers, on=SHOPPER_ID, how="left").sort(SHOPPER_ID, "start")
+        known.select("shopper_idx", *found.columns).sink_parquet(path)
         return path
 
     def factorise(self, user_items: sparse.csr_array, spec: TrainingSpec) -> Factors:

@@ -57,7 +57,27 @@ class Bootstrap:
             raise ValueError("no shopper has a value; leave the group out and count it")
         drawn = self.counts[:, present]
         sums, sizes = drawn @ values[present], drawn.sum(axis=1)
-        means = sums[sizes > 0] / sizes[sizes > 0]
+        low, high = self._tails(sums[sizes > 0] / sizes[sizes > 0])
+        return Interval(float(values[present].mean()), low, high)
+
+    def ratio(self, sums: Float64Array, counts: Float64Array) -> Interval:
+        """Interval of Σ sums / Σ counts, both per shopper, float64 (n,).
+
+        For a mean over what shoppers have several of, such as journeys: shoppers are drawn, and
+        each brings all of theirs. Raises `ValueError` when the counts sum to 0.
+        """
+        whole = counts.sum()
+        if whole <= 0:
+            raise ValueError("nothing to count; leave the group out")
+        drawn, sizes = self.counts @ sums, self.counts @ counts
+        low, high = self._tails(drawn[sizes > 0] / sizes[sizes > 0])
+        return Interval(float(sums.sum() / whole), low, high)
+
+    def around(self, value: float, draws: Float64Array) -> Interval:
+        """Interval of a figure that was computed for the whole and for each draw, (rounds,)."""
+        return Interval(value, *self._tails(draws))
+
+    def _tails(self, draws: Float64Array) -> tuple[float, float]:
         tail = (1 - self.confidence) / 2
-        low, high = np.quantile(means, [tail, 1 - tail])
-        return Interval(float(values[present].mean()), float(low), float(high))
+        low, high = np.quantile(draws, [tail, 1 - tail])
+        return float(low), float(high)
