@@ -26,7 +26,9 @@ def spec_text(spec: TrainingSpec, head: str) -> str:
     """
     left = _by_section(spec.resolved)
     section, lines = "", [f"# {line}" for line in head.splitlines()]
-    for line in SAMPLE.read_text("utf-8").splitlines():
+    # What the sample says of itself, up to its first empty line, is not true of a filled-in one.
+    _, _, body = SAMPLE.read_text("utf-8").partition("\n\n")
+    for line in ("", *body.splitlines()):
         if match := _SECTION.fullmatch(line):
             lines += _rest(left.pop(section, {}))
             section = match[1]

@@ -119,12 +119,13 @@ class Judge:
 
     def gain(self, best: TrainingSpec, start: TrainingSpec) -> tuple[Interval, Interval, Interval]:
         """nDCG@20 on the third part of both, and of the first minus the second, paired."""
-        values = [self._scores(self.model(spec), self.confirm) for spec in (best, start)]
+        theirs = self._scores(self.model(start), self.confirm)
+        ours = theirs if best == start else self._scores(self.model(best), self.confirm)
         settings = self.fitting.spec.evaluation
         draws = Bootstrap.draw(
             len(self.confirm), settings.bootstrap_rounds, settings.confidence, settings.seed
         )
-        found = [draws.interval(each) for each in (*values, values[0] - values[1])]
+        found = [draws.interval(each) for each in (ours, theirs, ours - theirs)]
         return found[0], found[1], found[2]
 
     def _scores(self, bundle: ModelBundle, asked: HoldOut) -> Float64Array:

@@ -38,7 +38,7 @@ def draw_history(rows: Sequence[TrialRow], path: Path) -> None:
     axes.set_xlabel("trial")
     axes.set_ylabel("nDCG@20, validation shoppers")
     axes.set_title("What each trial found")
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
     _save(figure, path)
 
 
