@@ -18,7 +18,7 @@ from training.spec_file import spec_text
 from training.stages import Stages
 from training.tuning import Limits, Search, TrialRow
 from training.tuning_fits import SharedFits
-from training.tuning_judge import Judge, K
+from training.tuning_judge import MIN_SHOPPERS, Judge, K
 from training.tuning_plots import draw_history, draw_importances
 from training.tuning_space import Value
 from training.workflow import TrainRequest, Workbench, bring_in
@@ -41,6 +41,8 @@ class TuneOutcome:
     best_interval, start_interval, gain
         nDCG@20 of the best trial and of the start, and their paired difference, on validation
         shoppers that no trial was judged by.
+    known
+        Shoppers that judged the trials and of whom anything was known.
     changed
         Settings in which the best trial differs from the start: value then, value now.
     file
@@ -55,6 +57,7 @@ class TuneOutcome:
     best_interval: Interval
     start_interval: Interval
     gain: Interval
+    known: int
     changed: Mapping[str, tuple[Value, Value]]
     importances: Mapping[str, float]
     file: Path
@@ -81,7 +84,7 @@ class TuneOutcome:
         ):
             flat |= {f"{name}_{part}": value for part, value in asdict(interval).items()}
         flat |= {f"trials_{state}": float(count) for state, count in self.counts.items()}
-        return flat | {"fits_shared": float(self.fits_shared)}
+        return flat | {"known_shoppers": float(self.known), "fits_shared": float(self.fits_shared)}
 
 
 def tune(request: TrainRequest, limits: Limits, bench: Workbench) -> TuneOutcome:
@@ -123,6 +126,11 @@ def _search(
     fits: SharedFits,
 ) -> TuneOutcome:
     search = Search(folder / STUDY_FILE, judge, request.spec, limits)
+    if judge.known < MIN_SHOPPERS:
+        bench.console.say(
+            f"of {judge.known} of the {len(judge.judge)} shoppers that judge a trial anything is "
+            'known: few settings can matter; split.asked = "in_visit" asks later, and knows more'
+        )
     resumed = search.ended
     if resumed:
         bench.console.say(f"continuing {search.name} after {resumed} trials")
@@ -153,6 +161,7 @@ def _search(
         best_interval,
         start_interval,
         gain,
+        judge.known,
         _changed(search, best),
         search.importances(),
         file,

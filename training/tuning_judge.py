@@ -85,6 +85,11 @@ class Judge:
         """Digest of the window."""
         return self.fitting.window.digest
 
+    @property
+    def known(self) -> int:
+        """Shoppers of the second part of whom anything is known: only they can be served better."""
+        return sum(bool(query.history or query.session) for query in self.judge.queries)
+
     def model(self, spec: TrainingSpec) -> ModelBundle:
         """Fit a specification on what was before the validation period, and learn its blend."""
         bundle = replace(self.fitting, spec=spec).fit(self.until).bundle()

@@ -42,6 +42,7 @@ def tuning_summary(outcome: TuneOutcome, tracking: Tracking) -> dict[str, object
         "study": outcome.study,
         "resumed": outcome.resumed,
         "trials": outcome.counts,
+        "known_shoppers": outcome.known,
         "best_trial": outcome.best.number,
         "best": interval_summary(outcome.best_interval),
         "start": interval_summary(outcome.start_interval),

@@ -35,6 +35,7 @@ def test_a_search_leaves_a_training_file_and_a_run(
     assert outcome.gain.low <= outcome.gain.mean <= outcome.gain.high
     summary = json.loads(json.dumps(tuning_summary(outcome, bench.registry.tracking)))
     assert summary["trials"] == {"complete": 2}
+    assert summary["known_shoppers"] == outcome.known > 10
 
     def run_of(client):
         run = client.search_runs([client.get_experiment_by_name("desirepath").experiment_id])[0]
