@@ -154,17 +154,17 @@ class EvaluationReport(msgspec.Struct, frozen=True):
     def _accuracy(self) -> str:
         names = list(self.variants[0].metrics)
         rows = [
-            [each.name, *(_shown(each.metrics[name]) for name in names)] for each in self.variants
+            [each.name, *(shown(each.metrics[name]) for name in names)] for each in self.variants
         ]
         against = [
-            [each.name, *(_shown(each.loss[name], signed=True) for name in names)]
+            [each.name, *(shown(each.loss[name], signed=True) for name in names)]
             for each in self.variants
             if each.loss
         ]
         return (
-            _table(["variant", *names], rows)
+            table(["variant", *names], rows)
             + "\n\nThe blend minus each other, paired by shopper:\n\n"
-            + _table(["blend minus", *names], against)
+            + table(["blend minus", *names], against)
         )
 
     def _beyond(self) -> str:
@@ -172,7 +172,7 @@ class EvaluationReport(msgspec.Struct, frozen=True):
         rows = [
             [each.name, *(f"{each.beyond[name]:.4f}" for name in names)] for each in self.variants
         ]
-        return f"At k = {self.k_max}:\n\n" + _table(["variant", *names], rows)
+        return f"At k = {self.k_max}:\n\n" + table(["variant", *names], rows)
 
     def _slices(self) -> str:
         found: dict[tuple[str, str], dict[str, SliceReport]] = {}
@@ -180,19 +180,21 @@ class EvaluationReport(msgspec.Struct, frozen=True):
             found.setdefault((each.group, each.name), {})[each.variant] = each
         variants = list(dict.fromkeys(each.variant for each in self.slices))
         rows = [
-            [group, name, str(by[variants[0]].users), *(_shown(by[v].interval) for v in variants)]
+            [group, name, str(by[variants[0]].users), *(shown(by[v].interval) for v in variants)]
             for (group, name), by in found.items()
         ]
-        return f"{self.headline} by slice:\n\n" + _table(
+        return f"{self.headline} by slice:\n\n" + table(
             ["group", "slice", "users", *variants], rows
         )
 
 
-def _shown(interval: Interval, *, signed: bool = False) -> str:
+def shown(interval: Interval, *, signed: bool = False) -> str:
+    """An interval for people."""
     sign = "+" if signed else ""
     return f"{interval.mean:{sign}.4f} [{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
