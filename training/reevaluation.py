@@ -12,7 +12,8 @@ from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle, load_bundle
 from recommender.errors import ConfigError
 from recommender.placements import Placement, read_placements
-from training.evaluation.candidates import CandidateReport, candidate_report
+from training.evaluation.candidate_report import CandidateReport
+from training.evaluation.candidates import candidate_report
 from training.evaluation.offline import evaluate
 from training.evaluation.plots_candidates import draw_candidates
 from training.evaluation.report import EvaluationReport

@@ -5,7 +5,7 @@ from __future__ import annotations
 from feature_store.console import Console
 from training.data_checks import check_rows
 from training.evaluation.bootstrap import Interval
-from training.evaluation.candidates import CandidateReport, SourceRecall, recall_rows
+from training.evaluation.candidate_report import CandidateReport, SourceRecall, recall_rows
 from training.evaluation.report import BLEND, EvaluationReport, shown
 from training.gate import GateReport
 from training.reevaluation import CandidateRecall, Reevaluation

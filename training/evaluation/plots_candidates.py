@@ -10,7 +10,13 @@ import numpy as np
 
 from recommender.terms import Float64Array
 from training.evaluation.bootstrap import Interval
-from training.evaluation.candidates import CUT_OFFS, POOL, UNION, CandidateReport, SourceRecall
+from training.evaluation.candidate_report import (
+    CUT_OFFS,
+    POOL,
+    UNION,
+    CandidateReport,
+    SourceRecall,
+)
 from training.evaluation.plots import dress, new_figure, save
 
 if TYPE_CHECKING:

@@ -14,16 +14,8 @@ from recommender.placements import Placement
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
 from recommender.terms import BoolArray
-from training.evaluation.candidates import (
-    CUT_OFFS,
-    POOL,
-    UNION,
-    CandidateReport,
-    candidate_report,
-    find_targets,
-    recall_rows,
-    take_turns,
-)
+from training.evaluation.candidate_report import CUT_OFFS, POOL, UNION, CandidateReport, recall_rows
+from training.evaluation.candidates import candidate_report, find_targets, take_turns
 from training.evaluation.plots_candidates import draw_candidates
 from training.sections import EvaluationSpec
 from training.split import HoldOut
