@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?= .demo
 JOBS ?= auto
 
-.PHONY: demo test lint docs lock crash image-steps bench-ingest clean help
+.PHONY: demo test lint docs lock crash image-steps bench-ingest bench-forest clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ image-steps: $(VENV)/.installed ## replay the Dockerfile's steps in an empty fol
 
 bench-ingest: $(VENV)/.installed ## durable events per second
 	$(BIN)/python -m benchmarks.ingest
+
+bench-forest: $(VENV)/.installed ## microseconds to score a query's candidates, against LightGBM
+	$(BIN)/python -m benchmarks.forest
 
 clean: ## remove everything that can be made again
 	rm -rf $(VENV) $(DEMO) var build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
