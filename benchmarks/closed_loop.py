@@ -6,7 +6,8 @@ runs on, once for each policy, with the same shoppers (see `training.simulation.
 
 Policies: ``file`` (placements as in the file), ``next_step``, ``purchase``, ``path`` (the objective
 set at every placement), ``popularity``, ``nothing`` (empty lists), ``shop`` (its static lists). The
-first that is named is what the others are compared with.
+first that is named is what the others are compared with. ``path@FOLDER`` asks the bundle in that
+folder instead of the model that was learnt.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ import numpy as np
 from feature_store.console import Console
 from feature_store.ingest import ingest
 from feature_store.layout import StoreLayout
-from recommender.bundle import ModelBundle, load_bundle
+from recommender.bundle import ModelBundle, load_bundle, save_bundle
 from recommender.placements import DEFAULT_FILE, read_placements
 from training.engines.local import LocalEngine
+from training.evaluation.report import BLEND, shown
 from training.simulation.behaviour import Behaviour
 from training.simulation.catalogue import CatalogueSpec
 from training.simulation.closed_loop import LoopRequest, run_arm, write_warm_up
@@ -57,7 +59,7 @@ def request_of(arguments: argparse.Namespace) -> LoopRequest:
 
 def learn(request: LoopRequest, arguments: argparse.Namespace, console: Console) -> ModelBundle:
     """The model that `desirepath train` would learn from the log before the switch."""
-    if arguments.bundle is not None:
+    if arguments.bundle is not None and arguments.bundle.exists():
         return load_bundle(arguments.bundle)
     spec = load_spec(arguments.config) if arguments.config else TrainingSpec()
     place = read_placements(arguments.placements)[spec.evaluation.placement]
@@ -67,7 +69,10 @@ def learn(request: LoopRequest, arguments: argparse.Namespace, console: Console)
         layout = StoreLayout(root / "store")
         ingest(root / "log", "desirepath-parquet", layout).refuse_nothing_kept()
         trained = Trainer(LocalEngine(), spec, place, root).train(layout)
-    console.say(f"learnt a model; {trained.report.headline}, {trained.report.users} shoppers")
+    blend = trained.report.variant(BLEND).metrics[trained.report.headline]
+    console.say(f"learnt a model: {trained.report.headline} {shown(blend)}")
+    if arguments.bundle is not None:
+        save_bundle(arguments.bundle, trained.model.arrays, trained.model.info)
     return trained.model.bundle()
 
 
@@ -77,8 +82,9 @@ def run(arguments: argparse.Namespace, console: Console) -> LoopReport:
     placements = read_placements(arguments.placements)
     arms = []
     for name in arguments.policies.split(","):
+        policy, _, folder = name.partition("@")
+        way = answering(policy, load_bundle(Path(folder)) if folder else bundle, placements)
         with console.progress(name, request.spec.days) as progress:
-            way = answering(name, bundle, placements)
             arms.append(run_arm(request, name, way, progress.advance))
         console.say(f"{name}: {arms[-1].asked} lists")
     return compare(arms, request.horizon, arguments.seed)
@@ -101,7 +107,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--config", type=Path, help="training file")
     parser.add_argument("--placements", type=Path, default=DEFAULT_FILE)
-    parser.add_argument("--bundle", type=Path, help="a model learnt from this very log before")
+    parser.add_argument(
+        "--bundle", type=Path, help="keep the learnt model here, or take it from here"
+    )
     parser.add_argument("--folder", type=Path, help="where to write; a temporary folder if unset")
     arguments = parser.parse_args()
     console = Console(as_json=True)
