@@ -11,7 +11,7 @@ from recommender.bundle import ModelBundle
 from recommender.pipeline import recommend
 from recommender.placements import Placement
 from recommender.policy import TopPolicy
-from tests.bundles import shop_arrays, shop_info
+from tests.bundles import relabelled, shop_arrays, shop_info
 from training.evaluation.offline import (
     answers,
     ask,
@@ -138,18 +138,8 @@ def test_relabelling_the_items_changes_no_figure(hold_out: HoldOut) -> None:
     order = np.random.default_rng(0).permutation(20)
     arrays = shop_arrays()
     plain = ask("x", Fitted(arrays, shop_info()).bundle(), hold_out, NEXT, SPEC)
-    moved = dict(arrays)
-    moved["item_factors"] = arrays["item_factors"][order]
+    moved = relabelled(arrays, order)
     names = [f"item-{i:02d}" for i in order]
-    from recommender.catalogue import catalogue_arrays
-    from tests.bundles import shop_items
-
-    moved |= catalogue_arrays([shop_items()[i] for i in order], arrays["popularity"][order])
-    place = np.argsort(order)
-    for source in ("item_knn", "purchase_purchase"):
-        idx = arrays[f"neighbours_{source}_idx"][order]
-        moved[f"neighbours_{source}_idx"] = np.where(idx >= 0, place[idx], -1).astype(np.int32)
-        moved[f"neighbours_{source}_weight"] = arrays[f"neighbours_{source}_weight"][order]
     bundle = Fitted(moved, shop_info()).bundle()
     assert bundle.catalogue.ids.ids.tolist() == names
     other = ask("x", bundle, hold_out, NEXT, SPEC)
