@@ -97,6 +97,23 @@ def test_the_difference_is_paired_and_of_the_same_shoppers(report: EvaluationRep
             assert difference.low <= difference.mean <= difference.high
 
 
+def test_recall_by_item_group_is_that_of_the_groups_targets(report: EvaluationReport) -> None:
+    """Popularity shows item-00 to 04 to everybody; all of them belong to the head."""
+    popularity = report.variant("popularity")
+    assert set(popularity.groups) == {"head", "middle", "tail"}
+    assert popularity.groups["head"].mean == 1
+    assert popularity.groups["middle"].mean == popularity.groups["tail"].mean == 0
+    blend = report.variant("blend")
+    assert not blend.group_loss
+    for name, lost in popularity.group_loss.items():
+        assert lost.mean == pytest.approx(blend.groups[name].mean - popularity.groups[name].mean)
+    best = max(report.variants[1:], key=lambda each: each.metrics["ndcg@5"].mean)
+    assert report.best_single == best
+    text = report.to_markdown()
+    assert f"| blend minus {best.name} |" in text
+    assert report.metrics["popularity_head_recall_at_5"] == 1
+
+
 def test_what_cannot_be_known_is_counted_and_missed(report: EvaluationReport) -> None:
     assert (report.targets, report.unknown_targets) == (7, 1)
     assert (report.users, report.users_in_period, report.new_users) == (5, 6, 1)
