@@ -58,9 +58,13 @@ REQUIRED: Final[dict[str, ArraySpec]] = {
 OPTIONAL: Final[dict[str, ArraySpec]] = {
     "item_factors": ArraySpec("float32", ("items", "factors")),
     "factor_inverse": ArraySpec("float32", ("factors", "factors")),
+    "repeat_probability": ArraySpec("float32", ("items",)),
+    "interval_log_mean": ArraySpec("float32", ("items",)),
+    "interval_log_sd": ArraySpec("float32", ("items",)),
 }
 
 NEIGHBOURS = re.compile(r"neighbours_([a-z][a-z0-9_]{0,40})_(idx|weight)")
+SHORTLIST = re.compile(r"shortlist_([a-z][a-z0-9_]{0,40})_(items|score)")
 
 
 def spec_of(name: str) -> ArraySpec:
@@ -72,6 +76,9 @@ def spec_of(name: str) -> ArraySpec:
         return ArraySpec("int32" if part == "idx" else "float32", ("items", f"{source}_width"))
     if (forest := dtype_and_dim(name)) is not None:
         return ArraySpec(forest[0], (forest[1],))
+    if match := SHORTLIST.fullmatch(name):
+        source, part = match.groups()
+        return ArraySpec("int32" if part == "items" else "float32", (f"{source}_listed",))
     raise BundleError(f"array {name!r} is not part of bundle format {FORMAT}")
 
 
@@ -111,6 +118,8 @@ def _check_pairs(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     pairs = [("item_factors", "factor_inverse")]
     matches = (NEIGHBOURS.fullmatch(name) for name in arrays)
     pairs += [(f"neighbours_{m[1]}_idx", f"neighbours_{m[1]}_weight") for m in matches if m]
+    matches = (SHORTLIST.fullmatch(name) for name in arrays)
+    pairs += [(f"shortlist_{m[1]}_items", f"shortlist_{m[1]}_score") for m in matches if m]
     for one, other in pairs:
         if (one in arrays) != (other in arrays):
             raise BundleError(f"{one} and {other} belong together; only one of them is there")
@@ -127,6 +136,9 @@ def _check_indices(arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Mapping
         "brand_slots": (-1, sizes["brands"]),
     }
     limits |= {name: (-1, items) for name in arrays if name.endswith("_idx")}
+    limits |= {
+        name: (0, items) for name in arrays if SHORTLIST.fullmatch(name) and "_items" in name
+    }
     for name, (low, high) in limits.items():
         array = arrays[name]
         if array.size and not (array.min() >= low and array.max() < high):

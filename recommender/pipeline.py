@@ -42,6 +42,11 @@ REASONS = {
     "returns": "seen_before",
     "popularity": "popular",
     POPULAR_IN_CATEGORY: "popular_in_category",
+    "trend": "rising",
+    "new_items": "new",
+    "early_adopters": "rising",
+    "content": "similar",
+    "buy_again": "seen_before",
     STATIC: "featured",
 }
 

@@ -14,8 +14,10 @@ import polars as pl
 from recommender.bundle import ModelBundle, bundle_of
 from recommender.bundle_manifest import BundleInfo, BundleManifest, SourceInfo
 from recommender.catalogue import catalogue_arrays
+from recommender.terms import Int32Array
 from training.dataset import Dataset, build_dataset, moment
 from training.engine import Engine, EventWindow
+from training.log_sources import log_sources
 from training.models.covisitation import neighbour_lists
 from training.models.item_knn import item_neighbours
 from training.spec import TrainingSpec
@@ -94,6 +96,10 @@ class Fitting:
             found, described = part(dataset)
             arrays |= found
             sources |= described
+        category: Int32Array = arrays["item_category"]  # type: ignore[assignment]
+        found, described = log_sources(self.window, dataset, self.spec, category).learn(self.timer)
+        arrays |= found
+        sources |= described
         weights = dict(self.spec.blend.weights) if blend is None else blend
         present = {name: float(weight) for name, weight in weights.items() if name in sources}
         return Fitted(arrays, self._info(dataset, sources, present))

@@ -28,6 +28,11 @@ SOURCES: Final = (
     "returns",
     "popularity",
     "popular_in_category",
+    "trend",
+    "new_items",
+    "early_adopters",
+    "content",
+    "buy_again",
 )
 
 
@@ -130,6 +135,68 @@ class CovisitationSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TrendSpec:
+    """What counts as rising."""
+
+    short_half_life_days: float = number(7, 0.01, 36_500)
+    long_half_life_days: float = number(30, 0.01, 36_500)
+    sigmas: float = number(1, 0, 10)
+    items: int = whole(1_000, 1, 1_000_000)
+    everybody: float = number(0.2, 0.001, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class NewItemsSpec:
+    """What counts as new, and how soon it is judged by its own success."""
+
+    days: float = number(60, 0.01, 3_650)
+    max_share: float = number(0.3, 0.001, 1)
+    prior_days: float = number(14, 0.001, 3_650)
+    items: int = whole(1_000, 1, 1_000_000)
+    everybody: float = number(0.2, 0.001, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyAdoptersSpec:
+    """Whose picks are listened to."""
+
+    events: tuple[str, ...] = event_types(ADD_TO_CART, PURCHASE)
+    window_days: float = number(28, 0.01, 3_650)
+    min_adoptions: int = whole(5, 1, 1_000_000)
+    prior: float = number(5, 0.001, 1e6)
+    share: float = number(0.2, 0.001, 1)
+    half_life_days: float = number(7, 0.01, 36_500)
+    sigmas: float = number(0, 0, 10)
+    items: int = whole(1_000, 1, 1_000_000)
+    everybody: float = number(0.2, 0.001, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentSpec:
+    """Neighbours by text, category, brand and price."""
+
+    neighbours: int = whole(50, 1, 10_000)
+    text: float = number(1, 0, 1e6)
+    category: float = number(0.5, 0, 1e6)
+    brand: float = number(0.3, 0, 1e6)
+    price: float = number(0.1, 0, 1e6)
+    max_share: float = number(0.1, 0.001, 1)
+    cold_boost: float = number(0.25, 0, 100)
+    cold_support: float = number(5, 0.001, 1e6)
+
+
+@dataclass(frozen=True, slots=True)
+class BuyAgainSpec:
+    """When a shopper is due for what they bought before."""
+
+    horizon_days: float = number(28, 0.01, 3_650)
+    prior: float = number(20, 0.001, 1e6)
+    own_prior: float = number(2, 0.001, 1e6)
+    least: float = number(0.01, 0, 1)
+    min_repeats: int = whole(20, 1, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
 class BlendSpec:
     """How the sources are weighed against each other."""
 
@@ -148,6 +215,11 @@ class BlendSpec:
         ("returns", 1.0),
         ("popularity", 0.1),
         ("popular_in_category", 0.1),
+        ("trend", 0.05),
+        ("new_items", 0.05),
+        ("early_adopters", 0.05),
+        ("content", 0.05),
+        ("buy_again", 0.3),
     )
 
 
@@ -184,6 +256,8 @@ class GateSpec:
     min_coverage: float = number(0.01, 0, 1)
     max_ndcg_loss: float = number(0.05, 0, 1)
     must_beat_popularity: bool = True
+    max_rare_loss: float = number(0.1, 0, 1)
+    max_gini_gain: float = number(0.15, 0, 1)
     min_distinct_lists: float = number(0.05, 0, 1)
     max_flat_lists: float = number(0.5, 0, 1)
     min_overlap: float = number(0.05, 0, 1)

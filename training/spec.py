@@ -31,16 +31,21 @@ from training.sections import (
     SOURCES,
     AlsSpec,
     BlendSpec,
+    BuyAgainSpec,
+    ContentSpec,
     CovisitationSpec,
+    EarlyAdoptersSpec,
     EvaluationSpec,
     GateSpec,
     ItemKnnSpec,
     JourneySpec,
+    NewItemsSpec,
     PairSpec,
     PopularitySpec,
     SeedSpec,
     SessionSpec,
     SplitSpec,
+    TrendSpec,
     WindowSpec,
 )
 from training.settings import build, refuse_unknown, weights
@@ -65,6 +70,11 @@ class TrainingSpec:
     als: AlsSpec = field(default_factory=AlsSpec)
     item_knn: ItemKnnSpec = field(default_factory=ItemKnnSpec)
     covisitation: CovisitationSpec = field(default_factory=CovisitationSpec)
+    trend: TrendSpec = field(default_factory=TrendSpec)
+    new_items: NewItemsSpec = field(default_factory=NewItemsSpec)
+    early_adopters: EarlyAdoptersSpec = field(default_factory=EarlyAdoptersSpec)
+    content: ContentSpec = field(default_factory=ContentSpec)
+    buy_again: BuyAgainSpec = field(default_factory=BuyAgainSpec)
     blend: BlendSpec = field(default_factory=BlendSpec)
     evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)
     journeys: JourneySpec = field(default_factory=JourneySpec)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from recommender.bundle_manifest import SourceInfo
 from recommender.candidates.als import AlsSource
+from recommender.candidates.buy_again import BuyAgainSource
 from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.popularity import PopularInCategorySource, PopularitySource
 from recommender.candidates.returns import ReturnsSource
+from recommender.candidates.shortlist import ShortlistSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
+SHORTLISTS: Final = ("trend", "new_items", "early_adopters")
 
 
 def build_source(
@@ -36,18 +40,46 @@ def build_source(
     if name == "popular_in_category":
         return PopularInCategorySource(catalogue)
     try:
+        if name in SHORTLISTS:
+            return _shortlist(name, info, arrays, catalogue)
+        if name == "buy_again":
+            return _buy_again(info, arrays)
         return _als(info, arrays) if name == "als" else _neighbours(name, info, arrays)
     except KeyError as error:
         raise BundleError(f"source {name!r}: {error} is missing in the bundle") from error
 
 
 def _als(info: SourceInfo, arrays: Arrays) -> AlsSource:
-    alpha = float(info.params["alpha"])
-    if not alpha > 0:
-        raise BundleError(f"source 'als': alpha={alpha}; accepted: above 0")
+    alpha = _positive("als", info, "alpha")
     return AlsSource(arrays["item_factors"], arrays["factor_inverse"], alpha)  # type: ignore[arg-type]
 
 
 def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> NeighbourSource:
     idx, weight = arrays[f"neighbours_{name}_idx"], arrays[f"neighbours_{name}_weight"]
     return NeighbourSource(idx, weight, info.seed_events)  # type: ignore[arg-type]
+
+
+def _shortlist(
+    name: str, info: SourceInfo, arrays: Arrays, catalogue: Catalogue
+) -> ShortlistSource:
+    items, scores = arrays[f"shortlist_{name}_items"], arrays[f"shortlist_{name}_score"]
+    everybody = _positive(name, info, "everybody")
+    return ShortlistSource(catalogue, items, scores, everybody)  # type: ignore[arg-type]
+
+
+def _buy_again(info: SourceInfo, arrays: Arrays) -> BuyAgainSource:
+    return BuyAgainSource(
+        arrays["repeat_probability"],  # type: ignore[arg-type]
+        arrays["interval_log_mean"],  # type: ignore[arg-type]
+        arrays["interval_log_sd"],  # type: ignore[arg-type]
+        _positive("buy_again", info, "horizon_days"),
+        _positive("buy_again", info, "own_prior"),
+        float(info.params["least"]),
+    )
+
+
+def _positive(name: str, info: SourceInfo, parameter: str) -> float:
+    value = float(info.params[parameter])
+    if not value > 0:
+        raise BundleError(f"source {name!r}: {parameter}={value}; accepted: above 0")
+    return value

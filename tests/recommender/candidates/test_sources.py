@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,8 +39,14 @@ def seeds(
     )
 
 
-some_seeds = st.lists(st.tuples(st.integers(0, N - 1), st.floats(1e-3, 10)), max_size=12).map(
-    lambda rows: seeds([row[0] for row in rows], [row[1] for row in rows])
+some_seeds = st.builds(
+    lambda rows, event, ages: replace(
+        seeds([row[0] for row in rows], [row[1] for row in rows], event),
+        ages=np.array(ages[: len(rows)], np.float32),
+    ),
+    st.lists(st.tuples(st.integers(0, N - 1), st.floats(1e-3, 10)), max_size=12),
+    st.sampled_from([VIEW_ITEM, PURCHASE]),
+    st.lists(st.floats(0, 1e8), min_size=12, max_size=12),
 )
 masks = st.lists(st.booleans(), min_size=N, max_size=N).map(lambda rows: np.array(rows, np.bool_))
 
@@ -59,7 +67,10 @@ def test_every_source_keeps_the_contract(
     assert found.scores.dtype == np.float32
 
 
-@pytest.mark.parametrize("name", ["als", "item_knn", "returns", "popular_in_category"])
+PERSONAL = ["als", "item_knn", "returns", "popular_in_category", "content", "buy_again"]
+
+
+@pytest.mark.parametrize("name", PERSONAL)
 def test_without_seeds_a_personal_source_proposes_nothing(name: str) -> None:
     assert not len(BUNDLE.sources[name].candidates(NO_SEEDS, np.ones(N, np.bool_), 5))
 
