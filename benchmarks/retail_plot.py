@@ -30,12 +30,13 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
         panel.barh(names, values, color=[_colour(name, found) for name in names])
         panel.spines[["top", "right"]].set_visible(False)
         panel.set(title=title, xlabel=f"recall@{k}")
-        panel.set_xlim(0, 1.18 * max(values) or 1)
+        panel.set_xlim(0, 1.2 * max(values) or 1)
         for row, value in enumerate(values):
-            panel.annotate(f" {value:.3f}", (value, row), va="center", fontsize=8)
+            panel.annotate(f"{value:.3f} ", (value, row), va="center", ha="right", fontsize=8)
     for row, name in enumerate(names):
         folds = variants[name]["folds"]
-        axes[0].plot(folds, [row] * len(folds), ".", color="#222222", markersize=4)
+        # Above the middle of the bar, so that the number stays readable.
+        axes[0].plot(folds, [row + 0.3] * len(folds), ".", color="#222222", markersize=4)
     figure.suptitle(
         f"Next basket: {found['questions']} questions, {len(found['folds'])} cuts; dots: each cut"
     )
