@@ -7,8 +7,8 @@ import msgspec
 from feature_store.console import Console
 from training.data_checks import check_rows
 from training.evaluation.bootstrap import Interval
-from training.evaluation.journey_report import JourneyReport, share_cell, steps_cell
 from training.evaluation.candidate_report import CandidateReport, SourceRecall, recall_rows
+from training.evaluation.journey_report import JourneyReport, share_cell, steps_cell
 from training.evaluation.report import BLEND, EvaluationReport, shown
 from training.gate import GateReport
 from training.reevaluation import CandidateRecall, Reevaluation

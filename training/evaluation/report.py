@@ -209,7 +209,7 @@ class EvaluationReport(msgspec.Struct, frozen=True):
             f"Rare items: recall@{self.deciding_k} by item group, and the Gini of what is shown; "
             f"the best single source is {best.name}:\n\n"
         )
-        return title + table(["variant", *names, "gini"], rows)
+        return title + markdown_table(["variant", *names, "gini"], rows)
 
     def _slices(self) -> str:
         found: dict[tuple[str, str], dict[str, SliceReport]] = {}
