@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy import sparse
 
 from recommender.bundle import ModelBundle, bundle_of
 from recommender.bundle_manifest import BundleInfo, BundleManifest, SourceInfo
@@ -136,10 +137,13 @@ class Fitting:
                     self.window, self.spec, name, dataset.until, self.workspace
                 )
                 weights = dataset.rebase(counts)
+                if pair.direction == "both":
+                    weights = sparse.csr_array(weights + weights.T)
                 # A log without views has no view pairs: the source is left out, not empty.
                 if weights.nnz:
                     arrays |= neighbour_lists(weights, pair, settings).arrays(name)
-                    sources[name] = SourceInfo(seed_events=pair.seed_events)
+                    params = {"lag_decay": pair.lag_decay}
+                    sources[name] = SourceInfo(pair.seed_events, params)
         return arrays, sources
 
     def _info(

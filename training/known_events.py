@@ -20,6 +20,8 @@ class KnownEvents:
     ----------
     shopper_idx, item_idx, event_code
         int32 (n,); `item_idx` is that of the bundle.
+    session
+        Visit of each event, int64 (n,), not falling.
     ts
         Microseconds since the epoch, int64 (n,).
     items
@@ -31,6 +33,7 @@ class KnownEvents:
     shopper_idx: Int32Array
     item_idx: Int32Array
     event_code: Int32Array
+    session: Int64Array
     ts: Int64Array
     items: int
     start: int
@@ -44,6 +47,7 @@ class KnownEvents:
             self.shopper_idx[kept],
             self.item_idx[kept],
             self.event_code[kept],
+            self.session[kept],
             self.ts[kept],
             self.items,
             self.start,
@@ -59,12 +63,14 @@ def known_events(window: EventWindow, dataset: Dataset) -> KnownEvents:
     """The window's events that were known before the moment of a dataset."""
     until = dataset.until
     known = window.scan().filter(pl.col("ts") < until, pl.col("available_at") < until)
-    columns = known.select("shopper_idx", "item_idx", "event_code", "ts").collect().get_columns()
-    shopper, item, code, ts = (column.to_numpy() for column in columns)
+    names = ("shopper_idx", "item_idx", "event_code", "session", "ts")
+    columns = known.select(names).collect().get_columns()
+    shopper, item, code, session, ts = (column.to_numpy() for column in columns)
     return KnownEvents(
         shopper,
         dataset.bundle_idx[item],
         code,
+        session,
         ts,
         len(dataset.items),
         window.period.start,

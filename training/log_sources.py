@@ -21,9 +21,12 @@ from training.known_events import KnownEvents, known_events
 from training.models.buy_again import repeat_intervals
 from training.models.content import content_neighbours
 from training.models.early_adopters import early_adopters_picks
+from training.models.item_stats import item_stats
 from training.models.new_items import new_items
 from training.models.shortlist import Shortlist
 from training.models.trend import rising_items
+from training.models.two_steps import two_steps
+from training.models.visits import visits_of
 from training.spec import TrainingSpec
 
 Part = tuple[dict[str, npt.NDArray[np.generic]], dict[str, SourceInfo]]
@@ -57,12 +60,51 @@ class LogSources:
 
     def _parts(self) -> Mapping[str, Callable[[], Part]]:
         return {
+            "two_steps": self._two_steps,
+            "session_knn": self._session_knn,
+            "item_stats": self._item_stats,
             "trend": self._trend,
             "new_items": self._new_items,
             "early_adopters": self._early_adopters,
             "content": self._content,
             "buy_again": self._buy_again,
         }
+
+    def _two_steps(self) -> Part:
+        settings = self.spec.two_steps
+        lists = two_steps(visits_of(self.events, self.spec.weight_by_code), settings)
+        if not (lists.weight > 0).any():
+            return {}, {}
+        params = {"lag_decay": settings.lag_decay}
+        return lists.arrays("two_steps"), {"two_steps": SourceInfo(params=params)}
+
+    def _session_knn(self) -> Part:
+        settings = self.spec.session_knn
+        visits = visits_of(self.events, self.spec.weight_by_code).latest(settings.max_sessions)
+        if not len(visits):
+            return {}, {}
+        wide = {
+            "k": float(settings.k),
+            "sample": float(settings.sample),
+            "seed_reach": settings.seed_reach,
+            "item_reach": settings.item_reach,
+            "backward": settings.backward,
+        }
+        near = {
+            "k": float(settings.near_k),
+            "sample": float(settings.sample),
+            "seed_reach": settings.near_seed_reach,
+            "item_reach": settings.near_item_reach,
+            "backward": settings.near_backward,
+        }
+        sources = {
+            "session_knn": SourceInfo(params=wide),
+            "session_knn_near": SourceInfo(params=near),
+        }
+        return dict(visits.arrays()), sources
+
+    def _item_stats(self) -> Part:
+        return {"item_stats": item_stats(self.events, self.spec.weight_by_code)}, {}
 
     def _trend(self) -> Part:
         settings = self.spec.trend

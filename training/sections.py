@@ -17,6 +17,7 @@ SECONDS_PER_DAY: Final = 86_400
 # Pairs of event types (earlier, later); the name is the candidate source's.
 PAIR_EVENTS: Final[dict[str, tuple[str, str]]] = {
     "view_view": (VIEW_ITEM, VIEW_ITEM),
+    "seen_together": (VIEW_ITEM, VIEW_ITEM),
     "view_cart": (VIEW_ITEM, ADD_TO_CART),
     "cart_purchase": (ADD_TO_CART, PURCHASE),
     "purchase_purchase": (PURCHASE, PURCHASE),
@@ -25,6 +26,9 @@ SOURCES: Final = (
     "als",
     "item_knn",
     *PAIR_EVENTS,
+    "two_steps",
+    "session_knn",
+    "session_knn_near",
     "returns",
     "popularity",
     "popular_in_category",
@@ -109,6 +113,8 @@ class PairSpec:
     popularity_damping: float = number(0.3, 0, 1)
     smoothing: float = number(5, 0, 1e6)
     seed_events: tuple[str, ...] = event_types(SELECT_ITEM, VIEW_ITEM)
+    lag_decay: float = number(0.8, 0.01, 1)
+    direction: str = choice("forward", "forward", "both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +125,14 @@ class CovisitationSpec:
     neighbours: int = whole(100, 1, 10_000)
     max_basket: int = whole(200, 2, 10_000)
     view_view: PairSpec = PairSpec()
+    seen_together: PairSpec = PairSpec(
+        max_distance=30, position_decay=0.95, direction="both", popularity_damping=0.1
+    )
     view_cart: PairSpec = PairSpec()
     cart_purchase: PairSpec = PairSpec(seed_events=(ADD_TO_CART,))
     purchase_purchase: PairSpec = PairSpec(
         scope="shopper",
+        lag_decay=1.0,
         max_distance=1,
         half_life_days=30.0,
         seed_events=(VIEW_ITEM, ADD_TO_CART, PURCHASE),
@@ -197,6 +207,54 @@ class BuyAgainSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TwoStepsSpec:
+    """Items two co-visits away."""
+
+    neighbours: int = whole(100, 1, 10_000)
+    reach: int = whole(60, 1, 10_000)
+    smoothing: float = number(2, 0, 1e6)
+    lag_decay: float = number(0.8, 0.01, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKnnSpec:
+    """Past visits that resemble the running one; see `recommender.candidates.session_knn`."""
+
+    max_sessions: int = whole(300_000, 1, 100_000_000)
+    k: int = whole(1_500, 1, 1_000_000)
+    sample: int = whole(5_000, 1, 1_000_000)
+    seed_reach: float = number(2.0, 0.01, 1e6)
+    item_reach: float = number(10.0, 0.01, 1e6)
+    backward: float = number(0.8, 0.001, 1)
+    near_k: int = whole(500, 1, 1_000_000)
+    near_seed_reach: float = number(1.2, 0.01, 1e6)
+    near_item_reach: float = number(2.0, 0.01, 1e6)
+    near_backward: float = number(0.6, 0.001, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RankerSpec:
+    """What orders the candidates, and how it is learnt."""
+
+    learn: bool = True
+    candidates: int = whole(200, 2, 10_000)
+    cuts: int = whole(1, 1, 12)
+    max_questions: int = whole(10_000, 10, 10_000_000)
+    min_questions: int = whole(100, 2, 10_000_000)
+    objective: str = choice("lambdarank", "lambdarank", "rank_xendcg")
+    rounds: int = whole(300, 1, 10_000)
+    patience: int = whole(30, 1, 10_000)
+    learning_rate: float = number(0.08, 1e-4, 1)
+    leaves: int = whole(31, 2, 1_024)
+    min_leaf: int = whole(100, 1, 1_000_000)
+    feature_share: float = number(0.4, 0.01, 1)
+    truncation: int = whole(40, 1, 1_000)
+    check_share: float = number(0.15, 0.01, 0.5)
+    purchase_decay: float = number(0.85, 0.01, 1)
+    seed: int = whole(42, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True, slots=True)
 class BlendSpec:
     """How the sources are weighed against each other."""
 
@@ -209,6 +267,10 @@ class BlendSpec:
         ("als", 0.3),
         ("item_knn", 0.1),
         ("view_view", 0.1),
+        ("seen_together", 0.1),
+        ("two_steps", 0.2),
+        ("session_knn", 0.2),
+        ("session_knn_near", 0.2),
         ("view_cart", 0.05),
         ("cart_purchase", 0.05),
         ("purchase_purchase", 0.15),

@@ -7,6 +7,8 @@ ever chosen on the test period.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from training.evaluation.offline import evaluate
 from training.evaluation.report import EvaluationReport
 from training.fitting import Fitted, Fitting, StageTimer, untimed
 from training.models.blend import learn_weights, score_candidates
+from training.questions import Questioner
+from training.ranking import Classroom, Taught
 from training.spec import TrainingSpec
 from training.split import Cuts, HoldOut, Sampling, find_cuts, hold_out
 
@@ -35,6 +39,8 @@ class Trained:
         The same, learnt from what was before the test period; the report is about it.
     test
         The hold-out shoppers of the report, to put other models before the same questions.
+    ranker
+        What orders the candidates of both models; None where there was too little to learn from.
     """
 
     model: Fitted
@@ -43,6 +49,7 @@ class Trained:
     test: HoldOut
     window: EventWindow
     cuts: Cuts
+    ranker: Taught | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,9 @@ class Trainer:
         fitting = Fitting(self.engine, window, catalogue, self.spec, self.workspace, untimed)
         cuts = find_cuts(window.period, self.spec)
         blend = self._learn_blend(fitting, cuts)
+        ranker = self._learn_ranker(fitting, cuts, blend)
         with self.timer("fit_to_judge"):
-            judged = fitting.fit(cuts.test, blend)
+            judged = _with(ranker, fitting.fit(cuts.test, blend))
         with self.timer("evaluate"):
             test = self._hold_out(window, cuts.test_period)
             report = evaluate(
@@ -89,8 +97,8 @@ class Trainer:
                 self.placement,
                 self.spec.evaluation,
             )
-        model = replace(fitting, timer=self.timer).fit(cuts.end, blend)
-        return Trained(model, judged, report, test, window, cuts)
+        model = _with(ranker, replace(fitting, timer=self.timer).fit(cuts.end, blend))
+        return Trained(model, judged, report, test, window, cuts, ranker)
 
     def _learn_blend(self, fitting: Fitting, cuts: Cuts) -> dict[str, float]:
         settings = self.spec.blend
@@ -118,7 +126,37 @@ class Trainer:
         # A source that had nothing to say in the validation period keeps the weight of the spec.
         return fixed | learnt
 
+    def _learn_ranker(
+        self, fitting: Fitting, cuts: Cuts, blend: Mapping[str, float]
+    ) -> Taught | None:
+        settings = self.spec.ranker
+        if not settings.learn:
+            return None
+        classroom = Classroom(self.placement, settings, os.cpu_count() or 1)
+        questioner = Questioner(self.engine, fitting.window, self.spec, self.workspace)
+        for period in _earlier_periods(cuts, fitting.window.period.start, settings.cuts):
+            with self.timer("fit_for_ranker"):
+                model = fitting.fit(period.start, blend)
+            with self.timer("ask"):
+                classroom.ask(model, questioner.questions(period))
+        with self.timer("teach"):
+            return classroom.teach()
+
     def _hold_out(self, window: EventWindow, period: Period) -> HoldOut:
         settings = self.spec.evaluation
         sampling = Sampling(settings.max_users, settings.seed)
         return hold_out(self.engine, window, self.spec, period, sampling, self.workspace)
+
+
+def _with(ranker: Taught | None, model: Fitted) -> Fitted:
+    return model if ranker is None else ranker.added_to(model)
+
+
+def _earlier_periods(cuts: Cuts, begin: int, most: int) -> list[Period]:
+    """The validation period and such before it, as long as half of the log lies before them."""
+    length = cuts.test - cuts.validation
+    periods = [
+        Period(cuts.validation - back * length, cuts.test - back * length) for back in range(most)
+    ]
+    half = begin + (cuts.end - begin) // 2
+    return [each for number, each in enumerate(periods) if not number or each.start >= half]

@@ -21,6 +21,7 @@ from recommender.errors import BundleError
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 SHORTLISTS: Final = ("trend", "new_items", "early_adopters")
+SESSION_KNN: Final = ("session_knn", "session_knn_near")
 
 
 def build_source(
@@ -42,6 +43,8 @@ def build_source(
     try:
         if name in SHORTLISTS:
             return _shortlist(name, info, arrays, catalogue)
+        if name in SESSION_KNN:
+            return _session_knn(name, info, arrays)
         if name == "buy_again":
             return _buy_again(info, arrays)
         return _als(info, arrays) if name == "als" else _neighbours(name, info, arrays)
@@ -56,7 +59,20 @@ def _als(info: SourceInfo, arrays: Arrays) -> AlsSource:
 
 def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> NeighbourSource:
     idx, weight = arrays[f"neighbours_{name}_idx"], arrays[f"neighbours_{name}_weight"]
-    return NeighbourSource(idx, weight, info.seed_events)  # type: ignore[arg-type]
+    lag_decay = float(info.params.get("lag_decay", 1.0))
+    if not 0 < lag_decay <= 1:
+        raise BundleError(f"source {name!r}: lag_decay={lag_decay}; accepted: above 0, at most 1")
+    return NeighbourSource(idx, weight, info.seed_events, lag_decay)  # type: ignore[arg-type]
+
+
+def _session_knn(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
+    # Kernels come in only where a bundle needs them, see `recommender.compiled`.
+    from recommender.candidates.session_knn import SessionIndex, SessionKnnParams, SessionKnnSource
+
+    names = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
+    params = {part: _positive(name, info, part) for part in SessionKnnParams._fields}
+    index = SessionIndex(*(arrays[each] for each in names))  # type: ignore[arg-type]
+    return SessionKnnSource(index, SessionKnnParams(**params))
 
 
 def _shortlist(
