@@ -35,6 +35,7 @@ from training.sections import (
     EvaluationSpec,
     GateSpec,
     ItemKnnSpec,
+    LinearSpec,
     PairSpec,
     PopularitySpec,
     SeedSpec,
@@ -63,6 +64,7 @@ class TrainingSpec:
     popularity: PopularitySpec = field(default_factory=PopularitySpec)
     als: AlsSpec = field(default_factory=AlsSpec)
     item_knn: ItemKnnSpec = field(default_factory=ItemKnnSpec)
+    linear: LinearSpec = field(default_factory=LinearSpec)
     covisitation: CovisitationSpec = field(default_factory=CovisitationSpec)
     blend: BlendSpec = field(default_factory=BlendSpec)
     evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)

@@ -45,7 +45,12 @@ def _als(info: SourceInfo, arrays: Arrays) -> AlsSource:
     alpha = float(info.params["alpha"])
     if not alpha > 0:
         raise BundleError(f"source 'als': alpha={alpha}; accepted: above 0")
-    return AlsSource(arrays["item_factors"], arrays["factor_inverse"], alpha)  # type: ignore[arg-type]
+    inverse = arrays["factor_inverse"]
+    exponent = float(info.params.get("frequency_exponent", 0.0))
+    if exponent and np.count_nonzero(inverse - np.diag(inverse.diagonal())):
+        raise BundleError("source 'als': frequency_exponent needs a diagonal factor_inverse")
+    regularization = float(info.params.get("regularization", 0.0))
+    return AlsSource(arrays["item_factors"], inverse, alpha, regularization, exponent)  # type: ignore[arg-type]
 
 
 def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> NeighbourSource:

@@ -12,6 +12,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recommender.terms import Float32Array
+from training.models.frequency_als import fit_factors
 from training.sections import AlsSpec
 
 # Rows are solved independently, so threads change the time and not the bits; on small input they
@@ -31,7 +32,8 @@ class Factors:
     item_factors
         Y, float32 (items, factors).
     inverse
-        (YᵀY + λI)⁻¹, float32 (factors, factors): what folding in needs.
+        (YᵀY + λI)⁻¹, float32 (factors, factors): what folding in needs. Diagonal where the
+        regularisation grows with the row.
     """
 
     user_factors: Float32Array
@@ -58,23 +60,36 @@ def factorise(user_items: sparse.csr_array, spec: AlsSpec) -> Factors:
     user_items
         Weights r, float (users, items), positive where stored.
     """
-    from implicit.cpu.als import AlternatingLeastSquares
-
     with threadpool_limits(_ONE_THREAD, "blas"):
-        model = AlternatingLeastSquares(
-            factors=spec.factors,
-            regularization=spec.regularization,
-            alpha=1.0,
-            iterations=spec.iterations,
-            num_threads=1 if user_items.nnz < _WORTH_THREADS else 0,
-            random_state=spec.seed,
-        )
-        model.fit(confidence(user_items, spec.alpha), show_progress=False)
-        item_factors = np.ascontiguousarray(model.item_factors, np.float32)
+        user_factors, item_factors = _fit(user_items, spec)
         # An item that nobody touched keeps a trace of its random start; it must not score.
         item_factors[np.bincount(user_items.indices, minlength=user_items.shape[1]) == 0] = 0
         inverse = factor_inverse(item_factors, spec.regularization)
-    return Factors(np.ascontiguousarray(model.user_factors, np.float32), item_factors, inverse)
+    if spec.frequency_exponent:
+        # The factors are turned so that only rounding is left beside the diagonal: see `AlsSource`.
+        inverse = np.diag(np.diagonal(inverse)).copy()
+    return Factors(user_factors, item_factors, inverse)
+
+
+def _fit(user_items: sparse.csr_array, spec: AlsSpec) -> tuple[Float32Array, Float32Array]:
+    """User and item factors, by `implicit` wherever it can express what is asked for."""
+    if spec.frequency_exponent:
+        return fit_factors(user_items, spec)
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    model = AlternatingLeastSquares(
+        factors=spec.factors,
+        regularization=spec.regularization,
+        alpha=1.0,
+        iterations=spec.iterations,
+        num_threads=1 if user_items.nnz < _WORTH_THREADS else 0,
+        random_state=spec.seed,
+    )
+    model.fit(confidence(user_items, spec.alpha), show_progress=False)
+    return (
+        np.ascontiguousarray(model.user_factors, np.float32),
+        np.ascontiguousarray(model.item_factors, np.float32),
+    )
 
 
 def factor_inverse(item_factors: Float32Array, regularization: float) -> Float32Array:
