@@ -23,9 +23,9 @@ SHARE = 0.1
 USER_EXPONENTS = (0.3, 0.4, 0.5)
 POPULARITY_EXPONENTS = (0.25, 0.5)
 SHARPNESS = (0.0, 0.25, 0.5, 0.75)
-ALS_BASE = AlsSpec(factors=512, alpha=50.0, iterations=6)
-REGULARIZATION = (60.0, 120.0)
-WEIGHTS = (0.0, 0.5, 0.75, 1.0, 1.5, 2.0)
+ALS_BASE = AlsSpec(factors=512, alpha=50.0, iterations=4, frequency_exponent=0.5)
+REGULARIZATION = (50.0, 90.0)
+WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Of the factor model, beside 1 for the linear one."""
 
 K = 20
@@ -77,8 +77,9 @@ def choose_linear(asked: Questions, announce: Announce) -> tuple[LinearSpec, flo
 def choose_als(asked: Questions, announce: Announce) -> tuple[AlsSpec, Scorer, float]:
     """Regularisation of the factor model."""
     fits = []
+    base = replace(ALS_BASE, factors=min(ALS_BASE.factors, *asked.known.shape))
     for regularization in REGULARIZATION:
-        spec = replace(ALS_BASE, regularization=regularization)
+        spec = replace(base, regularization=regularization)
         scorer = factor_model(factorise(asked.known, spec))
         fits.append((spec, scorer, asked.ask(scorer).ndcg[K]))
         announce(f"als: regularization {regularization}, validation nDCG@{K} {fits[-1][2]:.4f}")

@@ -1,4 +1,6 @@
-"""Weighted matrix factorisation of implicit feedback (Hu, Koren, Volinsky 2008) by `implicit`.
+"""Weighted matrix factorisation of implicit feedback (Hu, Koren, Volinsky 2008).
+
+By `implicit`, unless the regularisation is to grow with what a row has done: see `frequency_als`.
 
 Notation: r_ui weight of a pair, c_ui = 1 + alpha r_ui confidence, Y item factors, λ regularisation.
 """
@@ -60,8 +62,9 @@ def factorise(user_items: sparse.csr_array, spec: AlsSpec) -> Factors:
     user_items
         Weights r, float (users, items), positive where stored.
     """
+    fit = fit_factors if spec.frequency_exponent else _by_implicit
     with threadpool_limits(_ONE_THREAD, "blas"):
-        user_factors, item_factors = _fit(user_items, spec)
+        user_factors, item_factors = fit(user_items, spec)
         # An item that nobody touched keeps a trace of its random start; it must not score.
         item_factors[np.bincount(user_items.indices, minlength=user_items.shape[1]) == 0] = 0
         inverse = factor_inverse(item_factors, spec.regularization)
@@ -71,21 +74,21 @@ def factorise(user_items: sparse.csr_array, spec: AlsSpec) -> Factors:
     return Factors(user_factors, item_factors, inverse)
 
 
-def _fit(user_items: sparse.csr_array, spec: AlsSpec) -> tuple[Float32Array, Float32Array]:
-    """User and item factors, by `implicit` wherever it can express what is asked for."""
-    if spec.frequency_exponent:
-        return fit_factors(user_items, spec)
+def _by_implicit(user_items: sparse.csr_array, spec: AlsSpec) -> tuple[Float32Array, Float32Array]:
+    """User and item factors with one regularisation for all rows."""
     from implicit.cpu.als import AlternatingLeastSquares
 
-    model = AlternatingLeastSquares(
-        factors=spec.factors,
-        regularization=spec.regularization,
-        alpha=1.0,
-        iterations=spec.iterations,
-        num_threads=1 if user_items.nnz < _WORTH_THREADS else 0,
-        random_state=spec.seed,
-    )
-    model.fit(confidence(user_items, spec.alpha), show_progress=False)
+    # The import may have brought a BLAS of its own along, which has to be told as well.
+    with threadpool_limits(_ONE_THREAD, "blas"):
+        model = AlternatingLeastSquares(
+            factors=spec.factors,
+            regularization=spec.regularization,
+            alpha=1.0,
+            iterations=spec.iterations,
+            num_threads=1 if user_items.nnz < _WORTH_THREADS else 0,
+            random_state=spec.seed,
+        )
+        model.fit(confidence(user_items, spec.alpha), show_progress=False)
     return (
         np.ascontiguousarray(model.user_factors, np.float32),
         np.ascontiguousarray(model.item_factors, np.float32),

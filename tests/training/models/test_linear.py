@@ -23,14 +23,13 @@ def weights_of(seed: int, users: int = 40, items: int = 12) -> sparse.csr_array:
 
 def naive_filter(r: np.ndarray, spec: LinearSpec) -> np.ndarray:
     """The formula of the module, written out: row i answers a history of item i alone."""
-    by_user, by_item = r.sum(axis=1), r.sum(axis=0)
-    normalised = r * np.power(by_user, -spec.user_exponent, where=by_user > 0)[:, None]
-    normalised = normalised * np.power(by_item, -0.5, where=by_item > 0)
+    # Whoever did nothing has only zeros to be multiplied: any divisor will do.
+    by_user, by_item = (np.where(s > 0, s, 1) for s in (r.sum(axis=1), r.sum(axis=0)))
+    normalised = r * np.power(by_user, -spec.user_exponent)[:, None] * np.power(by_item, -0.5)
     normalised /= np.linalg.norm(normalised, 2)
     gram = normalised.T @ normalised
     rest = np.eye(len(gram)) - spec.sharpness * gram
-    scale = np.power(by_item, spec.popularity_exponent, where=by_item > 0)
-    return (gram @ rest @ rest) * scale
+    return (gram @ rest @ rest) * np.power(by_item, spec.popularity_exponent)
 
 
 @FEW
