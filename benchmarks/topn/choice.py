@@ -95,19 +95,17 @@ def choose_weight(asked: Questions, linear: Scorer, als: Scorer) -> tuple[float,
 
 def _linear_ndcg(asked: Questions, base: LinearSpec) -> dict[LinearSpec, float]:
     """NDCG of every popularity exponent and sharpness at one user exponent."""
-    specs = [
-        replace(base, popularity_exponent=exponent, sharpness=sharpness)
-        for exponent, sharpness in product(POPULARITY_EXPONENTS, SHARPNESS)
-    ]
-    fits = [fit_filter(asked.known, spec) for spec in specs]
-    totals = dict.fromkeys(specs, 0.0)
+    fitted = fit_filter(asked.known, base)
+    settings = list(product(POPULARITY_EXPONENTS, SHARPNESS))
+    totals = np.zeros(len(settings))
     for users in asked.blocks():
         part = replace(asked, users=users)
-        terms = fits[0].smoothed(_signal(asked, users))
-        for spec, fitted in zip(specs, fits, strict=True):
-            ndcg = part.ask(_fixed(fitted, terms)).ndcg[K]
-            totals[spec] += ndcg * len(users)
-    return {spec: total / len(asked.users) for spec, total in totals.items()}
+        terms = fitted.smoothed(_signal(asked, users))
+        for row, (exponent, sharpness) in enumerate(settings):
+            tried = replace(fitted, popularity_exponent=exponent, sharpness=sharpness)
+            totals[row] += part.ask(_fixed(tried, terms)).ndcg[K] * len(users)
+    specs = (replace(base, popularity_exponent=q, sharpness=c) for q, c in settings)
+    return dict(zip(specs, (totals / len(asked.users)).tolist(), strict=True))
 
 
 def _signal(asked: Questions, users: Int64Array) -> Float32Array:

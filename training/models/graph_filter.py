@@ -43,16 +43,24 @@ class GraphFilter:
         R̃, float32 (users, items), largest singular value 1 (or 0 where nobody did anything).
     transposed
         The same by items, float32 (items, users).
-    item_scale
-        D_i^q, float32 (items,).
+    item_strength
+        D_i, summed weight of each item, float64 (items,).
+    popularity_exponent
+        q, 0..1.
     sharpness
         c, 0..1.
     """
 
     normalised: sparse.csr_array
     transposed: sparse.csr_array
-    item_scale: Float32Array
+    item_strength: Float64Array
+    popularity_exponent: float
     sharpness: float
+
+    @property
+    def item_scale(self) -> Float32Array:
+        """D_i^q, float32 (items,); 0 for an item that nobody touched."""
+        return _power(self.item_strength, self.popularity_exponent).astype(np.float32)
 
     def scores(self, histories: sparse.csr_array) -> Float32Array:
         """Scores of every item for some histories, float32 (b, items).
@@ -106,8 +114,8 @@ def fit_filter(user_items: sparse.csr_array, spec: LinearSpec) -> GraphFilter:
     matrix = sparse.csr_array(matrix @ sparse.diags_array(_power(by_item, -0.5)))
     matrix.data /= largest_singular_value(matrix) or 1.0
     normalised = matrix.astype(np.float32)
-    scale = _power(by_item, spec.popularity_exponent).astype(np.float32)
-    return GraphFilter(normalised, sparse.csr_array(normalised.T), scale, spec.sharpness)
+    by_items = sparse.csr_array(normalised.T)
+    return GraphFilter(normalised, by_items, by_item, spec.popularity_exponent, spec.sharpness)
 
 
 def largest_singular_value(matrix: sparse.csr_array) -> float:
