@@ -35,6 +35,7 @@ _LEVELS = {PERSONALISED: ("history",), SESSION: ("session", "cart"), SIMILAR: ("
 REASONS = {
     "als": "related",
     "item_knn": "similar",
+    "linear": "related",
     "view_view": "viewed_next",
     "view_cart": "goes_with",
     "cart_purchase": "goes_with",

@@ -21,6 +21,7 @@ from training.engine import Engine, EventWindow
 from training.log_sources import log_sources
 from training.models.covisitation import neighbour_lists
 from training.models.item_knn import item_neighbours
+from training.models.linear import linear_neighbours
 from training.spec import TrainingSpec
 
 StageTimer = Callable[[str], AbstractContextManager[None]]
@@ -93,7 +94,7 @@ class Fitting:
                 self.engine, self.window, self.catalogue, self.spec, until, self.workspace
             )
         arrays, sources = self._catalogue(dataset)
-        for part in (self._als, self._item_knn, self._covisitation):
+        for part in (self._als, self._item_knn, self._linear, self._covisitation):
             found, described = part(dataset)
             arrays |= found
             sources |= described
@@ -118,6 +119,8 @@ class Fitting:
         with self.timer("als"):
             factors = self.engine.factorise(dataset.user_items, self.spec)
         params = {"alpha": settings.alpha, "regularization": settings.regularization}
+        if settings.frequency_exponent:
+            params["frequency_exponent"] = settings.frequency_exponent
         arrays: Arrays = {"item_factors": factors.item_factors, "factor_inverse": factors.inverse}
         return arrays, {"als": SourceInfo(params=params)}
 
@@ -125,6 +128,11 @@ class Fitting:
         with self.timer("item_knn"):
             lists = item_neighbours(dataset.user_items, self.spec.item_knn)
         return lists.arrays("item_knn"), {"item_knn": SourceInfo()}
+
+    def _linear(self, dataset: Dataset) -> tuple[Arrays, dict[str, SourceInfo]]:
+        with self.timer("linear"):
+            lists = linear_neighbours(dataset.user_items, self.spec.linear)
+        return lists.arrays("linear"), {"linear": SourceInfo()}
 
     def _covisitation(self, dataset: Dataset) -> tuple[Arrays, dict[str, SourceInfo]]:
         arrays: Arrays = {}

@@ -25,6 +25,7 @@ PAIR_EVENTS: Final[dict[str, tuple[str, str]]] = {
 SOURCES: Final = (
     "als",
     "item_knn",
+    "linear",
     *PAIR_EVENTS,
     "two_steps",
     "session_knn",
@@ -87,6 +88,7 @@ class AlsSpec:
 
     factors: int = whole(64, 1, 1_024)
     regularization: float = number(0.05, 1e-6, 1e6)
+    frequency_exponent: float = number(0.0, 0, 1)
     alpha: float = number(1.0, 1e-6, 1e6)
     iterations: int = whole(15, 1, 1_000)
     seed: int = whole(42, 0, 2**31 - 1)
@@ -100,6 +102,17 @@ class ItemKnnSpec:
     weighting: str = choice("bm25", "bm25", "cosine")
     k1: float = number(1.2, 0.01, 1_000)
     b: float = number(0.75, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearSpec:
+    """Linear item-item model in closed form: a filter of the user-item graph."""
+
+    neighbours: int = whole(100, 1, 10_000)
+    max_items: int = whole(8_000, 1, 100_000)
+    user_exponent: float = number(0.4, 0, 1)
+    popularity_exponent: float = number(0.25, 0, 1)
+    sharpness: float = number(0.5, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +279,7 @@ class BlendSpec:
     weights: tuple[tuple[str, float], ...] = (
         ("als", 0.3),
         ("item_knn", 0.1),
+        ("linear", 0.2),
         ("view_view", 0.1),
         ("seen_together", 0.1),
         ("two_steps", 0.2),

@@ -39,6 +39,7 @@ from training.sections import (
     GateSpec,
     ItemKnnSpec,
     JourneySpec,
+    LinearSpec,
     NewItemsSpec,
     PairSpec,
     PopularitySpec,
@@ -72,6 +73,7 @@ class TrainingSpec:
     popularity: PopularitySpec = field(default_factory=PopularitySpec)
     als: AlsSpec = field(default_factory=AlsSpec)
     item_knn: ItemKnnSpec = field(default_factory=ItemKnnSpec)
+    linear: LinearSpec = field(default_factory=LinearSpec)
     covisitation: CovisitationSpec = field(default_factory=CovisitationSpec)
     two_steps: TwoStepsSpec = field(default_factory=TwoStepsSpec)
     session_knn: SessionKnnSpec = field(default_factory=SessionKnnSpec)

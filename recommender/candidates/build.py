@@ -54,7 +54,22 @@ def build_source(
 
 def _als(info: SourceInfo, arrays: Arrays) -> AlsSource:
     alpha = _positive("als", info, "alpha")
-    return AlsSource(arrays["item_factors"], arrays["factor_inverse"], alpha)  # type: ignore[arg-type]
+    inverse = arrays["factor_inverse"]
+    exponent = float(info.params.get("frequency_exponent", 0.0))
+    regularization = float(info.params.get("regularization", 0.0))
+    if not (0 <= exponent <= 1 and regularization >= 0):
+        raise BundleError(
+            f"source 'als': frequency_exponent={exponent}, regularization={regularization}; "
+            "accepted: 0 to 1, and 0 or more"
+        )
+    if exponent and not _is_positive_diagonal(inverse):
+        raise BundleError("source 'als': frequency_exponent needs a diagonal factor_inverse")
+    return AlsSource(arrays["item_factors"], inverse, alpha, regularization, exponent)  # type: ignore[arg-type]
+
+
+def _is_positive_diagonal(matrix: npt.NDArray[np.generic]) -> bool:
+    diagonal = np.diagonal(matrix)
+    return bool((diagonal > 0).all()) and np.count_nonzero(matrix) == len(diagonal)
 
 
 def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> NeighbourSource:
