@@ -332,7 +332,7 @@ class GateSpec:
     min_coverage: float = number(0.01, 0, 1)
     max_ndcg_loss: float = number(0.05, 0, 1)
     must_beat_popularity: bool = True
-    max_rare_loss: float = number(0.1, 0, 1)
+    max_rare_loss: float = number(0.3, 0, 1)
     max_gini_gain: float = number(0.15, 0, 1)
     min_distinct_lists: float = number(0.05, 0, 1)
     max_flat_lists: float = number(0.5, 0, 1)

@@ -48,7 +48,12 @@ def show_evaluation(report: EvaluationReport, console: Console) -> None:
                 "variant": each.name,
                 metric: shown(each.metrics[metric]),
                 "blend minus it": gain,
+                **{
+                    f"{group} recall": f"{interval.mean:.3f}"
+                    for group, interval in each.groups.items()
+                },
                 "coverage": f"{each.beyond['coverage']:.3f}",
+                "gini": f"{each.beyond['gini']:.3f}",
                 "repeat share": f"{each.beyond['repeat_share']:.3f}",
             }
         )
@@ -144,6 +149,12 @@ def evaluation_summary(found: Reevaluation) -> dict[str, object]:
             each.name: {name: interval_summary(value) for name, value in each.metrics.items()}
             for each in report.variants
         },
+        "item_groups": {
+            each.name: {name: interval_summary(value) for name, value in each.groups.items()}
+            for each in report.variants
+        },
+        "gini": {each.name: round(each.beyond["gini"], 6) for each in report.variants},
+        "best_single": report.best_single.name,
         "beats": [each.name for each in report.variants if each.loss and report.beats(each.name)],
     }
 

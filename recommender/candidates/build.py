@@ -94,12 +94,14 @@ def _shortlist(
     name: str, info: SourceInfo, arrays: Arrays, catalogue: Catalogue
 ) -> ShortlistSource:
     items, scores = arrays[f"shortlist_{name}_items"], arrays[f"shortlist_{name}_score"]
+    if len(np.unique(items)) != len(items):
+        raise BundleError(f"source {name!r}: an item is listed twice")
     everybody = _positive(name, info, "everybody")
     return ShortlistSource(catalogue, items, scores, everybody)  # type: ignore[arg-type]
 
 
 def _buy_again(info: SourceInfo, arrays: Arrays) -> BuyAgainSource:
-    return BuyAgainSource(
+    source = BuyAgainSource(
         arrays["repeat_probability"],  # type: ignore[arg-type]
         arrays["interval_log_mean"],  # type: ignore[arg-type]
         arrays["interval_log_sd"],  # type: ignore[arg-type]
@@ -107,6 +109,10 @@ def _buy_again(info: SourceInfo, arrays: Arrays) -> BuyAgainSource:
         _positive("buy_again", info, "own_prior"),
         float(info.params["least"]),
     )
+    probability = source.repeat_probability
+    if not ((probability >= 0) & (probability <= 1) & (source.interval_log_sd > 0)).all():
+        raise BundleError("source 'buy_again': a probability outside 0..1 or a spread of 0")
+    return source
 
 
 def _positive(name: str, info: SourceInfo, parameter: str) -> float:

@@ -18,8 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr
 
-from recommender.candidates.buy_again import ONE_PURCHASE_DAYS, interval_share
+from recommender.candidates.buy_again import ONE_PURCHASE_DAYS
 from recommender.terms import PURCHASE, Float32Array, Float64Array, Int32Array
 from training.known_events import KnownEvents
 from training.models.popularity import MICROS_PER_DAY, mass
@@ -76,9 +77,9 @@ def repeat_intervals(events: KnownEvents, item_category: Int32Array, prior: floa
     if not is_repeat.any():
         nothing = np.zeros(events.items, np.float32)
         return Repeats(nothing, nothing, nothing + 1, 0)
-    mean = np.full(len(item), logs[is_repeat].mean())
-    spread = np.full(len(item), max(_LEAST_SD, float(logs[is_repeat].std())), np.float32)
-    chance = interval_share(remaining, mean, spread)
+    spread = max(_LEAST_SD, float(logs[is_repeat].std()))
+    # F of `recommender.candidates.buy_again.interval_share`, of all purchases at once.
+    chance = ndtr((np.log(np.maximum(remaining, 1e-6)) - logs[is_repeat].mean()) / spread)
     sums = _Sums(
         *(
             mass(item, each, events.items)
