@@ -1,4 +1,4 @@
-"""Verbs of training and delivery: train, evaluate, promote, deliver, retrain.
+"""Verbs of training and delivery: train, tune, evaluate, promote, deliver, retrain.
 
 Heavy libraries come in inside the functions, so that help and rollback are quick.
 """
@@ -217,6 +217,45 @@ def _evaluate_journeys(
     report = journey_report(request, bench)
     show_journeys(report, bench.console)
     bench.console.result(journey_summary(report, as_json=bench.console.as_json))
+
+
+@app.command()
+def tune(
+    *,
+    out: Out = DEFAULT_STORE,
+    log: Log = None,
+    format_name: FormatName = None,
+    config: Config = None,
+    placements: Placements = None,
+    as_of: AsOf = None,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Trials in the study, those of an earlier start included.")
+    ] = 50,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Seconds after which no further trial begins.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 42,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search for better settings on the validation period, and write them as a training file.
+
+    The test period is never looked at. A search that was stopped goes on where it was; the study
+    and the winning training.toml are in the folder `tuning` of the store.
+
+    Exit codes: 0 better settings were found, 1 none were, 2 wrong usage.
+    """
+    from training.tuning import Limits
+    from training.tuning_job import tune as run
+    from training.tuning_summary import show_tuning, tuning_summary
+
+    console = Console(as_json)
+    request = make_request(out, (log, format_name), config, placements, as_of)
+    bench = make_workbench(out, tracking_uri, console)
+    outcome = run(request, Limits(trials, timeout, seed), bench)
+    show_tuning(outcome, console)
+    console.result(tuning_summary(outcome, bench.registry.tracking))
+    raise typer.Exit(0 if outcome.is_better else 1)
 
 
 @app.command()

@@ -36,7 +36,11 @@ ALLOWED = (
         {"mlflow", "numpy", "polars", "msgspec", "pandas", "pydantic"},
     ),
     (r"training/models/", {"implicit", "numpy", "scipy", "polars", "threadpoolctl", "lightgbm"}),
-    (r"training/evaluation/plots\w*\.py|training/simulation/plots\.py", {"matplotlib", "numpy"}),
+    (
+        r"training/(evaluation/plots\w*|simulation/plots|tuning_plots)\.py",
+        {"matplotlib", "numpy"},
+    ),
+    (r"training/tuning\w*\.py", {"optuna", "numpy", "scipy", "polars"}),
     (
         r"training/",
         {

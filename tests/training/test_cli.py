@@ -21,7 +21,7 @@ from training.cli import app
 from training.registry import CHAMPION, Registry
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ["train", "retrain", "evaluate", "promote", "deliver"]
+VERBS = ["train", "tune", "retrain", "evaluate", "promote", "deliver"]
 
 # One worker for all of MLflow: importing it takes seconds in each process.
 pytestmark = pytest.mark.xdist_group("mlflow")

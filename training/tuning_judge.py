@@ -1,0 +1,142 @@
+"""How good a specification is: nDCG@20 on validation shoppers, through the pipeline that serves.
+
+The shoppers of the validation period are parted in three, and no part does the work of another:
+from the first the blend of a trial is learnt, by the second the trial is judged, and on the third,
+which no trial has seen, the winner is compared with where the search started. The test period is
+never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from feature_store.catalogue import read_catalogue
+from recommender import metrics
+from recommender.bundle import ModelBundle
+from recommender.errors import DataError
+from recommender.placements import Placement
+from recommender.terms import Float64Array
+from training.dataset import known_before
+from training.engine import Engine
+from training.evaluation.bootstrap import Bootstrap, Interval
+from training.evaluation.offline import answers, score_each, with_blend
+from training.fitting import Fitting
+from training.models.blend import learn_weights, score_candidates
+from training.spec import TrainingSpec
+from training.split import HoldOut, Sampling, find_cuts, hold_out
+from training.workflow import TrainRequest
+
+K = 20
+MIN_SHOPPERS = 30
+STEPS = 4  # looks at a trial while it is judged; a hopeless one ends early
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Puts specifications before the same validation shoppers.
+
+    Parameters
+    ----------
+    fitting
+        Of the specification that the search starts from.
+    until
+        Where the validation period begins, microseconds since the epoch.
+    learn, judge, confirm
+        The three parts.
+    """
+
+    fitting: Fitting
+    placement: Placement
+    until: int
+    learn: HoldOut
+    judge: HoldOut
+    confirm: HoldOut
+
+    @classmethod
+    def prepare(cls, request: TrainRequest, engine: Engine, workspace: Path) -> Judge:
+        """Read the window and draw the shoppers.
+
+        Raises
+        ------
+        DataError
+            The log is too short, or has too few validation shoppers.
+        """
+        spec = request.spec
+        window = engine.ingest_window(request.layout, spec, request.as_of, workspace)
+        catalogue = read_catalogue(request.layout, known_before(request.as_of))
+        cuts = find_cuts(window.period, spec)
+        sampling = Sampling(spec.evaluation.max_users, spec.blend.seed)
+        asked = hold_out(engine, window, spec, cuts.validation_period, sampling, workspace)
+        if len(asked) < MIN_SHOPPERS:
+            raise DataError(
+                f"{len(asked)} shoppers have a target in the validation period; tuning needs "
+                f"{MIN_SHOPPERS}: lengthen split.validation_days, or bring in more of the log"
+            )
+        fitting = Fitting(engine, window, catalogue, spec, workspace)
+        parts = (_part(asked, begin, 3) for begin in range(3))
+        return cls(fitting, request.placement, cuts.validation, *parts)
+
+    @property
+    def data_digest(self) -> str:
+        """Digest of the window."""
+        return self.fitting.window.digest
+
+    def model(self, spec: TrainingSpec) -> ModelBundle:
+        """Fit a specification on what was before the validation period, and learn its blend."""
+        bundle = replace(self.fitting, spec=spec).fit(self.until).bundle()
+        settings = spec.blend
+        if not settings.learn:
+            return bundle
+        asked = self.learn
+        candidates = score_candidates(bundle, self.placement, asked.queries, asked.targets)
+        if len(candidates.ideal) < settings.min_users:
+            return bundle
+        fixed = dict(settings.weights)
+        learnt = learn_weights(candidates, fixed, restarts=settings.restarts, seed=settings.seed)
+        weights = fixed | learnt
+        return with_blend(
+            bundle, {name: w for name, w in weights.items() if name in bundle.sources}
+        )
+
+    def value(self, spec: TrainingSpec, report: Callable[[int, float], None]) -> float:
+        """nDCG@20 on the second part.
+
+        Parameters
+        ----------
+        report
+            Called with the number of each look and the mean so far; may raise to end it.
+        """
+        bundle = self.model(spec)
+        scores: list[Float64Array] = []
+        for step in range(STEPS):
+            scores.append(self._scores(bundle, _part(self.judge, step, STEPS)))
+            report(step, float(np.concatenate(scores).mean()))
+        return float(np.concatenate(scores).mean())
+
+    def gain(self, best: TrainingSpec, start: TrainingSpec) -> tuple[Interval, Interval, Interval]:
+        """nDCG@20 on the third part of both, and of the first minus the second, paired."""
+        values = [self._scores(self.model(spec), self.confirm) for spec in (best, start)]
+        settings = self.fitting.spec.evaluation
+        draws = Bootstrap.draw(
+            len(self.confirm), settings.bootstrap_rounds, settings.confidence, settings.seed
+        )
+        found = [draws.interval(each) for each in (*values, values[0] - values[1])]
+        return found[0], found[1], found[2]
+
+    def _scores(self, bundle: ModelBundle, asked: HoldOut) -> Float64Array:
+        rankings = answers(bundle, asked, self.placement, K)
+        return score_each(metrics.ndcg, rankings, asked.targets, K)
+
+
+def _part(asked: HoldOut, begin: int, step: int) -> HoldOut:
+    """Every so-manieth shopper."""
+    return replace(
+        asked,
+        queries=asked.queries[begin::step],
+        targets=asked.targets[begin::step],
+        shopper_ids=asked.shopper_ids[begin::step],
+    )
