@@ -18,7 +18,10 @@ from recommender.errors import DesirepathError
 
 # Protocol → module with `add_arguments(parser)` and `run(arguments, console) -> Mapping`. Imported
 # only when asked for, so that one protocol does not need the libraries of another.
-PROTOCOLS = {"topn": ("benchmarks.topn.protocol", "user-item lists: Recall@20 and nDCG@20")}
+PROTOCOLS = {
+    "sessions": ("benchmarks.sessions.protocol", "beginnings of visits: P@20 and MRR@20"),
+    "topn": ("benchmarks.topn.protocol", "user-item lists: Recall@20 and nDCG@20"),
+}
 OUT = Path("benchmarks/out")
 
 

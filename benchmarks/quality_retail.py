@@ -54,7 +54,7 @@ from recommender.placements import Placement, read_placements
 from recommender.terms import PURCHASE
 from training.engine import EventWindow, Period
 from training.engines.local import LocalEngine
-from training.evaluation.offline import answers, with_blend
+from training.evaluation.offline import answers, by_sources_alone
 from training.spec import TrainingSpec
 from training.split import HoldOut, Sampling, hold_out
 from training.stages import Stages
@@ -168,7 +168,7 @@ def _baselines(
 def _single_sources(
     shop: Shop, asked: HoldOut, bundle: ModelBundle
 ) -> dict[str, tuple[Ranking, ...]]:
-    alone = with_blend(bundle, dict.fromkeys(bundle.sources, 1.0))
+    alone = by_sources_alone(bundle)
     return {
         f"source {name}": answers(alone, asked, replace(shop.placement, sources=(name,)), K)
         for name in sorted(bundle.sources)

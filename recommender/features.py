@@ -48,9 +48,38 @@ from recommender.terms import (
 
 MAX_MET: Final = 30
 LAGS: Final = ("last", "prev", "third", "max")
-MET: Final = ["lag", "order", "first_lag", "times", "views", "carts", "purchases", "age", "purchase_age", "in_cart", "in_visit", "followed", "fading", "fading_fast", "rate"]
+MET: Final = [
+    "lag",
+    "order",
+    "first_lag",
+    "times",
+    "views",
+    "carts",
+    "purchases",
+    "age",
+    "purchase_age",
+    "in_cart",
+    "in_visit",
+    "followed",
+    "fading",
+    "fading_fast",
+    "rate",
+]
 LIKE: Final = ("category", "brand", "price")
-WAY: Final = ["moments", "items", "returns", "returned", "repeated", "last_times", "age", "visit_age", "visit_moments", "type", "cart", "pool"]
+WAY: Final = [
+    "moments",
+    "items",
+    "returns",
+    "returned",
+    "repeated",
+    "last_times",
+    "age",
+    "visit_age",
+    "visit_moments",
+    "type",
+    "cart",
+    "pool",
+]
 _FAR = np.float32(99)
 _WAY_DECAY = np.float32(0.75)
 _VIEW, _CART, _PURCHASE = (EVENT_CODES[name] for name in (VIEW_ITEM, ADD_TO_CART, PURCHASE))

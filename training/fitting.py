@@ -51,8 +51,9 @@ class Fitted:
         return bundle_of(self.arrays, BundleManifest.describe(self.info, {}))
 
     def with_blend(self, blend: Mapping[str, float]) -> Fitted:
-        """The same model with other source weights."""
-        return replace(self, info=replace(self.info, blend=dict(blend)))
+        """The same model with other source weights; those of sources that it lacks say nothing."""
+        own = {name: float(weight) for name, weight in blend.items() if name in self.info.sources}
+        return replace(self, info=replace(self.info, blend=own))
 
 
 @dataclass(frozen=True, slots=True)

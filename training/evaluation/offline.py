@@ -24,6 +24,7 @@ from training.evaluation.bootstrap import Bootstrap, Interval
 from training.evaluation.report import (
     BLEND,
     POPULARITY,
+    UNRANKED,
     EvaluationReport,
     SliceReport,
     VariantReport,
@@ -127,13 +128,19 @@ def with_blend(bundle: ModelBundle, weights: Mapping[str, float]) -> ModelBundle
     return replace(bundle, manifest=replace(bundle.manifest, info=info))
 
 
+def by_sources_alone(bundle: ModelBundle) -> ModelBundle:
+    """The same bundle without its ranker, all sources speaking equally loudly."""
+    return replace(with_blend(bundle, dict.fromkeys(bundle.sources, 1.0)), ranker=None)
+
+
 def _variants(
     bundle: ModelBundle, placement: Placement
 ) -> list[tuple[str, ModelBundle, Placement]]:
     allowed = placement.sources or tuple(bundle.sources)
     singles = sorted({name for name in bundle.sources if name in allowed} - {POPULARITY})
-    alone = with_blend(bundle, dict.fromkeys(bundle.sources, 1.0))
-    return [(BLEND, bundle, placement)] + [
+    alone = by_sources_alone(bundle)
+    unranked = [(UNRANKED, replace(bundle, ranker=None), placement)] if bundle.ranker else []
+    return [(BLEND, bundle, placement), *unranked] + [
         (name, alone, replace(placement, sources=(name,))) for name in (POPULARITY, *singles)
     ]
 

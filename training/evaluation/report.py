@@ -11,6 +11,7 @@ from training.evaluation.bootstrap import Interval
 
 BLEND = "blend"
 POPULARITY = "popularity"
+UNRANKED = "unranked"  # the blend of the sources, before the ranker has a say
 
 
 class SliceReport(msgspec.Struct, frozen=True):
