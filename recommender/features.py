@@ -1,27 +1,29 @@
-"""What the ranker looks at: one row of numbers per candidate, the same code in training and serving.
+"""What the ranker looks at: numbers for each candidate, by the same code in training and serving.
 
 Notation: c candidates, m *met* items (distinct items of the shopper's way so far, newest first, at
 most `MAX_MET`), s neighbour sources. Missing numbers are NaN. The names of the columns say where
 each number comes from; `FeatureMaker.names` has them in order:
 
-=====================  ===========================================================================
-``SOURCE.score``       what a source says of the candidate, 0 where it does not propose it
-``SOURCE.share``       the same relative to the source's best candidate
-``SOURCE.last`` …      weight of the candidate in the neighbour list of the item met last, and of the
-                       ones before (``prev``, ``third``); ``max`` over all met items
-``blend``, ``place``   the blended score and the 0-based place by it
-``als.last``           cosine of the factors of candidate and item met last; ``als.way`` with the
-                       decayed mean of all met items
-``met.…``              how the shopper dealt with the candidate: ``lag`` in moments, ``order`` among the
-                       distinct items, ``first_lag``, ``times``, ``views``, ``carts``, ``purchases``,
-                       ``age`` and ``purchase_age`` in log seconds, ``in_cart``, ``in_visit``, how often it
-                       ``followed`` the item met last before, its times ``fading`` by 0.9 and by 0.7
-                       (``fading_fast``) a moment, and its ``rate``, times per moment since the first
-``like.…``             share of the met items with its category, its brand; log price against theirs
-``item.…``, ``last.…`` figures of the candidate, and of the item met last (`training.models.item_stats`)
-``way.…``              the way so far: moments, items, returns, whether the last moment was a return or
-                       a repetition, ages in log seconds, type of the last event, cart size
-=====================  ===========================================================================
+``SOURCE.score``, ``SOURCE.share``
+    what a source says of the candidate, 0 where it does not propose it; relative to its best one
+``SOURCE.last``, ``prev``, ``third``, ``max``
+    weight of the candidate in the neighbour list of the item met last, of the two before, of any
+``blend``, ``place``
+    the blended score, and the 0-based place by it
+``als.last``, ``als.way``
+    cosine of the candidate's factors with those of the item met last; with the decayed mean of all
+``met.…``
+    how the shopper dealt with the candidate: ``lag`` in moments, ``order`` among distinct items,
+    ``first_lag``, ``times``, ``views``, ``carts``, ``purchases``, ``age`` and ``purchase_age`` in
+    log seconds, ``in_cart``, ``in_visit``, how often it ``followed`` the item met last before, its
+    times ``fading`` by 0.9 and by 0.7 (``fading_fast``) a moment, its ``rate``: times per moment
+``like.…``
+    share of the met items with its category, its brand; its log price minus their mean
+``item.…``, ``last.…``
+    figures of the candidate, and of the item met last (`training.models.item_stats`)
+``way.…``
+    the way so far: moments, items, returns, whether the last moment was a return or a repetition,
+    ages in log seconds, type of the last event, cart size, size of the pool
 """
 
 from __future__ import annotations
@@ -66,48 +68,27 @@ MET: Final = [
     "rate",
 ]
 LIKE: Final = ("category", "brand", "price")
-WAY: Final = [
-    "moments",
-    "items",
-    "returns",
-    "returned",
-    "repeated",
-    "last_times",
-    "age",
-    "visit_age",
-    "visit_moments",
-    "type",
-    "cart",
-    "pool",
-]
+WAY: Final = (
+    *("moments", "items", "returns", "returned", "repeated", "last_times", "age", "visit_age"),
+    *("visit_moments", "type", "cart", "pool"),
+)
 _FAR = np.float32(99)
 _WAY_DECAY = np.float32(0.75)
 _VIEW, _CART, _PURCHASE = (EVENT_CODES[name] for name in (VIEW_ITEM, ADD_TO_CART, PURCHASE))
 
 
-class Lists(NamedTuple):
-    """The neighbour lists of all sources side by side, so that an item's are one piece of memory.
+class Model(NamedTuple):
+    """The arrays of a model that features come from.
 
     Parameters
     ----------
     idx, weight
-        int32 and float32 (items, width of all); padded with -1 and 0 within each source.
+        Neighbour lists of all sources side by side, so that an item's are one piece of memory:
+        int32 and float32 (items, width of all), padded with -1 and 0 within each source.
     bounds
         Columns of each source, int32 (s + 1,).
-    """
-
-    idx: Int32Array
-    weight: Float32Array
-    bounds: Int32Array
-
-
-class Items(NamedTuple):
-    """What is known of each item.
-
-    Parameters
-    ----------
     factors, norm
-        Float32 (items, f) and (items,), see `recommender.candidates.als`.
+        float32 (items, f) and (items,), see `recommender.candidates.als`.
     stats
         float32 (items, figures).
     category, brand
@@ -116,6 +97,9 @@ class Items(NamedTuple):
         float32 (items,), NaN where there is none.
     """
 
+    idx: Int32Array
+    weight: Float32Array
+    bounds: Int32Array
     factors: Float32Array
     norm: Float32Array
     stats: Float32Array
@@ -163,16 +147,15 @@ class FeatureMaker:
     sources
         All candidate sources of the model, sorted.
     neighbour_sources
-        Those with neighbour lists, in the order of `lists`.
+        Those with neighbour lists, in the order of ``model.bounds``.
     stat_names
-        Names of the columns of ``items.stats``.
+        Names of the columns of ``model.stats``.
     """
 
     sources: tuple[str, ...]
     neighbour_sources: tuple[str, ...]
     stat_names: tuple[str, ...]
-    lists: Lists
-    items: Items
+    model: Model
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -195,20 +178,11 @@ class FeatureMaker:
 
         The shopper must have met something; strangers have no ranker, but the ladder.
         """
-        way = way_of(seeds)
         rows = np.zeros((len(proposed.item_idx), len(self.names)), np.float32)
         column = self._from_sources(rows, proposed)
-        place = scratch("candidate_row", len(self.items.category), np.int32)
-        _fill(
-            rows,
-            column,
-            proposed.item_idx,
-            np.float32(proposed.pool),
-            way,
-            self.lists,
-            self.items,
-            place,
-        )
+        place = scratch("candidate_row", len(self.model.category), np.int32)
+        _fill(rows, column, proposed.item_idx, way_of(seeds), self.model, place)
+        rows[:, -1] = proposed.pool
         return rows
 
     def _from_sources(self, rows: Float32Array, proposed: Proposed) -> int:
@@ -244,20 +218,19 @@ def way_of(seeds: Seeds) -> Way:
     )
 
 
-def item_attributes(catalogue: Catalogue, factors: Float32Array, stats: Float32Array) -> Items:
-    """What is known of each item, as the kernel wants it."""
+def log_prices(catalogue: Catalogue) -> Float32Array:
+    """float32 (items,), NaN where there is no price."""
     price = catalogue.item_price
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_price = np.where(price > 0, np.log(price), np.float32(np.nan)).astype(np.float32)
-    norm = np.sqrt(np.einsum("if,if->i", factors, factors)).astype(np.float32)
-    return Items(
-        np.ascontiguousarray(factors),
-        norm,
-        np.ascontiguousarray(stats),
-        np.ascontiguousarray(catalogue.item_category),
-        np.ascontiguousarray(catalogue.item_brand),
-        log_price,
-    )
+    known = price > 0
+    found: Float32Array = np.full(len(price), np.nan, np.float32)
+    found[known] = np.log(price[known])
+    return found
+
+
+def norms(factors: Float32Array) -> Float32Array:
+    """Length of each row, float32 (items,)."""
+    found: Float32Array = np.sqrt(np.einsum("if,if->i", factors, factors)).astype(np.float32)
+    return found
 
 
 @kernel
@@ -265,40 +238,37 @@ def _fill(
     rows: Float32Array,
     column: int,
     candidates: Int32Array,
-    pool: float,
     way: Way,
-    lists: Lists,
-    items: Items,
+    model: Model,
     place: Int32Array,
 ) -> None:
-    # `place` maps an item to its candidate's row plus one, so that it can stay zeroed between calls.
+    # `place` maps an item to its candidate's row plus one, so it can stay zeroed between calls.
     for row in range(candidates.shape[0]):
         place[candidates[row]] = row + 1
-    column = _from_lists(rows, column, way, lists, place)
-    column = _from_factors(rows, column, candidates, way, items)
+    column = _from_lists(rows, column, way, model, place)
+    column = _from_factors(rows, column, candidates, way, model)
     column = _from_met(rows, column, way, place)
-    column = _from_likeness(rows, column, candidates, way, items)
-    column = _from_stats(rows, column, candidates, way, items)
-    _from_way(rows, column, way, pool)
+    column = _from_likeness(rows, column, candidates, way, model)
+    column = _from_stats(rows, column, candidates, way, model)
+    _from_way(rows, column, way)
     for row in range(candidates.shape[0]):
         place[candidates[row]] = 0
 
 
 @kernel
-def _from_lists(rows: Float32Array, column: int, way: Way, lists: Lists, place: Int32Array) -> int:
-    sources = lists.bounds.shape[0] - 1
+def _from_lists(rows: Float32Array, column: int, way: Way, model: Model, place: Int32Array) -> int:
+    sources = int(model.bounds.shape[0]) - 1
     for number in range(sources):
         first = column + 4 * number
         for order in range(way.met.shape[0]):
             item = way.met[order]
-            for entry in range(lists.bounds[number], lists.bounds[number + 1]):
-                neighbour = lists.idx[item, entry]
-                if neighbour < 0:
+            for entry in range(model.bounds[number], model.bounds[number + 1]):
+                if model.idx[item, entry] < 0:
                     break
-                row = place[neighbour] - 1
+                row = place[model.idx[item, entry]] - 1
                 if row < 0:
                     continue
-                weight = lists.weight[item, entry]
+                weight = model.weight[item, entry]
                 if order < 3:
                     rows[row, first + order] = weight
                 rows[row, first + 3] = max(rows[row, first + 3], weight)
@@ -307,78 +277,52 @@ def _from_lists(rows: Float32Array, column: int, way: Way, lists: Lists, place: 
 
 @kernel
 def _from_factors(
-    rows: Float32Array, column: int, candidates: Int32Array, way: Way, items: Items
+    rows: Float32Array, column: int, candidates: Int32Array, way: Way, model: Model
 ) -> int:
-    width = items.factors.shape[1]
-    mean = np.zeros(width, np.float32)
-    strength = np.float32(1)
-    for order in range(way.met.shape[0]):
-        item = way.met[order]
-        if items.norm[item] > 0:
-            for f in range(width):
-                mean[f] += strength * items.factors[item, f] / items.norm[item]
-        strength *= _WAY_DECAY
-    length = np.float32(0)
-    for f in range(width):
-        length += mean[f] * mean[f]
-    last = way.met[0]
+    mean = _mean_direction(way, model)
+    last = model.factors[way.met[0]] / max(model.norm[way.met[0]], np.float32(1e-12))
     for row in range(candidates.shape[0]):
         item = candidates[row]
         with_last, with_way = np.float32(0), np.float32(0)
-        for f in range(width):
-            with_last += items.factors[item, f] * items.factors[last, f]
-            with_way += items.factors[item, f] * mean[f]
-        if items.norm[item] > 0 and items.norm[last] > 0:
-            rows[row, column] = with_last / (items.norm[item] * items.norm[last])
-        if items.norm[item] > 0 and length > 0:
-            rows[row, column + 1] = with_way / (items.norm[item] * np.sqrt(length))
+        for f in range(mean.shape[0]):
+            with_last += model.factors[item, f] * last[f]
+            with_way += model.factors[item, f] * mean[f]
+        if model.norm[item] > 0:
+            rows[row, column] = with_last / model.norm[item]
+            rows[row, column + 1] = with_way / model.norm[item]
     return column + 2
+
+
+@kernel
+def _mean_direction(way: Way, model: Model) -> Float32Array:
+    """Decayed mean of the met items' directions, of length 1; float32 (f,)."""
+    mean = np.zeros(model.factors.shape[1], np.float32)
+    strength = np.float32(1)
+    for item in way.met:
+        if model.norm[item] > 0:
+            for f in range(mean.shape[0]):
+                mean[f] += strength * model.factors[item, f] / model.norm[item]
+        strength *= _WAY_DECAY
+    length = np.float32(1e-12)
+    for f in range(mean.shape[0]):
+        length += mean[f] * mean[f]
+    direction: Float32Array = mean / np.sqrt(length)
+    return direction
 
 
 @kernel
 def _from_met(rows: Float32Array, column: int, way: Way, place: Int32Array) -> int:
     for row in range(rows.shape[0]):
-        for number in range(3):
-            rows[row, column + number] = _FAR
-        rows[row, column + 7] = np.nan
-        rows[row, column + 8] = np.nan
-    for order in range(way.met.shape[0]):
-        row = place[way.met[order]] - 1
-        if row >= 0:
-            rows[row, column] = way.lags[order]
-            rows[row, column + 1] = order
-    events = way.events.shape[0]
-    last = way.met[0]
-    moments = 1
-    for event in range(1, events):
-        moments += way.ages[event] != way.ages[event - 1]
-    moment = moments - 1
-    for event in range(events):
+        rows[row, column : column + 3] = _FAR
+        rows[row, column + 7 : column + 9] = np.nan
+    _mark_order(rows, column, way, place)
+    moment = _moments(way) - 1
+    for event in range(way.events.shape[0]):
         if event > 0 and way.ages[event] != way.ages[event - 1]:
             moment -= 1
         row = place[way.events[event]] - 1
-        if row < 0:
-            continue
-        if rows[row, column + 3] == 0:
-            rows[row, column + 2] = moment
-        rows[row, column + 3] += 1
-        age = np.log1p(way.ages[event])
-        rows[row, column + 7] = age
-        code = way.codes[event]
-        if code == _VIEW:
-            rows[row, column + 4] += 1
-        elif code == _CART:
-            rows[row, column + 5] += 1
-        elif code == _PURCHASE:
-            rows[row, column + 6] += 1
-            rows[row, column + 8] = age
-        if way.in_visit[event]:
-            rows[row, column + 10] += 1
-        if event > 0 and way.events[event - 1] == last and way.events[event] != last:
-            rows[row, column + 11] += 1
-        rows[row, column + 12] += np.float32(0.9**moment)
-        rows[row, column + 13] += np.float32(0.7**moment)
-        rows[row, column + 14] = rows[row, column + 3] / (rows[row, column + 2] + 1)
+        if row >= 0:
+            _add_meeting(rows[row, column:], way, event, moment)
     for item in way.cart:
         row = place[item] - 1
         if row >= 0:
@@ -387,70 +331,104 @@ def _from_met(rows: Float32Array, column: int, way: Way, place: Int32Array) -> i
 
 
 @kernel
+def _mark_order(rows: Float32Array, column: int, way: Way, place: Int32Array) -> None:
+    for order in range(way.met.shape[0]):
+        row = place[way.met[order]] - 1
+        if row >= 0:
+            rows[row, column] = way.lags[order]
+            rows[row, column + 1] = order
+
+
+@kernel
+def _moments(way: Way) -> int:
+    count = 1
+    for event in range(1, way.events.shape[0]):
+        if way.ages[event] != way.ages[event - 1]:
+            count += 1
+    return count
+
+
+@kernel
+def _add_meeting(met: Float32Array, way: Way, event: int, moment: int) -> None:
+    """Add one event to the ``met`` columns of its candidate; `moment` counts back from the last."""
+    if met[3] == 0:
+        met[2] = moment
+    met[3] += 1
+    met[7] = np.log1p(way.ages[event])
+    code = way.codes[event]
+    if code == _VIEW:
+        met[4] += 1
+    elif code == _CART:
+        met[5] += 1
+    elif code == _PURCHASE:
+        met[6] += 1
+        met[8] = met[7]
+    if way.in_visit[event]:
+        met[10] += 1
+    if event > 0 and way.events[event - 1] == way.met[0] and way.events[event] != way.met[0]:
+        met[11] += 1
+    met[12] += np.float32(0.9**moment)
+    met[13] += np.float32(0.7**moment)
+    met[14] = met[3] / (met[2] + 1)
+
+
+@kernel
 def _from_likeness(
-    rows: Float32Array, column: int, candidates: Int32Array, way: Way, items: Items
+    rows: Float32Array, column: int, candidates: Int32Array, way: Way, model: Model
 ) -> int:
-    met = way.met.shape[0]
-    prices, priced = np.float32(0), 0
-    for item in way.met:
-        if not np.isnan(items.log_price[item]):
-            prices += items.log_price[item]
-            priced += 1
+    mean_price = _mean_log_price(way, model)
     for row in range(candidates.shape[0]):
         item = candidates[row]
-        same_category, same_brand = 0, 0
         for other in way.met:
-            same_category += (
-                items.category[item] >= 0 and items.category[item] == items.category[other]
-            )
-            same_brand += items.brand[item] >= 0 and items.brand[item] == items.brand[other]
-        rows[row, column] = np.float32(same_category) / met
-        rows[row, column + 1] = np.float32(same_brand) / met
-        rows[row, column + 2] = items.log_price[item] - prices / priced if priced else np.nan
+            if model.category[item] >= 0 and model.category[item] == model.category[other]:
+                rows[row, column] += 1
+            if model.brand[item] >= 0 and model.brand[item] == model.brand[other]:
+                rows[row, column + 1] += 1
+        rows[row, column] /= way.met.shape[0]
+        rows[row, column + 1] /= way.met.shape[0]
+        rows[row, column + 2] = model.log_price[item] - mean_price
     return column + 3
 
 
 @kernel
+def _mean_log_price(way: Way, model: Model) -> float:
+    total, priced = 0.0, 0
+    for item in way.met:
+        if not np.isnan(model.log_price[item]):
+            total += model.log_price[item]
+            priced += 1
+    return total / priced if priced else np.nan
+
+
+@kernel
 def _from_stats(
-    rows: Float32Array, column: int, candidates: Int32Array, way: Way, items: Items
+    rows: Float32Array, column: int, candidates: Int32Array, way: Way, model: Model
 ) -> int:
-    width = items.stats.shape[1]
-    last = way.met[0]
+    width = int(model.stats.shape[1])
     for row in range(candidates.shape[0]):
-        for number in range(width):
-            rows[row, column + number] = items.stats[candidates[row], number]
-            rows[row, column + width + number] = items.stats[last, number]
+        rows[row, column : column + width] = model.stats[candidates[row]]
+        rows[row, column + width : column + 2 * width] = model.stats[way.met[0]]
     return column + 2 * width
 
 
 @kernel
-def _from_way(rows: Float32Array, column: int, way: Way, pool: float) -> None:
-    events = way.events.shape[0]
-    last = events - 1
-    times, visit_moments, returned = 0, 0, 0
-    visit_age = np.float32(0)
-    for event in range(events):
-        times += way.events[event] == way.events[last]
-        if event < last and way.events[event] == way.events[last]:
-            returned = 1
+def _from_way(rows: Float32Array, column: int, way: Way) -> None:
+    last = way.events.shape[0] - 1
+    item = way.events[last]
+    values = np.zeros(11, np.float32)
+    for event in range(last + 1):
+        values[5] += way.events[event] == item
         if way.in_visit[event]:
-            if visit_moments == 0:
-                visit_age = way.ages[event]
-            visit_moments += 1
-    values = (
-        np.float32(events),
-        np.float32(way.met.shape[0]),
-        np.float32(events - way.met.shape[0]),
-        np.float32(returned),
-        np.float32(last > 0 and way.events[last] == way.events[last - 1]),
-        np.float32(times),
-        np.float32(np.log1p(way.ages[last])),
-        np.float32(np.log1p(visit_age)),
-        np.float32(visit_moments),
-        np.float32(way.codes[last]),
-        np.float32(way.cart.shape[0]),
-        np.float32(pool),
-    )
+            if values[8] == 0:
+                values[7] = np.log1p(way.ages[event])
+            values[8] += 1
+    values[0] = last + 1
+    values[1] = way.met.shape[0]
+    values[2] = values[0] - values[1]
+    values[3] = values[5] > 1
+    values[4] = last > 0 and way.events[last - 1] == item
+    values[6] = np.log1p(way.ages[last])
+    values[9] = way.codes[last]
+    values[10] = way.cart.shape[0]
     for row in range(rows.shape[0]):
-        for number in range(12):
-            rows[row, column + number] = values[number]
+        rows[row, column : column + 11] = values

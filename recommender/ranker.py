@@ -1,4 +1,4 @@
-"""The learnt order of candidates: features of each, through the trees of the placement's objective."""
+"""The learnt order of candidates: their features through the trees of the placement's objective."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
-from recommender.features import FeatureMaker, Lists, item_attributes
+from recommender.features import FeatureMaker, Model, log_prices, norms
 from recommender.forest import Forest
 from recommender.forest_arrays import Arrays, heads_of
 from recommender.placements import Placement
@@ -114,16 +114,22 @@ def feature_maker(
         factors = np.zeros((len(catalogue), 1), np.float32)
     listed = {name: each for name, each in sources.items() if isinstance(each, NeighbourSource)}
     names = tuple(sorted(listed))
-    return FeatureMaker(
-        tuple(sorted(sources)),
-        names,
-        stat_names,
-        _side_by_side([listed[name] for name in names], len(catalogue)),
-        item_attributes(catalogue, np.asarray(factors, np.float32), stats),
+    vectors = np.ascontiguousarray(factors, np.float32)
+    model = Model(
+        *_side_by_side([listed[name] for name in names], len(catalogue)),
+        vectors,
+        norms(vectors),
+        np.ascontiguousarray(stats),
+        np.ascontiguousarray(catalogue.item_category),
+        np.ascontiguousarray(catalogue.item_brand),
+        log_prices(catalogue),
     )
+    return FeatureMaker(tuple(sorted(sources)), names, stat_names, model)
 
 
-def _side_by_side(sources: list[NeighbourSource], items: int) -> Lists:
+def _side_by_side(
+    sources: list[NeighbourSource], items: int
+) -> tuple[Int32Array, Float32Array, Int32Array]:
     bounds = np.cumsum([0, *(each.neighbour_idx.shape[1] for each in sources)]).astype(np.int32)
     idx = np.empty((items, int(bounds[-1])), np.int32)
     weight = np.empty((items, int(bounds[-1])), np.float32)
@@ -131,7 +137,7 @@ def _side_by_side(sources: list[NeighbourSource], items: int) -> Lists:
         width = each.neighbour_idx.shape[1]
         idx[:, begin : begin + width] = each.neighbour_idx
         weight[:, begin : begin + width] = each.neighbour_weight
-    return Lists(idx, weight, bounds)
+    return idx, weight, bounds
 
 
 def _softmax(margins: Float64Array) -> Float64Array:

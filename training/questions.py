@@ -1,8 +1,8 @@
 """What the ranker learns from: moments of shoppers' ways, what was known then, what came next.
 
 ``asked = "in_visit"``: every moment of a period at which a shopper did something that counts as
-right (or a seeded sample of them) is a question, asked with all that was known just before. The next
-step is what was done at that moment; the purchase is what the shopper bought next, within
+right (or a seeded sample of them) is a question, asked with all that was known just before. The
+next step is what was done at that moment; the purchase is what the shopper bought next, within
 `LOOKBACK_DAYS`, worth ``purchase_decay`` for each moment that it lies ahead. ``asked = "at_cut"``:
 each shopper is asked once, at the start of the period; the next step is everything until its end.
 """

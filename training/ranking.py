@@ -1,7 +1,7 @@
 """Teach the ranker: ask the candidate sources of an earlier model, and learn from what came next.
 
-The features are computed by `recommender.features`, the code that serves, on the candidates that the
-serving pipeline would hand to the ranker: same rules, same blend, same number.
+The features are computed by `recommender.features`, the code that serves, on the candidates that
+the serving pipeline would hand to the ranker: same rules, same blend, same number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Trains on a session file with the product's own code, and asks through the pipeline that serves."""
+"""Trains on a session file with the product's own code, and asks the pipeline that serves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from benchmarks.sessions.protocol import Row
-from benchmarks.sessions.window import DAY, Asked, read_questions, read_window
+from benchmarks.sessions.window import Asked, read_questions, read_window
 from feature_store.catalogue import CATALOGUE_SCHEMA
 from recommender.bundle import ModelBundle
 from recommender.pipeline import find_seeds, propose, recommend, shortlisted

@@ -1,6 +1,6 @@
 """The session protocol: past visits to learn from, beginnings of later ones to continue.
 
-Everything is chosen inside the training file: the last tenth of it teaches source weights and trees.
+Everything is chosen inside the training file: its last tenth teaches source weights and trees.
 """
 
 from __future__ import annotations

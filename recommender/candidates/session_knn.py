@@ -1,8 +1,8 @@
 """Items of past visits that resemble the running one: session k-nearest-neighbours.
 
-Notation: the running visit is its distinct items i, each with a lag a_i (0: the newest); past visits
-s are bags of items in an order. Similar to vector multiplication with decays, *VMSKNN*, of Ludewig
-and Jannach 2018 (https://arxiv.org/abs/1803.09587):
+Notation: the running visit is its distinct items i, each with a lag a_i (0: the newest); past
+visits s are bags of items in an order. Similar to vector multiplication with decays, *VMSKNN*, of
+Ludewig and Jannach 2018 (https://arxiv.org/abs/1803.09587):
 
     sim(s)   = Σ_{i ∈ s} idf_i · exp(-a_i / seed_reach) / sqrt(|s|)
     score(j) = Σ_{s ∈ k nearest, j ∈ s} sim(s) · exp(-a_s / seed_reach)
@@ -69,89 +69,71 @@ class SessionKnnSource:
 
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
         """Score of an item: see the module."""
-        items, lags = seeds.distinct(_MAX_SEEDS)
+        met = Met(*seeds.distinct(_MAX_SEEDS))
         visits, catalogue = len(self.index.session_offsets) - 1, len(eligible)
         found, scores = _score(
-            items,
-            lags,
+            met,
             self.index,
             self.params,
             Work(
                 scratch("session_similarity", visits, np.float32),
-                scratch("session_lag", visits, np.int32),
+                scratch("session_row", visits, np.int32),
                 scratch("item_score", catalogue, np.float32),
+                scratch("item_found", catalogue, np.int32),
             ),
         )
         kept = eligible[found]
         return top(found[kept], scores[kept], n)
 
 
+class Met(NamedTuple):
+    """What the visit met: distinct items and the lag of each, newest first, int32 (n,)."""
+
+    items: Int32Array
+    lags: Int32Array
+
+
 class Work(NamedTuple):
-    """Zeroed arrays to work in; the kernel leaves them zeroed.
+    """Arrays to work in.
 
     Parameters
     ----------
     similarity
-        float32 (visits,).
-    lag
-        int32 (visits,); not zeroed, read only where `similarity` is not 0.
+        float32 (visits,); zero, and zero again at the end.
+    row
+        Newest met item that a visit shares, int32 (visits,); read where `similarity` is not 0.
     score
-        float32 (items,).
+        float32 (items,); zero, and zero again at the end.
+    found
+        The items with a score, int32 (items,).
     """
 
     similarity: Float32Array
-    lag: Int32Array
+    row: Int32Array
     score: Float32Array
+    found: Int32Array
 
 
 @kernel
 def _score(
-    items: Int32Array, lags: Int32Array, index: SessionIndex, params: SessionKnnParams, work: Work
+    met: Met, index: SessionIndex, params: SessionKnnParams, work: Work
 ) -> tuple[Int32Array, Float32Array]:
-    near = _nearest(items, lags, index, params, work)
-    found = np.empty(work.score.shape[0], np.int32)
     count = 0
-    for visit in near:
-        count = _add_visit(visit, items, lags, index, params, work, found, count)
+    for visit in _nearest(met, index, params, work):
+        count = _add_visit(visit, met, index, params, work, count)
     scores = np.empty(count, np.float32)
-    for row in range(count):
-        scores[row] = work.score[found[row]]
-        work.score[found[row]] = 0
-    return found[:count], scores
+    for place in range(count):
+        scores[place] = work.score[work.found[place]]
+        work.score[work.found[place]] = 0
+    return work.found[:count].copy(), scores
 
 
 @kernel
-def _nearest(
-    items: Int32Array, lags: Int32Array, index: SessionIndex, params: SessionKnnParams, work: Work
-) -> Int32Array:
-    """The k visits most like the running one, and their similarity left in `work.similarity`."""
-    visits = index.session_offsets.shape[0] - 1
-    longest = 0
-    for item in items:
-        size = index.item_sessions_offsets[item + 1] - index.item_sessions_offsets[item]
-        longest += min(size, int(params.sample))
-    touched = np.empty(longest, np.int32)
-    count = 0
-    for row in range(items.shape[0]):
-        begin, end = (
-            index.item_sessions_offsets[items[row]],
-            index.item_sessions_offsets[items[row] + 1],
-        )
-        if begin == end:
-            continue
-        weight = np.float32(
-            np.log(1 + visits / (end - begin)) * np.exp(-lags[row] / params.seed_reach)
-        )
-        for place in range(end - 1, max(begin, end - int(params.sample)) - 1, -1):
-            visit = index.item_sessions[place]
-            if work.similarity[visit] == 0:
-                touched[count] = visit
-                count += 1
-                work.lag[visit] = row
-            work.similarity[visit] += weight
-    touched = touched[:count]
-    similarity = np.empty(count, np.float32)
-    for place in range(count):
+def _nearest(met: Met, index: SessionIndex, params: SessionKnnParams, work: Work) -> Int32Array:
+    """The k visits most like the running one; their similarity is left in `work`."""
+    touched = _touch(met, index, params, work)
+    similarity = np.empty(touched.shape[0], np.float32)
+    for place in range(touched.shape[0]):
         visit = touched[place]
         length = index.session_offsets[visit + 1] - index.session_offsets[visit]
         similarity[place] = work.similarity[visit] / np.sqrt(np.float32(length))
@@ -163,35 +145,51 @@ def _nearest(
 
 
 @kernel
+def _touch(met: Met, index: SessionIndex, params: SessionKnnParams, work: Work) -> Int32Array:
+    """The latest visits with each met item, newest first; what they share is added up in `work`."""
+    sample, visits = int(params.sample), index.session_offsets.shape[0] - 1
+    most = 0
+    for item in met.items:
+        most += index.item_sessions_offsets[item + 1] - index.item_sessions_offsets[item]
+    touched = np.empty(min(most, sample * met.items.shape[0]), np.int32)
+    count = 0
+    for row in range(met.items.shape[0]):
+        begin = index.item_sessions_offsets[met.items[row]]
+        end = index.item_sessions_offsets[met.items[row] + 1]
+        idf = np.log(1 + visits / max(end - begin, 1))
+        weight = np.float32(idf * np.exp(-met.lags[row] / params.seed_reach))
+        for place in range(end - 1, max(begin, end - sample) - 1, -1):
+            visit = index.item_sessions[place]
+            if work.similarity[visit] == 0:
+                touched[count] = visit
+                count += 1
+                work.row[visit] = row
+            work.similarity[visit] += weight
+    return touched[:count]
+
+
+@kernel
 def _add_visit(
-    visit: int,
-    items: Int32Array,
-    lags: Int32Array,
-    index: SessionIndex,
-    params: SessionKnnParams,
-    work: Work,
-    found: Int32Array,
-    count: int,
+    visit: int, met: Met, index: SessionIndex, params: SessionKnnParams, work: Work, count: int
 ) -> int:
     """Add what one visit says to the scores, and take its similarity away again."""
-    row = work.lag[visit]
+    row = work.row[visit]
     begin, end = index.session_offsets[visit], index.session_offsets[visit + 1]
     shared = begin
     for place in range(begin, end):
-        if index.session_items[place] == items[row]:
+        if index.session_items[place] == met.items[row]:
             shared = place
-    strength = work.similarity[visit] * np.exp(-lags[row] / params.seed_reach)
+    strength = work.similarity[visit] * np.exp(-met.lags[row] / params.seed_reach)
     work.similarity[visit] = 0
     for place in range(begin, end):
         if place == shared:
             continue
-        steps = abs(place - shared)
+        reach = np.exp(-(abs(place - shared) - 1) / params.item_reach)
         direction = 1.0 if place > shared else params.backward
         item = index.session_items[place]
         if work.score[item] == 0:
-            found[count] = item
+            work.found[count] = item
             count += 1
-        work.score[item] += np.float32(
-            strength * np.exp(-(steps - 1) / params.item_reach) * direction
-        )
+        # Never 0 by underflow: a score of 0 says that the item was not found yet.
+        work.score[item] += max(np.float32(strength * reach * direction), np.float32(1e-30))
     return count

@@ -1,4 +1,4 @@
-"""Figures of each item that the ranker looks at: how common, how fresh, how often it is come back to.
+"""Figures of each item that the ranker looks at: how common, how fresh, how often returned to.
 
 Notation: n_i interactions with item i that count as interest; shares are shrunk by `_PRIOR`
 observations. *Late* is the last tenth of the time that was learnt from, *latest* the last fiftieth:
@@ -41,11 +41,11 @@ _LATE, _LATEST = 0.1, 0.02
 def item_stats(events: KnownEvents, weight_by_code: Float64Array) -> Float32Array:
     """Figures in the order of `STAT_NAMES`, float32 (items, figures).
 
-    ``common``, ``late``, ``latest``: log(1 + interactions), overall and decayed with these half-lives;
-    ``late_share``, ``latest_share``: late of all, latest of late; ``repeated``: share of interactions
-    followed at once by one with the same item in the visit; ``returned``: that were not the visit's
-    first with the item; ``ended``: that ended the visit; ``carted``, ``bought``: carts and purchases
-    per interaction; ``young``: part of the time during which it was not yet known.
+    ``common``, ``late``, ``latest``: log(1 + interactions), overall and with these half-lives;
+    ``late_share``, ``latest_share``: late of all, latest of late; ``repeated``: share of
+    interactions right after one with the same item in the visit; ``returned``: that were not the
+    visit's first with the item; ``ended``: that ended the visit; ``carted``, ``bought``: carts and
+    purchases per interaction; ``young``: part of the time during which it was not yet known.
     """
     known = events[weight_by_code[events.event_code] > 0]
     span = max(events.until - events.start, 1)

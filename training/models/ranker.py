@@ -1,7 +1,7 @@
 """Gradient-boosted trees that order candidates: LambdaMART (Burges 2010), by LightGBM.
 
-Trees are grown on questions whose right answers are known. A part of the questions is kept aside and
-decides when to stop; nothing else is chosen on it.
+Trees are grown on questions whose right answers are known. A part of the questions is kept aside
+and decides when to stop; nothing else is chosen on it.
 """
 
 from __future__ import annotations

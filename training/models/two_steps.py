@@ -2,7 +2,8 @@
 
 With W the share of each item's neighbours in visits (both directions, nearer steps counting more),
 cut to the `reach` strongest of each row, the weight of a pair is that of one step and of two:
-``(W + W²)_ij``. On a public log of visits to a shop, two steps held 92 % of the next items, one 79 %.
+``(W + W²)_ij``. On a public log of visits, two
+steps held 92 % of the next items, one step 79 %.
 """
 
 from __future__ import annotations
