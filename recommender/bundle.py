@@ -14,6 +14,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,9 @@ from recommender.candidates.build import build_source
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
+
+if TYPE_CHECKING:
+    from recommender.ranker import Ranker
 
 MANIFEST = "manifest.json"
 Arrays = Mapping[str, npt.NDArray[np.generic]]
@@ -46,12 +50,15 @@ class ModelBundle:
         The candidate sources that the manifest names.
     arrays
         All arrays by name, see `recommender.bundle_schema`.
+    ranker
+        What orders the candidates; None: the blend does.
     """
 
     manifest: BundleManifest
     catalogue: Catalogue
     sources: Mapping[str, CandidateSource]
     arrays: Arrays
+    ranker: Ranker | None = None
 
     @property
     def version(self) -> str:
@@ -110,7 +117,23 @@ def bundle_of(arrays: Arrays, manifest: BundleManifest) -> ModelBundle:
     sources = {name: build_source(name, described[name], arrays, catalogue) for name in described}
     if unknown := manifest.info.blend.keys() - sources.keys():
         raise BundleError(f"blend weights for unknown sources {sorted(unknown)}")
-    return ModelBundle(manifest, catalogue, sources, arrays)
+    return ModelBundle(
+        manifest, catalogue, sources, arrays, _ranker(manifest, arrays, catalogue, sources)
+    )
+
+
+def _ranker(
+    manifest: BundleManifest,
+    arrays: Arrays,
+    catalogue: Catalogue,
+    sources: Mapping[str, CandidateSource],
+) -> Ranker | None:
+    if manifest.info.ranker is None:
+        return None
+    # Compiled code comes in only where a bundle needs it, see `recommender.compiled`.
+    from recommender.ranker import build_ranker
+
+    return build_ranker(manifest.info.ranker, arrays, catalogue, sources)
 
 
 def _npy(array: npt.NDArray[np.generic]) -> bytes:

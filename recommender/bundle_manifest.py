@@ -33,6 +33,25 @@ class SourceInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class RankerInfo:
+    """What the trees of a ranker were taught.
+
+    Parameters
+    ----------
+    features
+        Names of the columns they look at, in order; see `recommender.features`.
+    stats
+        Names of the columns of ``item_stats``.
+    candidates
+        How many candidates are ranked.
+    """
+
+    features: tuple[str, ...]
+    stats: tuple[str, ...]
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
 class BundleInfo:
     """What training knows about the arrays.
 
@@ -54,6 +73,8 @@ class BundleInfo:
         Weight of an interaction by event type; types that are not named count nothing.
     seed_half_life_seconds
         Age after which an interaction counts half.
+    ranker
+        What orders the candidates; None: the blend does.
     """
 
     window_start: str
@@ -66,6 +87,7 @@ class BundleInfo:
     blend: Mapping[str, float]
     event_weights: Mapping[str, float]
     seed_half_life_seconds: float
+    ranker: RankerInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +167,25 @@ def _info(raw: dict[str, object]) -> BundleInfo:
         name: SourceInfo(tuple(map(str, value["seed_events"])), _numbers(value["params"]))
         for name, value in sources.items()
     }
-    info = BundleInfo(**(raw | {"sources": described}))  # type: ignore[arg-type]
+    changed: dict[str, object] = {"sources": described, "ranker": _ranker(raw["ranker"])}
+    info = BundleInfo(**(raw | changed))  # type: ignore[arg-type]
     _numbers(info.blend)
     _numbers(info.event_weights)
     if not (float(info.seed_half_life_seconds) > 0):
         raise BundleError(f"seed_half_life_seconds={info.seed_half_life_seconds}; accepted: > 0")
     return info
+
+
+def _ranker(raw: object) -> RankerInfo | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict) or raw.keys() != {"features", "stats", "candidates"}:
+        raise TypeError(f"ranker={raw!r}")
+    candidates = raw["candidates"]
+    if isinstance(candidates, bool) or not isinstance(candidates, int) or candidates < 1:
+        raise BundleError(f"manifest.json: ranker.candidates={candidates!r}; accepted: 1 or more")
+    features, stats = (tuple(map(str, raw[part])) for part in ("features", "stats"))
+    return RankerInfo(features, stats, candidates)
 
 
 def _numbers(raw: Mapping[str, float]) -> dict[str, float]:

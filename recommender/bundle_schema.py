@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -58,9 +59,26 @@ REQUIRED: Final[dict[str, ArraySpec]] = {
 OPTIONAL: Final[dict[str, ArraySpec]] = {
     "item_factors": ArraySpec("float32", ("items", "factors")),
     "factor_inverse": ArraySpec("float32", ("factors", "factors")),
+    "session_items": ArraySpec("int32", ("session_steps",)),
+    "session_offsets": ArraySpec("int64", ("sessions+1",)),
+    "item_sessions": ArraySpec("int32", ("item_session_pairs",)),
+    "item_sessions_offsets": ArraySpec("int64", ("items+1",)),
+    "item_stats": ArraySpec("float32", ("items", "stats")),
+    "repeat_probability": ArraySpec("float32", ("items",)),
+    "interval_log_mean": ArraySpec("float32", ("items",)),
+    "interval_log_sd": ArraySpec("float32", ("items",)),
+}
+
+_SESSION_ARRAYS = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
+# Offsets, and the dimension that they part.
+_OFFSETS: Final = {
+    "category_items_offsets": "category_members",
+    "session_offsets": "session_steps",
+    "item_sessions_offsets": "item_session_pairs",
 }
 
 NEIGHBOURS = re.compile(r"neighbours_([a-z][a-z0-9_]{0,40})_(idx|weight)")
+SHORTLIST = re.compile(r"shortlist_([a-z][a-z0-9_]{0,40})_(items|score)")
 
 
 def spec_of(name: str) -> ArraySpec:
@@ -72,6 +90,9 @@ def spec_of(name: str) -> ArraySpec:
         return ArraySpec("int32" if part == "idx" else "float32", ("items", f"{source}_width"))
     if (forest := dtype_and_dim(name)) is not None:
         return ArraySpec(forest[0], (forest[1],))
+    if match := SHORTLIST.fullmatch(name):
+        source, part = match.groups()
+        return ArraySpec("int32" if part == "items" else "float32", (f"{source}_listed",))
     raise BundleError(f"array {name!r} is not part of bundle format {FORMAT}")
 
 
@@ -108,9 +129,11 @@ def _check_dimension(name: str, dim: str, size: int, sizes: dict[str, int]) -> N
 
 
 def _check_pairs(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
-    pairs = [("item_factors", "factor_inverse")]
+    pairs = [("item_factors", "factor_inverse"), *pairwise(_SESSION_ARRAYS)]
     matches = (NEIGHBOURS.fullmatch(name) for name in arrays)
     pairs += [(f"neighbours_{m[1]}_idx", f"neighbours_{m[1]}_weight") for m in matches if m]
+    matches = (SHORTLIST.fullmatch(name) for name in arrays)
+    pairs += [(f"shortlist_{m[1]}_items", f"shortlist_{m[1]}_score") for m in matches if m]
     for one, other in pairs:
         if (one in arrays) != (other in arrays):
             raise BundleError(f"{one} and {other} belong together; only one of them is there")
@@ -127,12 +150,23 @@ def _check_indices(arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Mapping
         "brand_slots": (-1, sizes["brands"]),
     }
     limits |= {name: (-1, items) for name in arrays if name.endswith("_idx")}
+    limits |= {
+        name: (0, items) for name in arrays if SHORTLIST.fullmatch(name) and "_items" in name
+    }
+    if "session_offsets" in arrays:
+        limits |= {"session_items": (0, items), "item_sessions": (0, sizes["sessions"])}
     for name, (low, high) in limits.items():
         array = arrays[name]
         if array.size and not (array.min() >= low and array.max() < high):
             raise BundleError(f"{name}: indices outside {low}..{high - 1}")
     if not np.array_equal(np.sort(arrays["popular_order"]), np.arange(items)):
         raise BundleError("popular_order: not a permutation of all items")
-    bounds = np.asarray(arrays["category_items_offsets"], np.int64)
-    if bounds[0] != 0 or bounds[-1] != sizes["category_members"] or (np.diff(bounds) < 0).any():
-        raise BundleError("category_items_offsets: does not span category_items")
+    for offsets, dim in _OFFSETS.items():
+        if offsets in arrays:
+            _check_offsets(offsets, arrays[offsets], sizes[dim])
+
+
+def _check_offsets(name: str, offsets: npt.NDArray[np.generic], size: int) -> None:
+    bounds = np.asarray(offsets, np.int64)
+    if bounds[0] != 0 or bounds[-1] != size or (np.diff(bounds) < 0).any():
+        raise BundleError(f"{name}: does not span its {size} members")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from recommender.catalogue import Catalogue
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
 from recommender.query import Interaction, Query
-from recommender.ranking import Ranking, blend, contributions, fill
+from recommender.ranking import Blended, Proposed, Ranking, blend, fill, pool_of, reordered
 from recommender.rules import Eligibility, eligible_items
 from recommender.seeds import Seeds, seeds_of
 from recommender.slate import ScoredItems, Slate, SlateItem
@@ -35,6 +35,7 @@ _LEVELS = {PERSONALISED: ("history",), SESSION: ("session", "cart"), SIMILAR: ("
 REASONS = {
     "als": "related",
     "item_knn": "similar",
+    "linear": "related",
     "view_view": "viewed_next",
     "view_cart": "goes_with",
     "cart_purchase": "goes_with",
@@ -42,6 +43,11 @@ REASONS = {
     "returns": "seen_before",
     "popularity": "popular",
     POPULAR_IN_CATEGORY: "popular_in_category",
+    "trend": "rising",
+    "new_items": "new",
+    "early_adopters": "rising",
+    "content": "similar",
+    "buy_again": "seen_before",
     STATIC: "featured",
 }
 
@@ -62,7 +68,7 @@ def recommend(
     eligibility = eligible_items(query, bundle.catalogue, placement)
     level, seeds = find_seeds(query, bundle, placement)
     proposed = propose(seeds, bundle, placement, eligibility)
-    ranking = blend(proposed, bundle.manifest.info.blend, level)
+    ranking = rank(proposed, level, seeds, bundle, placement)
     ranking = fill(ranking, query, bundle.catalogue, placement, eligibility.mask)
     return _slate(query, bundle.catalogue, ranking, policy, eligibility)
 
@@ -78,6 +84,36 @@ def propose(
         for name, source in bundle.sources.items()
         if not placement.sources or name in placement.sources
     }
+
+
+def rank(
+    proposed: Mapping[str, ScoredItems],
+    level: str,
+    seeds: Seeds,
+    bundle: ModelBundle,
+    placement: Placement,
+) -> Ranking:
+    """Blend what the sources propose, and let the ranker order the best of it, if there is one."""
+    weights = bundle.manifest.info.blend
+    blended = blend(pool_of(proposed, weights), weights)
+    ranking = blended.ranking(level)
+    if bundle.ranker is None or not len(ranking):
+        return ranking
+    shortlist = shortlisted(blended, bundle.ranker.candidates)
+    return reordered(ranking, bundle.ranker.scores(shortlist, seeds, placement))
+
+
+def shortlisted(blended: Blended, most: int) -> Proposed:
+    """The best of a blend, as the ranker takes it."""
+    pool, order = blended.pool, blended.order[:most]
+    return Proposed(
+        pool.item_idx[order],
+        blended.scores[:most],
+        pool.names,
+        pool.scores[:, order],
+        pool.shares[:, order],
+        len(blended.order),
+    )
 
 
 def find_seeds(query: Query, bundle: ModelBundle, placement: Placement) -> tuple[str, Seeds]:
@@ -99,13 +135,14 @@ def explain(
     eligibility = eligible_items(query, bundle.catalogue, placement)
     _, seeds = find_seeds(query, bundle, placement)
     proposed = propose(seeds, bundle, placement, eligibility)
-    item_idx, parts, names = contributions(proposed, bundle.manifest.info.blend)
-    if not names:
+    weights = bundle.manifest.info.blend
+    pool = pool_of(proposed, weights)
+    if not pool.names:
         return []
-    best = np.argsort(-parts.sum(axis=0), kind="stable")[:limit]
-    ids = bundle.catalogue.ids
+    parts, ids = pool.weighted(weights), bundle.catalogue.ids
+    best = blend(pool, weights).order[:limit]
     return [
-        (ids.id(int(item_idx[i])), dict(zip(names, parts[:, i].tolist(), strict=True)))
+        (ids.id(int(pool.item_idx[i])), dict(zip(pool.names, parts[:, i].tolist(), strict=True)))
         for i in best
     ]
 

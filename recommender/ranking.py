@@ -18,6 +18,7 @@ from recommender.terms import (
     BoolArray,
     Float32Array,
     Int32Array,
+    Int64Array,
 )
 
 
@@ -46,49 +47,130 @@ class Ranking:
         return len(self.item_idx)
 
 
-def contributions(
-    proposed: Mapping[str, ScoredItems], weights: Mapping[str, float]
-) -> tuple[Int32Array, Float32Array, tuple[str, ...]]:
-    """What each source adds to the score of each candidate.
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The union of what all sources propose.
 
-    A source's scores are divided by its best one, so that each source speaks in 0..1, and
-    multiplied by its weight.
-
-    Returns
-    -------
+    Parameters
+    ----------
     item_idx
         int32 (n,), ascending.
-    parts
-        float32 (sources, n).
     names
-        The sources, in the order of the rows.
+        The sources that take part.
+    scores
+        What each source says of each item, float32 (sources, n); 0 where it does not propose it.
+    shares
+        The same relative to the best score of the source, in 0..1: so that each speaks as loudly.
     """
+
+    item_idx: Int32Array
+    names: tuple[str, ...]
+    scores: Float32Array
+    shares: Float32Array
+
+    def weighted(self, weights: Mapping[str, float]) -> Float32Array:
+        """What each source adds to the blended score of each item, float32 (sources, n)."""
+        own = np.array([weights.get(name, 0.0) for name in self.names], np.float32)
+        parts: Float32Array = self.shares * own[:, None]
+        return parts
+
+
+def pool_of(proposed: Mapping[str, ScoredItems], weights: Mapping[str, float]) -> Pool:
+    """Bring together what the sources with a positive weight propose."""
     names = tuple(name for name, items in proposed.items() if len(items) and weights.get(name, 0))
     if not names:
-        return np.empty(0, np.int32), np.empty((0, 0), np.float32), ()
+        return Pool(np.empty(0, np.int32), (), *(np.empty((0, 0), np.float32),) * 2)
     item_idx = np.unique(np.concatenate([proposed[name].item_idx for name in names]))
-    parts = np.zeros((len(names), len(item_idx)), np.float32)
+    scores = np.zeros((len(names), len(item_idx)), np.float32)
     for row, name in enumerate(names):
         items = proposed[name]
-        columns = np.searchsorted(item_idx, items.item_idx)
-        parts[row, columns] = items.scores * np.float32(weights[name] / items.scores[0])
-    return item_idx.astype(np.int32), parts, names
+        scores[row, np.searchsorted(item_idx, items.item_idx)] = items.scores
+    best = np.array([proposed[name].scores[0] for name in names], np.float32)
+    return Pool(item_idx.astype(np.int32), names, scores, scores / best[:, None])
 
 
-def blend(proposed: Mapping[str, ScoredItems], weights: Mapping[str, float], level: str) -> Ranking:
-    """Rank the union of all candidates by the sum of their contributions; ties by item index."""
-    item_idx, parts, names = contributions(proposed, weights)
-    if not names:
-        return Ranking(item_idx, np.empty(0, np.float32), (), ())
+@dataclass(frozen=True, slots=True)
+class Blended:
+    """A pool in order of its blended score; ties by item index.
+
+    Parameters
+    ----------
+    order
+        Column of the pool in each place, best first, int64 (n,).
+    scores
+        Blended scores, float32 (n,), falling.
+    strongest
+        Row of the source that added most, int64 (n,).
+    """
+
+    pool: Pool
+    order: Int64Array
+    scores: Float32Array
+    strongest: Int64Array
+
+    def ranking(self, level: str) -> Ranking:
+        """The order as a ranking of one rung."""
+        names = self.pool.names
+        return Ranking(
+            self.pool.item_idx[self.order],
+            self.scores,
+            tuple(names[row] for row in self.strongest.tolist()),
+            (level,) * len(self.order),
+        )
+
+
+def blend(pool: Pool, weights: Mapping[str, float]) -> Blended:
+    """Order a pool by the sum of what its sources add."""
+    if not pool.names:
+        nothing = np.empty(0, np.int64)
+        return Blended(pool, nothing, np.empty(0, np.float32), nothing)
+    parts = pool.weighted(weights)
     scores = parts.sum(axis=0)
     order = np.argsort(-scores, kind="stable")
-    strongest = parts.argmax(axis=0)[order].tolist()
+    return Blended(pool, order, scores[order], parts.argmax(axis=0)[order])
+
+
+def reordered(ranking: Ranking, scores: Float32Array) -> Ranking:
+    """The first items of a ranking in the order of new scores, without the rest.
+
+    Parameters
+    ----------
+    scores
+        One for each of the first items, float32 (≤ n,).
+    """
+    order = np.argsort(-scores, kind="stable")
     return Ranking(
-        item_idx[order],
+        ranking.item_idx[order],
         scores[order],
-        tuple(names[row] for row in strongest),
-        (level,) * len(order),
+        tuple(ranking.sources[row] for row in order.tolist()),
+        tuple(ranking.levels[row] for row in order.tolist()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """The candidates that are to be ranked.
+
+    Parameters
+    ----------
+    item_idx
+        int32 (c,), best first by blended score.
+    blend
+        float32 (c,), falling.
+    sources
+        Sources that proposed something.
+    scores, shares
+        float32 (sources, c).
+    pool
+        How many candidates there were before the best c were taken.
+    """
+
+    item_idx: Int32Array
+    blend: Float32Array
+    sources: tuple[str, ...]
+    scores: Float32Array
+    shares: Float32Array
+    pool: int
 
 
 def fill(

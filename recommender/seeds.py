@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -79,6 +79,38 @@ class Seeds:
             self.ages[kept],
             self.parts[kept],
         )
+
+    def lags(self) -> Int32Array:
+        """How many later moments each seed is behind, int32 (n,); the newest have lag 0.
+
+        Everything of one moment (a basket, the items of a page) has one lag, and a moment counts
+        only where it brought an item that no later one had: looking twice at the same thing does
+        not push the rest away.
+        """
+        newest = len(self) - 1 - np.arange(len(self))
+        _, first = np.unique(self.item_idx[newest], return_index=True)
+        is_last_meeting = np.zeros(len(self), np.bool_)
+        is_last_meeting[first] = True
+        ages = self.ages[newest]
+        is_new_moment = np.zeros(len(self), np.bool_)
+        # Of each moment, the first item that was not met later opens it.
+        opened = np.flatnonzero(is_last_meeting)
+        is_new_moment[opened] = np.diff(ages[opened], prepend=np.float32(-1)) != 0
+        lags = np.cumsum(is_new_moment) - 1
+        oldest_first: Int32Array = np.maximum(lags, 0)[newest].astype(np.int32)
+        return oldest_first
+
+    def distinct(self, most: int) -> tuple[Int32Array, Int32Array]:
+        """The latest distinct items and the lag of each, newest first: int32 (≤ most,) each."""
+        newest = len(self) - 1 - np.arange(len(self))
+        _, first = np.unique(self.item_idx[newest], return_index=True)
+        kept = newest[np.sort(first)[:most]]
+        return self.item_idx[kept], self.lags()[kept]
+
+    def decayed(self, lag_decay: float) -> Seeds:
+        """The same seeds, each weight times ``lag_decay ** lag``."""
+        weights = self.weights * np.float32(lag_decay) ** self.lags()
+        return replace(self, weights=np.maximum(weights, np.finfo(np.float32).tiny))
 
     def summed(self) -> tuple[Int32Array, Float32Array]:
         """Each item once, ascending, with its weights summed: int32 (m,), float32 (m,)."""

@@ -11,6 +11,7 @@ from datetime import timedelta
 import msgspec
 from msgspec import UNSET
 
+from feature_store.online.known import Known, known_of
 from recommender.catalogue import Catalogue
 from recommender.errors import DesirepathError, InvalidInputError
 from recommender.pipeline import explain, recommend
@@ -32,7 +33,7 @@ from serving.schemas import (
     RecommendationResponse,
     RecommendedItem,
 )
-from serving.visitor_view import Known, known_of, moment_of
+from serving.visitor_view import moment_of
 
 logger = logging.getLogger(__name__)
 STATIC_POLICY = "static"

@@ -54,7 +54,42 @@ def shop_arrays(n: int = 20, factors: int = 4, seed: int = 0) -> dict[str, np.nd
         "neighbours_item_knn_weight": weight,
         "neighbours_purchase_purchase_idx": idx[:, :3].copy(),
         "neighbours_purchase_purchase_weight": weight[:, :3].copy(),
+        "neighbours_content_idx": idx[:, :2].copy(),
+        "neighbours_content_weight": weight[:, :2].copy(),
+        **shortlists(n),
+        "repeat_probability": np.linspace(0.9, 0.1, n).astype(np.float32),
+        "interval_log_mean": np.log(np.linspace(7, 60, n)).astype(np.float32),
+        "interval_log_sd": np.full(n, 0.5, np.float32),
     }
+
+
+def shortlists(n: int) -> dict[str, np.ndarray]:
+    """What rises, what is new and what early adopters pick: some of the n items each."""
+    arrays: dict[str, np.ndarray] = {}
+    for step, name in enumerate(("trend", "new_items", "early_adopters"), start=2):
+        items = np.arange(0, n, step, dtype=np.int32)
+        arrays[f"shortlist_{name}_items"] = items
+        arrays[f"shortlist_{name}_score"] = np.linspace(3, 1, len(items), dtype=np.float32)
+    return arrays
+
+
+def relabelled(arrays: Mapping[str, np.ndarray], order: np.ndarray) -> dict[str, np.ndarray]:
+    """The same shop with its items in another order."""
+    place = np.argsort(order).astype(np.int32)
+    n = len(order)
+    moved = {
+        name: array[order]
+        for name, array in arrays.items()
+        if array.shape[:1] == (n,) and not name.startswith("shortlist")
+    }
+    moved = dict(arrays) | moved
+    for name, array in moved.items():
+        if name.endswith("_idx"):
+            moved[name] = np.where(array >= 0, place[array], -1).astype(np.int32)
+        if name.endswith("_items") and name.startswith("shortlist"):
+            moved[name] = place[array]
+    items = shop_items(n)
+    return moved | catalogue_arrays([items[i] for i in order], arrays["popularity"][order])
 
 
 def shop_info(blend: Mapping[str, float] = BLEND, **changes: object) -> BundleInfo:
@@ -73,6 +108,12 @@ def shop_info(blend: Mapping[str, float] = BLEND, **changes: object) -> BundleIn
             "returns": SourceInfo(),
             "popularity": SourceInfo(),
             "popular_in_category": SourceInfo(),
+            "content": SourceInfo(),
+            "buy_again": SourceInfo(params={"horizon_days": 28.0, "own_prior": 2.0, "least": 0.01}),
+            **{
+                name: SourceInfo(params={"everybody": 0.2})
+                for name in ("trend", "new_items", "early_adopters")
+            },
         },
         "blend": dict(blend),
         "event_weights": EVENT_WEIGHTS,

@@ -160,6 +160,14 @@ def evaluate(
     model: Annotated[
         str, typer.Option(help="Alias, version number, or folder of a bundle.")
     ] = CHAMPION,
+    candidates: Annotated[
+        bool,
+        typer.Option(
+            "--candidates",
+            help="Recall at 50, 100 and 200 candidates of each source and of their union, and "
+            "what each adds; kept as candidates.json, .md and .png.",
+        ),
+    ] = False,
     placements: Placements = None,
     as_of: AsOf = None,
     journeys: Annotated[
@@ -178,18 +186,24 @@ def evaluate(
     A model that has learnt from the hold-out period is not asked itself: its recipe is, fitted
     on what was before. The result says which of the two it was.
     """
+    from training import summary
+    from training.reevaluation import measure_candidates, reevaluate
+
     console = Console(as_json)
     bench = make_workbench(out, tracking_uri, console)
     place = placements or DEFAULT_FILE
     if journeys:
         _evaluate_journeys(model, StoreLayout(out), bench, (place, as_of))
         return
-    from training.reevaluation import reevaluate
-    from training.summary import evaluation_summary, show_evaluation
-
-    found = reevaluate(model, StoreLayout(out), bench, place, micros(as_of))
-    show_evaluation(found.report, console)
-    console.result(evaluation_summary(found))
+    question = (model, StoreLayout(out), bench, place, micros(as_of))
+    if candidates:
+        recalled = measure_candidates(*question)
+        summary.show_candidates(recalled.report, console)
+        console.result(summary.candidates_summary(recalled))
+        return
+    found = reevaluate(*question)
+    summary.show_evaluation(found.report, console)
+    console.result(summary.evaluation_summary(found))
 
 
 def _evaluate_journeys(

@@ -10,14 +10,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy import sparse
 
 from recommender.bundle import ModelBundle, bundle_of
 from recommender.bundle_manifest import BundleInfo, BundleManifest, SourceInfo
 from recommender.catalogue import catalogue_arrays
+from recommender.terms import Int32Array
 from training.dataset import Dataset, build_dataset, moment
 from training.engine import Engine, EventWindow
+from training.log_sources import log_sources
 from training.models.covisitation import neighbour_lists
 from training.models.item_knn import item_neighbours
+from training.models.linear import linear_neighbours
 from training.spec import TrainingSpec
 
 StageTimer = Callable[[str], AbstractContextManager[None]]
@@ -47,8 +51,9 @@ class Fitted:
         return bundle_of(self.arrays, BundleManifest.describe(self.info, {}))
 
     def with_blend(self, blend: Mapping[str, float]) -> Fitted:
-        """The same model with other source weights."""
-        return replace(self, info=replace(self.info, blend=dict(blend)))
+        """The same model with other source weights; those of sources that it lacks say nothing."""
+        own = {name: float(weight) for name, weight in blend.items() if name in self.info.sources}
+        return replace(self, info=replace(self.info, blend=own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +95,14 @@ class Fitting:
                 self.engine, self.window, self.catalogue, self.spec, until, self.workspace
             )
         arrays, sources = self._catalogue(dataset)
-        for part in (self._als, self._item_knn, self._covisitation):
+        for part in (self._als, self._item_knn, self._linear, self._covisitation):
             found, described = part(dataset)
             arrays |= found
             sources |= described
+        category: Int32Array = arrays["item_category"]  # type: ignore[assignment]
+        found, described = log_sources(self.window, dataset, self.spec, category).learn(self.timer)
+        arrays |= found
+        sources |= described
         weights = dict(self.spec.blend.weights) if blend is None else blend
         present = {name: float(weight) for name, weight in weights.items() if name in sources}
         return Fitted(arrays, self._info(dataset, sources, present))
@@ -111,6 +120,8 @@ class Fitting:
         with self.timer("als"):
             factors = self.engine.factorise(dataset.user_items, self.spec)
         params = {"alpha": settings.alpha, "regularization": settings.regularization}
+        if settings.frequency_exponent:
+            params["frequency_exponent"] = settings.frequency_exponent
         arrays: Arrays = {"item_factors": factors.item_factors, "factor_inverse": factors.inverse}
         return arrays, {"als": SourceInfo(params=params)}
 
@@ -118,6 +129,11 @@ class Fitting:
         with self.timer("item_knn"):
             lists = item_neighbours(dataset.user_items, self.spec.item_knn)
         return lists.arrays("item_knn"), {"item_knn": SourceInfo()}
+
+    def _linear(self, dataset: Dataset) -> tuple[Arrays, dict[str, SourceInfo]]:
+        with self.timer("linear"):
+            lists = linear_neighbours(dataset.user_items, self.spec.linear)
+        return lists.arrays("linear"), {"linear": SourceInfo()}
 
     def _covisitation(self, dataset: Dataset) -> tuple[Arrays, dict[str, SourceInfo]]:
         arrays: Arrays = {}
@@ -130,10 +146,13 @@ class Fitting:
                     self.window, self.spec, name, dataset.until, self.workspace
                 )
                 weights = dataset.rebase(counts)
+                if pair.direction == "both":
+                    weights = sparse.csr_array(weights + weights.T)
                 # A log without views has no view pairs: the source is left out, not empty.
                 if weights.nnz:
                     arrays |= neighbour_lists(weights, pair, settings).arrays(name)
-                    sources[name] = SourceInfo(seed_events=pair.seed_events)
+                    params = {"lag_decay": pair.lag_decay}
+                    sources[name] = SourceInfo(pair.seed_events, params)
         return arrays, sources
 
     def _info(

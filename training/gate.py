@@ -9,11 +9,16 @@ worse than the judged one at what it has even seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from recommender.terms import Float64Array
 from training.evaluation.bootstrap import Bootstrap
+from training.evaluation.report import EvaluationReport
 from training.gate_evidence import Evidence, overlap
 from training.sections import EvaluationSpec, GateSpec
+
+# Item groups in which the blend must keep what the best single source finds.
+RARE_GROUPS: Final = ("middle", "tail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class GateCase:
         The champion as it serves now.
     champion_how
         How `champion` was made, in words.
+    report
+        The evaluation of `judged` beside its single sources.
     """
 
     judged: Evidence
@@ -66,6 +73,7 @@ class GateCase:
     champion: Evidence | None = None
     champion_served: Evidence | None = None
     champion_how: str | None = None
+    report: EvaluationReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,8 @@ class GateReport:
 def judge(case: GateCase, limits: GateSpec, evaluation: EvaluationSpec) -> GateReport:
     """Put a challenger through the gate. Every condition is checked, also after one has failed."""
     conditions = [*_sanity(case, limits), *_quality(case, limits, evaluation)]
+    if case.report is not None:
+        conditions += _rare_items(case.report, limits)
     if case.champion is not None:
         conditions += _against_champion(case, case.champion, limits)
     champion = case.champion_served
@@ -155,6 +165,23 @@ def _quality(case: GateCase, limits: GateSpec, evaluation: EvaluationSpec) -> li
         low = _gain_low(case, evaluation)
         conditions.append(Condition("gain_over_popularity_low", low, "> 0", low > 0))
     return conditions
+
+
+def _rare_items(report: EvaluationReport, limits: GateSpec) -> list[Condition]:
+    """The blend beside the best single source: what both find among rare items, and show at all."""
+    blend, best = report.variants[0], report.best_single
+    conditions = [
+        # The top of the interval: a shop with few rare targets is not refused for bad luck.
+        _at_least(
+            f"{group}_recall_gain_high",
+            best.group_loss[group].high,
+            -limits.max_rare_loss * best.groups[group].mean,
+        )
+        for group in RARE_GROUPS
+        if group in best.groups
+    ]
+    gain = blend.beyond["gini"] - best.beyond["gini"]
+    return [*conditions, _at_most("gini_gain", gain, limits.max_gini_gain)]
 
 
 def _gain_low(case: GateCase, evaluation: EvaluationSpec) -> float:

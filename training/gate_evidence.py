@@ -16,7 +16,7 @@ from recommender.placements import Placement
 from recommender.policy import TopPolicy
 from recommender.slate import Slate
 from recommender.terms import Float64Array
-from training.evaluation.offline import Rankings, score_each, shown_counts, with_blend
+from training.evaluation.offline import Rankings, by_sources_alone, score_each, shown_counts
 from training.evaluation.report import POPULARITY
 from training.evaluation.slices import is_returning
 from training.split import HoldOut
@@ -107,7 +107,7 @@ def popularity_ndcg(
     bundle: ModelBundle, test: HoldOut, placement: Placement, k: int
 ) -> Float64Array:
     """NDCG of the same model answering with popularity alone, float64 (n,)."""
-    alone = with_blend(bundle, dict.fromkeys(bundle.sources, 1.0))
+    alone = by_sources_alone(bundle)
     return examine(alone, test, replace(placement, sources=(POPULARITY,)), k).ndcg
 
 

@@ -16,7 +16,7 @@ from training.evaluation.journey_replay import Variant
 from training.evaluation.journey_report import JourneyReport
 from training.evaluation.journey_sample import sample_journeys
 from training.evaluation.journeys import Contest, report_journeys
-from training.evaluation.offline import with_blend
+from training.evaluation.offline import by_sources_alone
 from training.evaluation.plots_journeys import draw_all
 from training.evaluation.report import POPULARITY
 from training.exam import Store, innocent
@@ -87,7 +87,7 @@ def _contest(
     question: tuple[Store, Cuts],
 ) -> Contest:
     model, how = innocent(bundle, *question)
-    alone = with_blend(model, dict.fromkeys(model.sources, 1.0))
+    alone = by_sources_alone(model)
     variants = [
         Variant(MODEL, model, placement),
         Variant(POPULARITY, alone, replace(placement, sources=(POPULARITY,))),

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from recommender.bundle import ModelBundle, load_bundle
 from recommender.errors import BundleError, ConfigError
+from training.evaluation.offline import evaluate
+from training.evaluation.report import EvaluationReport
 from training.exam import AS_SERVED, Exam
 from training.gate import GateCase, GateReport, judge
 from training.gate_evidence import Evidence, examine, popularity_ndcg
@@ -28,11 +30,14 @@ class Contender:
         Its recipe, learnt from what was before the hold-out period.
     served
         The bundle that would go out.
+    report
+        Evaluation of `judged` on the shoppers of the exam; None: the gate has it made.
     """
 
     registered: RegisteredModel
     judged: ModelBundle
     served: ModelBundle
+    report: EvaluationReport | None = None
 
 
 def put_through_gate(exam: Exam, contender: Contender, registry: Registry) -> GateReport:
@@ -45,13 +50,18 @@ def put_through_gate(exam: Exam, contender: Contender, registry: Registry) -> Ga
     """
     test, place, k = exam.test, exam.placement, exam.k
     champion, champion_served, how = _champion(exam, registry)
+    judged = examine(contender.judged, test, place, k)
+    report = contender.report
+    if report is None and judged.is_finite:
+        report = evaluate(contender.judged, test, place, exam.spec.evaluation)
     case = GateCase(
-        judged=examine(contender.judged, test, place, k),
+        judged=judged,
         served=examine(contender.served, test, place, k),
         popularity=popularity_ndcg(contender.judged, test, place, k),
         champion=champion,
         champion_served=champion_served,
         champion_how=how,
+        report=report,
     )
     return judge(case, exam.spec.gate, exam.spec.evaluation)
 

@@ -129,6 +129,12 @@ class Run:
             f"log {name}", lambda client: client.log_artifacts(self.run_id, str(folder), name)
         )
 
+    def log_file(self, path: Path, name: str) -> None:
+        """Record one file in the folder of a name; an older one of the same name is replaced."""
+        self._call(
+            f"log {path.name}", lambda client: client.log_artifact(self.run_id, str(path), name)
+        )
+
     def log_dict(self, value: Mapping[str, object], path: str) -> None:
         """Record a JSON document."""
         self._call(f"log {path}", lambda client: client.log_dict(self.run_id, dict(value), path))

@@ -17,6 +17,7 @@ SECONDS_PER_DAY: Final = 86_400
 # Pairs of event types (earlier, later); the name is the candidate source's.
 PAIR_EVENTS: Final[dict[str, tuple[str, str]]] = {
     "view_view": (VIEW_ITEM, VIEW_ITEM),
+    "seen_together": (VIEW_ITEM, VIEW_ITEM),
     "view_cart": (VIEW_ITEM, ADD_TO_CART),
     "cart_purchase": (ADD_TO_CART, PURCHASE),
     "purchase_purchase": (PURCHASE, PURCHASE),
@@ -24,10 +25,19 @@ PAIR_EVENTS: Final[dict[str, tuple[str, str]]] = {
 SOURCES: Final = (
     "als",
     "item_knn",
+    "linear",
     *PAIR_EVENTS,
+    "two_steps",
+    "session_knn",
+    "session_knn_near",
     "returns",
     "popularity",
     "popular_in_category",
+    "trend",
+    "new_items",
+    "early_adopters",
+    "content",
+    "buy_again",
 )
 
 
@@ -78,6 +88,7 @@ class AlsSpec:
 
     factors: int = whole(64, 1, 1_024)
     regularization: float = number(0.05, 1e-6, 1e6)
+    frequency_exponent: float = number(0.0, 0, 1)
     alpha: float = number(1.0, 1e-6, 1e6)
     iterations: int = whole(15, 1, 1_000)
     seed: int = whole(42, 0, 2**31 - 1)
@@ -94,6 +105,17 @@ class ItemKnnSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LinearSpec:
+    """Linear item-item model in closed form: a filter of the user-item graph."""
+
+    neighbours: int = whole(100, 1, 10_000)
+    max_items: int = whole(8_000, 1, 100_000)
+    user_exponent: float = number(0.4, 0, 1)
+    popularity_exponent: float = number(0.25, 0, 1)
+    sharpness: float = number(0.5, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class PairSpec:
     """How far and how long one event reaches the next."""
 
@@ -104,6 +126,8 @@ class PairSpec:
     popularity_damping: float = number(0.3, 0, 1)
     smoothing: float = number(5, 0, 1e6)
     seed_events: tuple[str, ...] = event_types(SELECT_ITEM, VIEW_ITEM)
+    lag_decay: float = number(0.8, 0.01, 1)
+    direction: str = choice("forward", "forward", "both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +138,14 @@ class CovisitationSpec:
     neighbours: int = whole(100, 1, 10_000)
     max_basket: int = whole(200, 2, 10_000)
     view_view: PairSpec = PairSpec()
+    seen_together: PairSpec = PairSpec(
+        max_distance=30, position_decay=0.95, direction="both", popularity_damping=0.1
+    )
     view_cart: PairSpec = PairSpec()
     cart_purchase: PairSpec = PairSpec(seed_events=(ADD_TO_CART,))
     purchase_purchase: PairSpec = PairSpec(
         scope="shopper",
+        lag_decay=1.0,
         max_distance=1,
         half_life_days=30.0,
         seed_events=(VIEW_ITEM, ADD_TO_CART, PURCHASE),
@@ -127,6 +155,116 @@ class CovisitationSpec:
         """Settings of one pair."""
         found: PairSpec = getattr(self, name)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class TrendSpec:
+    """What counts as rising."""
+
+    short_half_life_days: float = number(7, 0.01, 36_500)
+    long_half_life_days: float = number(30, 0.01, 36_500)
+    sigmas: float = number(1, 0, 10)
+    items: int = whole(1_000, 1, 1_000_000)
+    everybody: float = number(0.2, 0.001, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class NewItemsSpec:
+    """What counts as new, and how soon it is judged by its own success."""
+
+    days: float = number(60, 0.01, 3_650)
+    max_share: float = number(0.3, 0.001, 1)
+    prior_days: float = number(14, 0.001, 3_650)
+    items: int = whole(1_000, 1, 1_000_000)
+    everybody: float = number(0.2, 0.001, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyAdoptersSpec:
+    """Whose picks are listened to."""
+
+    events: tuple[str, ...] = event_types(ADD_TO_CART, PURCHASE)
+    window_days: float = number(28, 0.01, 3_650)
+    min_adoptions: int = whole(5, 1, 1_000_000)
+    prior: float = number(5, 0.001, 1e6)
+    share: float = number(0.2, 0.001, 1)
+    half_life_days: float = number(7, 0.01, 36_500)
+    sigmas: float = number(0, 0, 10)
+    items: int = whole(1_000, 1, 1_000_000)
+    everybody: float = number(0.2, 0.001, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentSpec:
+    """Neighbours by text, category, brand and price."""
+
+    neighbours: int = whole(50, 1, 10_000)
+    text: float = number(1, 0, 1e6)
+    category: float = number(0.5, 0, 1e6)
+    brand: float = number(0.3, 0, 1e6)
+    price: float = number(0.1, 0, 1e6)
+    max_share: float = number(0.1, 0.001, 1)
+    cold_boost: float = number(0.25, 0, 100)
+    cold_support: float = number(5, 0.001, 1e6)
+
+
+@dataclass(frozen=True, slots=True)
+class BuyAgainSpec:
+    """When a shopper is due for what they bought before."""
+
+    horizon_days: float = number(28, 0.01, 3_650)
+    prior: float = number(20, 0.001, 1e6)
+    own_prior: float = number(2, 0.001, 1e6)
+    least: float = number(0.01, 0, 1)
+    min_repeats: int = whole(20, 1, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStepsSpec:
+    """Items two co-visits away."""
+
+    neighbours: int = whole(100, 1, 10_000)
+    reach: int = whole(60, 1, 10_000)
+    smoothing: float = number(2, 0, 1e6)
+    lag_decay: float = number(0.8, 0.01, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKnnSpec:
+    """Past visits that resemble the running one; see `recommender.candidates.session_knn`."""
+
+    max_sessions: int = whole(300_000, 1, 100_000_000)
+    k: int = whole(1_500, 1, 1_000_000)
+    sample: int = whole(5_000, 1, 1_000_000)
+    seed_reach: float = number(2.0, 0.01, 1e6)
+    item_reach: float = number(10.0, 0.01, 1e6)
+    backward: float = number(0.8, 0.001, 1)
+    near_k: int = whole(500, 1, 1_000_000)
+    near_seed_reach: float = number(1.2, 0.01, 1e6)
+    near_item_reach: float = number(2.0, 0.01, 1e6)
+    near_backward: float = number(0.6, 0.001, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RankerSpec:
+    """What orders the candidates, and how it is learnt."""
+
+    learn: bool = True
+    candidates: int = whole(200, 2, 10_000)
+    cuts: int = whole(1, 1, 12)
+    max_questions: int = whole(10_000, 10, 10_000_000)
+    min_questions: int = whole(100, 2, 10_000_000)
+    objective: str = choice("lambdarank", "lambdarank", "rank_xendcg")
+    rounds: int = whole(300, 1, 10_000)
+    patience: int = whole(30, 1, 10_000)
+    learning_rate: float = number(0.08, 1e-4, 1)
+    leaves: int = whole(31, 2, 1_024)
+    min_leaf: int = whole(100, 1, 1_000_000)
+    feature_share: float = number(0.4, 0.01, 1)
+    truncation: int = whole(40, 1, 1_000)
+    check_share: float = number(0.15, 0.01, 0.5)
+    purchase_decay: float = number(0.85, 0.01, 1)
+    seed: int = whole(42, 0, 2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +279,23 @@ class BlendSpec:
     weights: tuple[tuple[str, float], ...] = (
         ("als", 0.3),
         ("item_knn", 0.1),
+        ("linear", 0.2),
         ("view_view", 0.1),
+        ("seen_together", 0.1),
+        ("two_steps", 0.2),
+        ("session_knn", 0.2),
+        ("session_knn_near", 0.2),
         ("view_cart", 0.05),
         ("cart_purchase", 0.05),
         ("purchase_purchase", 0.15),
         ("returns", 1.0),
         ("popularity", 0.1),
         ("popular_in_category", 0.1),
+        ("trend", 0.05),
+        ("new_items", 0.05),
+        ("early_adopters", 0.05),
+        ("content", 0.05),
+        ("buy_again", 0.3),
     )
 
 
@@ -184,6 +332,8 @@ class GateSpec:
     min_coverage: float = number(0.01, 0, 1)
     max_ndcg_loss: float = number(0.05, 0, 1)
     must_beat_popularity: bool = True
+    max_rare_loss: float = number(0.3, 0, 1)
+    max_gini_gain: float = number(0.15, 0, 1)
     min_distinct_lists: float = number(0.05, 0, 1)
     max_flat_lists: float = number(0.5, 0, 1)
     min_overlap: float = number(0.05, 0, 1)

@@ -31,16 +31,25 @@ from training.sections import (
     SOURCES,
     AlsSpec,
     BlendSpec,
+    BuyAgainSpec,
+    ContentSpec,
     CovisitationSpec,
+    EarlyAdoptersSpec,
     EvaluationSpec,
     GateSpec,
     ItemKnnSpec,
     JourneySpec,
+    LinearSpec,
+    NewItemsSpec,
     PairSpec,
     PopularitySpec,
+    RankerSpec,
     SeedSpec,
+    SessionKnnSpec,
     SessionSpec,
     SplitSpec,
+    TrendSpec,
+    TwoStepsSpec,
     WindowSpec,
 )
 from training.settings import build, refuse_unknown, weights
@@ -64,8 +73,17 @@ class TrainingSpec:
     popularity: PopularitySpec = field(default_factory=PopularitySpec)
     als: AlsSpec = field(default_factory=AlsSpec)
     item_knn: ItemKnnSpec = field(default_factory=ItemKnnSpec)
+    linear: LinearSpec = field(default_factory=LinearSpec)
     covisitation: CovisitationSpec = field(default_factory=CovisitationSpec)
+    two_steps: TwoStepsSpec = field(default_factory=TwoStepsSpec)
+    session_knn: SessionKnnSpec = field(default_factory=SessionKnnSpec)
+    trend: TrendSpec = field(default_factory=TrendSpec)
+    new_items: NewItemsSpec = field(default_factory=NewItemsSpec)
+    early_adopters: EarlyAdoptersSpec = field(default_factory=EarlyAdoptersSpec)
+    content: ContentSpec = field(default_factory=ContentSpec)
+    buy_again: BuyAgainSpec = field(default_factory=BuyAgainSpec)
     blend: BlendSpec = field(default_factory=BlendSpec)
+    ranker: RankerSpec = field(default_factory=RankerSpec)
     evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)
     journeys: JourneySpec = field(default_factory=JourneySpec)
     gate: GateSpec = field(default_factory=GateSpec)

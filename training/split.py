@@ -138,7 +138,7 @@ def hold_out(
         )
     questions = _questions(later, spec, period, sampling)
     path = engine.join_as_of(window, questions, "shopper_idx", spec.seeds.max_history, workspace)
-    pasts = _pasts(pl.read_parquet(path), window, len(questions))
+    pasts = pasts_of(pl.read_parquet(path), window, len(questions))
     moments = questions["at"].to_list()
     return HoldOut(
         period,
@@ -188,7 +188,8 @@ def _targets(
     return tuple(frozenset(ids[index] for index in each) for each in wanted["item_idx"].to_list())
 
 
-def _pasts(rows: pl.DataFrame, window: EventWindow, questions: int) -> list[list[Interaction]]:
+def pasts_of(rows: pl.DataFrame, window: EventWindow, questions: int) -> list[list[Interaction]]:
+    """What was known at each question, oldest first, of the rows of `Engine.join_as_of`."""
     pasts: list[list[Interaction]] = [[] for _ in range(questions)]
     ids = window.item_ids
     picked = rows.select("question", "item_idx", "event_code", "ts")

@@ -7,10 +7,11 @@ import msgspec
 from feature_store.console import Console
 from training.data_checks import check_rows
 from training.evaluation.bootstrap import Interval
+from training.evaluation.candidate_report import CandidateReport, SourceRecall, recall_rows
 from training.evaluation.journey_report import JourneyReport, share_cell, steps_cell
 from training.evaluation.report import BLEND, EvaluationReport, shown
 from training.gate import GateReport
-from training.reevaluation import Reevaluation
+from training.reevaluation import CandidateRecall, Reevaluation
 from training.registry import Tracking
 from training.retrain import RetrainOutcome
 from training.workflow import TrainOutcome, ingest_summary
@@ -47,7 +48,12 @@ def show_evaluation(report: EvaluationReport, console: Console) -> None:
                 "variant": each.name,
                 metric: shown(each.metrics[metric]),
                 "blend minus it": gain,
+                **{
+                    f"{group} recall": f"{interval.mean:.3f}"
+                    for group, interval in each.groups.items()
+                },
                 "coverage": f"{each.beyond['coverage']:.3f}",
+                "gini": f"{each.beyond['gini']:.3f}",
                 "repeat share": f"{each.beyond['repeat_share']:.3f}",
             }
         )
@@ -66,6 +72,16 @@ def show_journeys(report: JourneyReport, console: Console) -> None:
     console.table("Steps saved by placement, asked as its page would", report.placement_rows())
     console.table(f"Remaining steps, counted up to {report.horizon}", report.remaining_rows())
     console.table("Counts", report.count_rows())
+
+
+def show_candidates(report: CandidateReport, console: Console) -> None:
+    """Recall of each source by budget and slice, and what it adds."""
+    for part in report.slices:
+        title = f"{part.group} {part.name}" if part.group != part.name else "all"
+        console.table(
+            f"Candidates of {title}: {part.users} shoppers, {part.targets} targets",
+            recall_rows(part),
+        )
 
 
 def show_gate(report: GateReport, console: Console) -> None:
@@ -133,6 +149,12 @@ def evaluation_summary(found: Reevaluation) -> dict[str, object]:
             each.name: {name: interval_summary(value) for name, value in each.metrics.items()}
             for each in report.variants
         },
+        "item_groups": {
+            each.name: {name: interval_summary(value) for name, value in each.groups.items()}
+            for each in report.variants
+        },
+        "gini": {each.name: round(each.beyond["gini"], 6) for each in report.variants},
+        "best_single": report.best_single.name,
         "beats": [each.name for each in report.variants if each.loss and report.beats(each.name)],
     }
 
@@ -147,6 +169,31 @@ def journey_summary(report: JourneyReport, *, as_json: bool) -> dict[str, object
         for name, figures in report.whole.variants.items()
     }
     return lines | {"conversion": share_cell(report.whole.conversion)}
+
+
+def candidates_summary(found: CandidateRecall) -> dict[str, object]:
+    """Recall of each source and of the union on everybody, and where the rest is."""
+    report = found.report
+    return {
+        "bundle_version": found.bundle_version,
+        "asked": found.asked,
+        "users": report.users,
+        "targets": report.targets,
+        "period": [report.period_start, report.period_end],
+        "pool_size": {str(k): round(size, 1) for k, size in report.pool_size.items()},
+        "sources": {each.name: _source_summary(each) for each in report.everybody.rows},
+        "files": [str(path) for path in found.files],
+        "run_id": found.run_id,
+    }
+
+
+def _source_summary(row: SourceRecall) -> dict[str, object]:
+    parts = {"recall": row.recall, "adds": row.adds, "adds_to_pool": row.adds_to_pool}
+    return {
+        name: {str(k): interval_summary(value) for k, value in part.items()}
+        for name, part in parts.items()
+        if part
+    }
 
 
 def interval_summary(interval: Interval) -> dict[str, float]:

@@ -1,17 +1,20 @@
-"""A whole training run: window → blend on validation → report on test → the model from everything.
+"""A whole training run: window → order on validation → report on test → the model from everything.
 
-Three fits: up to the validation period (to learn how sources are weighed), up to the test period
+Three fits: up to the validation period (to learn how candidates are ordered), up to the test period
 (to be judged), and up to the end (to serve). No fit sees anything after its own end, and nothing is
 ever chosen on the test period.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from feature_store.catalogue import read_catalogue
 from feature_store.layout import StoreLayout
+from recommender.bundle import ModelBundle
 from recommender.placements import Placement
 from training.dataset import known_before
 from training.engine import Engine, EventWindow, Period
@@ -19,6 +22,8 @@ from training.evaluation.offline import evaluate
 from training.evaluation.report import EvaluationReport
 from training.fitting import Fitted, Fitting, StageTimer, untimed
 from training.models.blend import learn_weights, score_candidates
+from training.questions import Questioner
+from training.ranking import Classroom, Taught
 from training.spec import TrainingSpec
 from training.split import Cuts, HoldOut, Sampling, find_cuts, hold_out
 
@@ -35,6 +40,8 @@ class Trained:
         The same, learnt from what was before the test period; the report is about it.
     test
         The hold-out shoppers of the report, to put other models before the same questions.
+    ranker
+        What orders the candidates of both models; None where there was too little to learn from.
     """
 
     model: Fitted
@@ -43,6 +50,7 @@ class Trained:
     test: HoldOut
     window: EventWindow
     cuts: Cuts
+    ranker: Taught | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +86,9 @@ class Trainer:
             catalogue = read_catalogue(layout, known_before(as_of))
         fitting = Fitting(self.engine, window, catalogue, self.spec, self.workspace, untimed)
         cuts = find_cuts(window.period, self.spec)
-        blend = self._learn_blend(fitting, cuts)
+        blend, ranker = self.learn_order(fitting, cuts)
         with self.timer("fit_to_judge"):
-            judged = fitting.fit(cuts.test, blend)
+            judged = with_ranker(ranker, fitting.fit(cuts.test, blend))
         with self.timer("evaluate"):
             test = self._hold_out(window, cuts.test_period)
             report = evaluate(
@@ -89,36 +97,77 @@ class Trainer:
                 self.placement,
                 self.spec.evaluation,
             )
-        model = replace(fitting, timer=self.timer).fit(cuts.end, blend)
-        return Trained(model, judged, report, test, window, cuts)
+        model = with_ranker(ranker, replace(fitting, timer=self.timer).fit(cuts.end, blend))
+        return Trained(model, judged, report, test, window, cuts, ranker)
 
-    def _learn_blend(self, fitting: Fitting, cuts: Cuts) -> dict[str, float]:
+    def learn_order(self, fitting: Fitting, cuts: Cuts) -> tuple[dict[str, float], Taught | None]:
+        """Source weights and ranker, learnt on what came after earlier models.
+
+        The models end where the validation period begins and, as the spec says, where such periods
+        before it do.
+        """
+        blend, ranker = dict(self.spec.blend.weights), None
+        periods = self._periods_to_learn_from(fitting, cuts)
+        if not periods:
+            return blend, ranker
+        with self.timer("fit_to_learn"):
+            model = fitting.fit(periods[0].start, blend)
+        if self.spec.blend.learn:
+            with self.timer("blend"):
+                blend |= self._learn_blend(fitting, model.bundle(), periods[0])
+        if self.spec.ranker.learn:
+            ranker = self._learn_ranker(fitting, model.with_blend(blend), periods)
+        return blend, ranker
+
+    def _periods_to_learn_from(self, fitting: Fitting, cuts: Cuts) -> list[Period]:
+        if not (self.spec.blend.learn or self.spec.ranker.learn):
+            return []
+        return _earlier_periods(cuts, fitting.window.period.start, self.spec.ranker.cuts)
+
+    def _learn_blend(
+        self, fitting: Fitting, bundle: ModelBundle, period: Period
+    ) -> dict[str, float]:
         settings = self.spec.blend
-        fixed = dict(settings.weights)
-        if not settings.learn:
-            return fixed
-        with self.timer("fit_for_blend"):
-            bundle = fitting.fit(cuts.validation, fixed).bundle()
-        with self.timer("blend"):
-            sampling = Sampling(settings.max_users, settings.seed)
-            asked = hold_out(
-                self.engine,
-                fitting.window,
-                self.spec,
-                cuts.validation_period,
-                sampling,
-                self.workspace,
-            )
-            candidates = score_candidates(bundle, self.placement, asked.queries, asked.targets)
-            if len(candidates.ideal) < settings.min_users:
-                return fixed
-            learnt = learn_weights(
-                candidates, fixed, restarts=settings.restarts, seed=settings.seed
-            )
+        sampling = Sampling(settings.max_users, settings.seed)
+        asked = hold_out(self.engine, fitting.window, self.spec, period, sampling, self.workspace)
+        candidates = score_candidates(bundle, self.placement, asked.queries, asked.targets)
+        if len(candidates.ideal) < settings.min_users:
+            return {}
         # A source that had nothing to say in the validation period keeps the weight of the spec.
-        return fixed | learnt
+        return learn_weights(
+            candidates, dict(settings.weights), restarts=settings.restarts, seed=settings.seed
+        )
+
+    def _learn_ranker(
+        self, fitting: Fitting, model: Fitted, periods: Sequence[Period]
+    ) -> Taught | None:
+        classroom = Classroom(self.placement, self.spec.ranker, os.cpu_count() or 1)
+        questioner = Questioner(self.engine, fitting.window, self.spec, self.workspace)
+        for period in periods:
+            if period is not periods[0]:
+                with self.timer("fit_to_learn"):
+                    model = fitting.fit(period.start, model.info.blend)
+            with self.timer("ask"):
+                classroom.ask(model, questioner.questions(period))
+        with self.timer("teach"):
+            return classroom.teach()
 
     def _hold_out(self, window: EventWindow, period: Period) -> HoldOut:
         settings = self.spec.evaluation
         sampling = Sampling(settings.max_users, settings.seed)
         return hold_out(self.engine, window, self.spec, period, sampling, self.workspace)
+
+
+def with_ranker(ranker: Taught | None, model: Fitted) -> Fitted:
+    """The model, with a ranker where there is one."""
+    return model if ranker is None else ranker.added_to(model)
+
+
+def _earlier_periods(cuts: Cuts, begin: int, most: int) -> list[Period]:
+    """The validation period and such before it, as long as half of the log lies before them."""
+    length = cuts.test - cuts.validation
+    periods = [
+        Period(cuts.validation - back * length, cuts.test - back * length) for back in range(most)
+    ]
+    half = begin + (cuts.end - begin) // 2
+    return [each for number, each in enumerate(periods) if not number or each.start >= half]

@@ -231,7 +231,7 @@ def _register(
         digest = catalogue_digest(request.layout, known_before(request.as_of))
         run.registry.set_tags(registered.version, {CATALOGUE_DIGEST_TAG: digest})
         run.registry.set_alias(CHALLENGER, registered.version)
-    return Contender(registered, trained.judged.bundle(), served)
+    return Contender(registered, trained.judged.bundle(), served, trained.report)
 
 
 def _deliver(layout: StoreLayout, registry: Registry, stages: Stages) -> Delivery:

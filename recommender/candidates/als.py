@@ -24,11 +24,18 @@ class AlsSource:
         P = (YᵀY + λI)⁻¹, float32 (factors, factors).
     alpha
         Confidence is ``c = 1 + alpha * r`` where r is the summed seed weight of an item.
+    regularization
+        λ; looked at only where it grows with the history.
+    frequency_exponent
+        e: a history of summed weight s over I items is regularised by λ (1 + alpha s / I)^e
+        (Rendle et al. 2021). Above 0, P has to be diagonal, so that it is known for every λ.
     """
 
     item_factors: Float32Array
     factor_inverse: Float32Array
     alpha: float
+    regularization: float = 0.0
+    frequency_exponent: float = 0.0
 
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
         """Score the whole catalogue against the folded-in shopper."""
@@ -48,10 +55,18 @@ class AlsSource:
         items, weights = seeds.summed()
         excess = self.alpha * weights.astype(np.float64)
         factors = self.item_factors[items]
-        projected = factors @ self.factor_inverse
+        projected = self._projected(factors, float(excess.sum()))
         gram = (projected @ factors.T).astype(np.float64)
         confidence = 1.0 + excess
         system = gram + np.diag(1.0 / excess)
         correction = np.linalg.solve(system, gram @ confidence)
         user_factors: Float32Array = projected.T @ (confidence - correction).astype(np.float32)
         return user_factors
+
+    def _projected(self, factors: Float32Array, excess: float) -> Float32Array:
+        """X P, with P for the regularisation of a history of this summed excess confidence."""
+        if not self.frequency_exponent:
+            return factors @ self.factor_inverse
+        growth = (1.0 + excess / len(self.item_factors)) ** self.frequency_exponent - 1.0
+        damping = 1.0 / self.factor_inverse.diagonal() + np.float32(self.regularization * growth)
+        return factors / damping

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from recommender.bundle_manifest import SourceInfo
 from recommender.candidates.als import AlsSource
+from recommender.candidates.buy_again import BuyAgainSource
 from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.popularity import PopularInCategorySource, PopularitySource
 from recommender.candidates.returns import ReturnsSource
+from recommender.candidates.shortlist import ShortlistSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
+SHORTLISTS: Final = ("trend", "new_items", "early_adopters")
+SESSION_KNN: Final = ("session_knn", "session_knn_near")
 
 
 def build_source(
@@ -36,18 +41,82 @@ def build_source(
     if name == "popular_in_category":
         return PopularInCategorySource(catalogue)
     try:
+        if name in SHORTLISTS:
+            return _shortlist(name, info, arrays, catalogue)
+        if name in SESSION_KNN:
+            return _session_knn(name, info, arrays)
+        if name == "buy_again":
+            return _buy_again(info, arrays)
         return _als(info, arrays) if name == "als" else _neighbours(name, info, arrays)
     except KeyError as error:
         raise BundleError(f"source {name!r}: {error} is missing in the bundle") from error
 
 
 def _als(info: SourceInfo, arrays: Arrays) -> AlsSource:
-    alpha = float(info.params["alpha"])
-    if not alpha > 0:
-        raise BundleError(f"source 'als': alpha={alpha}; accepted: above 0")
-    return AlsSource(arrays["item_factors"], arrays["factor_inverse"], alpha)  # type: ignore[arg-type]
+    alpha = _positive("als", info, "alpha")
+    inverse = arrays["factor_inverse"]
+    exponent = float(info.params.get("frequency_exponent", 0.0))
+    regularization = float(info.params.get("regularization", 0.0))
+    if not (0 <= exponent <= 1 and regularization >= 0):
+        raise BundleError(
+            f"source 'als': frequency_exponent={exponent}, regularization={regularization}; "
+            "accepted: 0 to 1, and 0 or more"
+        )
+    if exponent and not _is_positive_diagonal(inverse):
+        raise BundleError("source 'als': frequency_exponent needs a diagonal factor_inverse")
+    return AlsSource(arrays["item_factors"], inverse, alpha, regularization, exponent)  # type: ignore[arg-type]
+
+
+def _is_positive_diagonal(matrix: npt.NDArray[np.generic]) -> bool:
+    diagonal = np.diagonal(matrix)
+    return bool((diagonal > 0).all()) and np.count_nonzero(matrix) == len(diagonal)
 
 
 def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> NeighbourSource:
     idx, weight = arrays[f"neighbours_{name}_idx"], arrays[f"neighbours_{name}_weight"]
-    return NeighbourSource(idx, weight, info.seed_events)  # type: ignore[arg-type]
+    lag_decay = float(info.params.get("lag_decay", 1.0))
+    if not 0 < lag_decay <= 1:
+        raise BundleError(f"source {name!r}: lag_decay={lag_decay}; accepted: above 0, at most 1")
+    return NeighbourSource(idx, weight, info.seed_events, lag_decay)  # type: ignore[arg-type]
+
+
+def _session_knn(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
+    # Kernels come in only where a bundle needs them, see `recommender.compiled`.
+    from recommender.candidates.session_knn import SessionIndex, SessionKnnParams, SessionKnnSource
+
+    names = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
+    params = {part: _positive(name, info, part) for part in SessionKnnParams._fields}
+    index = SessionIndex(*(arrays[each] for each in names))  # type: ignore[arg-type]
+    return SessionKnnSource(index, SessionKnnParams(**params))
+
+
+def _shortlist(
+    name: str, info: SourceInfo, arrays: Arrays, catalogue: Catalogue
+) -> ShortlistSource:
+    items, scores = arrays[f"shortlist_{name}_items"], arrays[f"shortlist_{name}_score"]
+    if len(np.unique(items)) != len(items):
+        raise BundleError(f"source {name!r}: an item is listed twice")
+    everybody = _positive(name, info, "everybody")
+    return ShortlistSource(catalogue, items, scores, everybody)  # type: ignore[arg-type]
+
+
+def _buy_again(info: SourceInfo, arrays: Arrays) -> BuyAgainSource:
+    source = BuyAgainSource(
+        arrays["repeat_probability"],  # type: ignore[arg-type]
+        arrays["interval_log_mean"],  # type: ignore[arg-type]
+        arrays["interval_log_sd"],  # type: ignore[arg-type]
+        _positive("buy_again", info, "horizon_days"),
+        _positive("buy_again", info, "own_prior"),
+        float(info.params["least"]),
+    )
+    probability = source.repeat_probability
+    if not ((probability >= 0) & (probability <= 1) & (source.interval_log_sd > 0)).all():
+        raise BundleError("source 'buy_again': a probability outside 0..1 or a spread of 0")
+    return source
+
+
+def _positive(name: str, info: SourceInfo, parameter: str) -> float:
+    value = float(info.params[parameter])
+    if not value > 0:
+        raise BundleError(f"source {name!r}: {parameter}={value}; accepted: above 0")
+    return value

@@ -6,6 +6,7 @@ const REASONS = {
   popular: "popular", popular_in_category: "popular in this category", goes_with: "goes with it",
   bought_together: "bought together", viewed_next: "often viewed next", similar: "similar",
   related: "related", seen_before: "seen before", featured: "featured",
+  rising: "rising", new: "new",
 };
 const $ = (id) => document.getElementById(id);
 const state = { category: null, words: "", offset: 0, item: null, inCart: false, cart: {}, shown: new Set(), suggested: {} };

@@ -106,6 +106,16 @@ ARRAY_MUTANTS: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "id slots": lambda a: a["item_id_slots"].__setitem__(slice(None), -1),
     "empty": lambda a: a.clear(),
     "object array": lambda a: a.update(popularity=np.array([{}] * 20, object)),
+    "half a short list": lambda a: a.pop("shortlist_trend_score"),
+    "short list with another length": lambda a: a.update(
+        shortlist_trend_score=a["shortlist_trend_score"][:-1]
+    ),
+    "listed item too large": lambda a: a["shortlist_trend_items"].__setitem__(0, 20),
+    "listed item below 0": lambda a: a["shortlist_trend_items"].__setitem__(0, -1),
+    "listed twice": lambda a: a["shortlist_trend_items"].__setitem__(0, 2),
+    "no spread of intervals": lambda a: a["interval_log_sd"].__setitem__(3, 0),
+    "more than certain to repeat": lambda a: a["repeat_probability"].__setitem__(3, 1.5),
+    "a third of the intervals": lambda a: a.pop("interval_log_mean"),
     "source without arrays": lambda a: (
         a.pop("neighbours_item_knn_idx"),
         a.pop("neighbours_item_knn_weight"),

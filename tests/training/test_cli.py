@@ -115,6 +115,27 @@ def test_evaluate_replays_journeys_and_keeps_the_report(shop: Shop, tmp_path: Pa
     assert {Path(each.path).name for each in logged} == kept
 
 
+def test_evaluate_candidates_keeps_the_report_in_the_folder_and_in_the_run(shop: Shop) -> None:
+    found = _call("evaluate", "--candidates", "--out", shop.layout.root, "--json")
+    sources = found["sources"]
+    assert set(sources) == {"union", "pool", *shop.outcome.report.blend_weights}
+    assert sources["pool"]["recall"]["50"]["mean"] >= sources["als"]["recall"]["50"]["mean"]
+    names = ["candidates.json", "candidates.md", "candidates.png"]
+    assert [Path(path).name for path in found["files"]] == names
+    assert all(Path(path).exists() for path in found["files"])
+    run_id = shop.outcome.registered.run_id
+    assert found["run_id"] == run_id
+    kept = shop.bench.registry.call(
+        "list", lambda client: client.list_artifacts(run_id, "candidates")
+    )
+    assert [Path(each.path).name for each in kept] == names
+    by_folder = _call(
+        "evaluate", "--candidates", "--model", found_folder(shop), "--out", shop.layout.root,
+        "--json",
+    )  # fmt: skip
+    assert (by_folder["run_id"], by_folder["sources"]) == (None, sources)
+
+
 def found_folder(shop: Shop) -> Path:
     folder = current(shop.layout.bundles)
     assert folder is not None

@@ -9,6 +9,8 @@ import pytest
 
 from recommender.bundle import ModelBundle, bundle_of
 from tests.training.conftest import Trial
+from training.evaluation.bootstrap import Interval
+from training.evaluation.report import EvaluationReport, VariantReport
 from training.gate import GateCase, GateReport, judge
 from training.gate_evidence import Evidence, examine, overlap, popularity_ndcg
 from training.sections import EvaluationSpec, GateSpec
@@ -30,6 +32,7 @@ def _case(trial: Trial, judged: ModelBundle, served: ModelBundle) -> GateCase:
         champion=_evidence(trial.judged, trial),
         champion_served=_evidence(trial.served, trial),
         champion_how="refitted",
+        report=trial.trained.report,
     )
 
 
@@ -58,7 +61,57 @@ def test_a_good_model_passes_every_condition(trial: Trial) -> None:
         "gain_over_popularity_low",
         "ndcg_against_champion",
         "overlap_at_10",
+        "middle_recall_gain_high",
+        "tail_recall_gain_high",
+        "gini_gain",
     }
+
+
+# ---- rare items -------------------------------------------------------------------------
+
+
+def _report(loss: float, gini: float) -> EvaluationReport:
+    """A blend that loses so much of the tail recall 0.2 of the best single source."""
+    certain = lambda value: Interval(value, value - 0.01, value + 0.01)  # noqa: E731
+    blend = VariantReport("blend", {"ndcg@10": certain(0.3)}, {"gini": gini}, groups={})
+    best = VariantReport(
+        "als",
+        {"ndcg@10": certain(0.25)},
+        {"gini": 0.5},
+        groups={"middle": certain(0.3), "tail": certain(0.2)},
+        group_loss={"middle": certain(0.1), "tail": certain(-loss)},
+    )
+    weak = VariantReport("popularity", {"ndcg@10": certain(0.1)}, {"gini": 0.9})
+    parts = {"k": (10,), "variants": (blend, weak, best), "blend_weights": {}, "slices": ()}
+    texts = dict.fromkeys(("model_version", "placement", "period_start", "period_end", "asked"), "")
+    sizes = ("users", "users_in_period", "new_users", "targets", "unknown_targets", "items")
+    numbers = dict.fromkeys(sizes, 10)
+    return EvaluationReport(
+        **texts,
+        **numbers,
+        **parts,
+        confidence=0.95,
+        shown_counts={},  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "gini", "refused"),
+    [
+        (0.0, 0.5, set()),
+        (0.029, 0.64, set()),
+        (0.031, 0.64, {"tail_recall_gain_high"}),
+        (0.0, 0.66, {"gini_gain"}),
+    ],
+)
+def test_a_blend_that_buries_rare_items_is_refused(
+    trial: Trial, loss: float, gini: float, refused: set[str]
+) -> None:
+    """A tenth of 0.2 may go, and the interval's top is 0.01 above the loss."""
+    case = replace(_case(trial, trial.judged, trial.served), report=_report(loss, gini))
+    limits = replace(LIMITS, max_rare_loss=0.1, max_gini_gain=0.15)
+    assert _refused(_judge(case, limits)) == refused
+    assert not _refused(_judge(case, replace(LIMITS, max_rare_loss=1, max_gini_gain=1)))
 
 
 # ---- mutants: each is refused, whether it is the judged or the served one ---------------

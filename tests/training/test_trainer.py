@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recommender.bundle import save_bundle
+from recommender.candidates.als import AlsSource
 from recommender.errors import DataError
 from recommender.placements import Placement
 from recommender.terms import VIEW_ITEM
@@ -71,6 +72,7 @@ def test_the_arrays_are_as_the_bundle_wants_them(trained: Trained, tmp_path: Pat
     assert set(manifest.info.sources) == {
         "als",
         "item_knn",
+        "linear",
         "view_view",
         "view_cart",
         "cart_purchase",
@@ -78,6 +80,8 @@ def test_the_arrays_are_as_the_bundle_wants_them(trained: Trained, tmp_path: Pat
         "returns",
         "popularity",
         "popular_in_category",
+        "content",
+        "buy_again",
     }
     assert manifest.info.blend.keys() == manifest.info.sources.keys()
 
@@ -158,7 +162,7 @@ def test_relabelling_shoppers_only_permutes_the_answers(trained: Trained, tmp_pa
 def test_a_log_of_views_alone_has_only_the_sources_it_can_fill(tmp_path: Path) -> None:
     views = [replace(did, category=None) for did in checkerboard() if did.event_type == VIEW_ITEM]
     found = train(tmp_path, views)
-    names = {"als", "item_knn", "view_view", "returns", "popularity"}
+    names = {"als", "item_knn", "linear", "view_view", "returns", "popularity", "content"}
     assert set(found.model.info.sources) == names
     assert set(found.model.info.blend) == names
 
@@ -186,6 +190,15 @@ def test_a_source_that_the_placement_does_not_ask_keeps_the_weight_of_the_spec(
     assert "view_view" in silent
     assert {name: learnt[name] for name in silent} == {name: fixed[name] for name in silent}
     assert max(learnt["als"], learnt["returns"]) == 1
+
+
+def test_regularisation_that_grows_with_the_history_reaches_the_service(tmp_path: Path) -> None:
+    als = replace(SPEC.als, frequency_exponent=0.5, regularization=0.2)
+    found = train(tmp_path, checkerboard(), replace(SPEC, als=als))
+    source = found.model.bundle().sources["als"]
+    assert isinstance(source, AlsSource)
+    assert (source.regularization, source.frequency_exponent) == (0.2, 0.5)
+    assert found.report.variant("als").metrics["recall@5"].mean > 0.9
 
 
 def test_a_log_that_cannot_be_split_is_refused(tmp_path: Path) -> None:

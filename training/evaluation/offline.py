@@ -24,16 +24,18 @@ from training.evaluation.bootstrap import Bootstrap, Interval
 from training.evaluation.report import (
     BLEND,
     POPULARITY,
+    UNRANKED,
     EvaluationReport,
     SliceReport,
     VariantReport,
 )
-from training.evaluation.slices import is_returning, slices_of
+from training.evaluation.slices import Slice, is_returning, item_slices, slices_of
 from training.sections import EvaluationSpec
 from training.split import HoldOut
 
 Metric = Callable[[Sequence[str], frozenset[str], int], float]
 Rankings = tuple[tuple[str, ...], ...]
+ByGroup = tuple[dict[str, Interval], dict[str, Interval]]
 
 PER_USER: Mapping[str, Metric] = {
     "recall": metrics.recall,
@@ -126,13 +128,19 @@ def with_blend(bundle: ModelBundle, weights: Mapping[str, float]) -> ModelBundle
     return replace(bundle, manifest=replace(bundle.manifest, info=info))
 
 
+def by_sources_alone(bundle: ModelBundle) -> ModelBundle:
+    """The same bundle without its ranker, all sources speaking equally loudly."""
+    return replace(with_blend(bundle, dict.fromkeys(bundle.sources, 1.0)), ranker=None)
+
+
 def _variants(
     bundle: ModelBundle, placement: Placement
 ) -> list[tuple[str, ModelBundle, Placement]]:
     allowed = placement.sources or tuple(bundle.sources)
     singles = sorted({name for name in bundle.sources if name in allowed} - {POPULARITY})
-    alone = with_blend(bundle, dict.fromkeys(bundle.sources, 1.0))
-    return [(BLEND, bundle, placement)] + [
+    alone = by_sources_alone(bundle)
+    unranked = [(UNRANKED, replace(bundle, ranker=None), placement)] if bundle.ranker else []
+    return [(BLEND, bundle, placement), *unranked] + [
         (name, alone, replace(placement, sources=(name,))) for name in (POPULARITY, *singles)
     ]
 
@@ -146,6 +154,7 @@ def _report(
     draws: Bootstrap,
 ) -> EvaluationReport:
     known = bundle.catalogue.ids
+    groups = group_recall(variants, item_slices(hold_out, bundle.catalogue), spec, draws)
     wanted = [item_id for each in hold_out.targets for item_id in each]
     return EvaluationReport(
         model_version=bundle.version,
@@ -162,7 +171,10 @@ def _report(
         unknown_targets=sum(known.index(item_id) is None for item_id in wanted),
         items=len(bundle.catalogue),
         blend_weights=dict(bundle.manifest.info.blend),
-        variants=tuple(_variant_report(v, variants[0], bundle, hold_out, draws) for v in variants),
+        variants=tuple(
+            _variant_report(v, variants[0], bundle, hold_out, draws, groups[v.name])
+            for v in variants
+        ),
         slices=tuple(_slice_reports(bundle, hold_out, spec, variants, draws)),
         shown_counts={
             each.name: _curve(shown_counts(each.rankings, bundle)) for each in variants[:2]
@@ -171,7 +183,12 @@ def _report(
 
 
 def _variant_report(
-    variant: Asked, blend: Asked, bundle: ModelBundle, hold_out: HoldOut, draws: Bootstrap
+    variant: Asked,
+    blend: Asked,
+    bundle: ModelBundle,
+    hold_out: HoldOut,
+    draws: Bootstrap,
+    groups: ByGroup,
 ) -> VariantReport:
     loss: dict[str, Interval] = {}
     if variant is not blend:
@@ -180,7 +197,26 @@ def _variant_report(
             for name, values in variant.scores.items()
         }
     intervals = {name: draws.interval(values) for name, values in variant.scores.items()}
-    return VariantReport(variant.name, intervals, beyond(variant.rankings, bundle, hold_out), loss)
+    shown = beyond(variant.rankings, bundle, hold_out)
+    return VariantReport(variant.name, intervals, shown, loss, *groups)
+
+
+def group_recall(
+    variants: Sequence[Asked], groups: Sequence[Slice], spec: EvaluationSpec, draws: Bootstrap
+) -> dict[str, ByGroup]:
+    """Recall of each variant in each group of targets, and the first variant's minus it, paired."""
+    k = max((k for k in spec.k if k <= 20), default=spec.k[0])
+    found: dict[str, ByGroup] = {each.name: ({}, {}) for each in variants}
+    for group in groups:
+        if not any(group.targets):
+            continue
+        scores = [score_each(metrics.recall, each.rankings, group.targets, k) for each in variants]
+        for each, values in zip(variants, scores, strict=True):
+            own, loss = found[each.name]
+            own[group.name] = draws.interval(values)
+            if each is not variants[0]:
+                loss[group.name] = draws.interval(scores[0] - values)
+    return found
 
 
 def beyond(rankings: Rankings, bundle: ModelBundle, hold_out: HoldOut) -> dict[str, float]:

@@ -12,6 +12,7 @@ from training.evaluation.report import BLEND, POPULARITY, EvaluationReport, Slic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette: told apart by colour-blind readers. Blend and popularity keep theirs in
 # every picture; single sources share one grey, so that the comparison that matters stands out.
@@ -125,21 +126,36 @@ def coverage(report: EvaluationReport, axes: Axes) -> None:
 def _draw(
     report: EvaluationReport, draw: Callable[[EvaluationReport, Axes], None], path: Path
 ) -> Path:
-    # A figure of its own instead of pyplot: no global state, no display needed.
+    height = max(_SIZE[1], 0.42 * len(report.slices) / 2 + 1.6) if draw is metric_by_slice else 0
+    figure = new_figure(_SIZE[0], height or _SIZE[1])
+    axes = figure.add_subplot()
+    dress(axes)
+    draw(report, axes)
+    save(figure, path)
+    return path
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, sizes in inches. Not pyplot's: no global state, no display needed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    height = max(_SIZE[1], 0.42 * len(report.slices) / 2 + 1.6) if draw is metric_by_slice else 0
-    figure = Figure(figsize=(_SIZE[0], height or _SIZE[1]), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    return figure
+
+
+def dress(axes: Axes) -> None:
+    """Grid and spines that all pictures have."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, axis="both", color="#E6E6E6", linewidth=0.7)
     axes.set_axisbelow(True)
-    draw(report, axes)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
     # Without the library's version in the metadata, the same report gives the same bytes.
     figure.savefig(path, metadata={"Software": None})
-    return path
 
 
 def _bars(axes: Axes, found: Sequence[SliceReport], places: Sequence[float], variant: str) -> None:

@@ -11,6 +11,7 @@ from training.evaluation.bootstrap import Interval
 
 BLEND = "blend"
 POPULARITY = "popularity"
+UNRANKED = "unranked"  # the blend of the sources, before the ranker has a say
 
 
 class SliceReport(msgspec.Struct, frozen=True):
@@ -40,12 +41,19 @@ class VariantReport(msgspec.Struct, frozen=True):
         Coverage, Gini, novelty and repeat share at the largest k, over all answers.
     loss
         Blend minus this variant, paired, for the same metrics; empty for the blend itself.
+    groups
+        Recall at the deciding cut-off of the targets in each item group (head, middle, tail);
+        groups without targets are left out.
+    group_loss
+        Blend minus this variant, paired, for the same groups; empty for the blend itself.
     """
 
     name: str
     metrics: Mapping[str, Interval]
     beyond: Mapping[str, float]
     loss: Mapping[str, Interval] = {}
+    groups: Mapping[str, Interval] = {}
+    group_loss: Mapping[str, Interval] = {}
 
 
 class EvaluationReport(msgspec.Struct, frozen=True):
@@ -102,7 +110,17 @@ class EvaluationReport(msgspec.Struct, frozen=True):
     @property
     def headline(self) -> str:
         """Name of the metric that decides: nDCG at 20, or at the largest cut-off below."""
-        return f"ndcg@{max((k for k in self.k if k <= 20), default=self.k[0])}"
+        return f"ndcg@{self.deciding_k}"
+
+    @property
+    def deciding_k(self) -> int:
+        """The cut-off that decides: 20, or the largest below it."""
+        return max((k for k in self.k if k <= 20), default=self.k[0])
+
+    @property
+    def best_single(self) -> VariantReport:
+        """The single source, popularity among them, with the best headline metric."""
+        return max(self.variants[1:], key=lambda each: each.metrics[self.headline].mean)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -113,6 +131,10 @@ class EvaluationReport(msgspec.Struct, frozen=True):
             for name, interval in each.metrics.items():
                 flat[f"{prefix}{name.replace('@', '_at_')}"] = interval.mean
             flat |= {f"{prefix}{name}": value for name, value in each.beyond.items()}
+            flat |= {
+                f"{prefix}{group}_recall_at_{self.deciding_k}": interval.mean
+                for group, interval in each.groups.items()
+            }
         return flat
 
     def beats(self, name: str) -> bool:
@@ -130,7 +152,7 @@ class EvaluationReport(msgspec.Struct, frozen=True):
 
     def to_markdown(self) -> str:
         """The report as tables."""
-        parts = [self._summary(), self._accuracy(), self._beyond(), self._slices()]
+        parts = [self._summary(), self._accuracy(), self._beyond(), self._rare(), self._slices()]
         return "\n\n".join(parts) + "\n"
 
     def save(self, folder: Path) -> list[Path]:
@@ -173,6 +195,22 @@ class EvaluationReport(msgspec.Struct, frozen=True):
             [each.name, *(f"{each.beyond[name]:.4f}" for name in names)] for each in self.variants
         ]
         return f"At k = {self.k_max}:\n\n" + markdown_table(["variant", *names], rows)
+
+    def _rare(self) -> str:
+        names = list(self.variants[0].groups)
+        best = self.best_single
+        rows = [
+            [each.name, *(shown(each.groups[n]) for n in names), f"{each.beyond['gini']:.4f}"]
+            for each in self.variants
+        ]
+        against = [*(shown(best.group_loss[n], signed=True) for n in names)]
+        gain = self.variants[0].beyond["gini"] - best.beyond["gini"]
+        rows.append([f"blend minus {best.name}", *against, f"{gain:+.4f}"])
+        title = (
+            f"Rare items: recall@{self.deciding_k} by item group, and the Gini of what is shown; "
+            f"the best single source is {best.name}:\n\n"
+        )
+        return title + markdown_table(["variant", *names, "gini"], rows)
 
     def _slices(self) -> str:
         found: dict[tuple[str, str], dict[str, SliceReport]] = {}

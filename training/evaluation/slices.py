@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from recommender.catalogue import Catalogue
 from training.split import HoldOut
 
-HEAD_MASS = 0.5
+# Item groups and the share of all popularity up to which each goes, the most popular items first.
+ITEM_GROUPS: Final[dict[str, float]] = {"head": 0.5, "middle": 0.8, "tail": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,11 @@ class Slice:
 
 
 def slices_of(hold_out: HoldOut, catalogue: Catalogue, max_categories: int) -> list[Slice]:
-    """New and returning shoppers, head and tail items, and the categories with most targets."""
-    head = head_items(catalogue)
+    """New and returning shoppers, item groups, and the categories with most targets."""
     return [
         _by_shopper(hold_out, "new", lambda query_idx: not is_returning(hold_out, query_idx)),
         _by_shopper(hold_out, "returning", lambda query_idx: is_returning(hold_out, query_idx)),
-        _by_target(hold_out, "item", "head", head.__contains__),
-        _by_target(hold_out, "item", "tail", lambda item_id: item_id not in head),
+        *item_slices(hold_out, catalogue),
         *_categories(hold_out, catalogue, max_categories),
     ]
 
@@ -53,14 +53,33 @@ def is_returning(hold_out: HoldOut, query_idx: int) -> bool:
     return bool(query.history or query.session)
 
 
-def head_items(catalogue: Catalogue) -> frozenset[str]:
-    """The fewest items that hold half of all popularity; an unknown item is never in the head."""
+def item_slices(hold_out: HoldOut, catalogue: Catalogue) -> list[Slice]:
+    """Targets among head, middle and tail items."""
+    group = group_of(catalogue)
+    return [
+        _by_target(hold_out, "item", name, lambda i, name=name: group.get(i, "tail") == name)  # type: ignore[misc]
+        for name in ITEM_GROUPS
+    ]
+
+
+def group_of(catalogue: Catalogue) -> dict[str, str]:
+    """Group of each item; an item that the catalogue does not know belongs to the tail.
+
+    The head is the fewest items that hold half of all popularity, head and middle together are the
+    fewest that hold four fifths, the tail is the rest.
+    """
     order = catalogue.popular_order
     mass = np.cumsum(catalogue.popularity[order], dtype=np.float64)
     if not len(mass) or mass[-1] <= 0:
-        return frozenset()
-    size = int(np.searchsorted(mass, HEAD_MASS * mass[-1])) + 1
-    return frozenset(catalogue.ids.id(int(item_idx)) for item_idx in order[:size])
+        return {}
+    ends = [int(np.searchsorted(mass, share * mass[-1])) + 1 for share in ITEM_GROUPS.values()]
+    names = list(ITEM_GROUPS)
+    return {
+        catalogue.ids.id(int(item_idx)): names[
+            min(int(np.searchsorted(ends[:-1], place, "right")), 2)
+        ]
+        for place, item_idx in enumerate(order)
+    }
 
 
 def _by_shopper(hold_out: HoldOut, name: str, belongs: Callable[[int], bool]) -> Slice:

@@ -1,4 +1,6 @@
-"""Weighted matrix factorisation of implicit feedback (Hu, Koren, Volinsky 2008) by `implicit`.
+"""Weighted matrix factorisation of implicit feedback (Hu, Koren, Volinsky 2008).
+
+By `implicit`, unless the regularisation is to grow with what a row has done: see `frequency_als`.
 
 Notation: r_ui weight of a pair, c_ui = 1 + alpha r_ui confidence, Y item factors, λ regularisation.
 """
@@ -12,6 +14,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recommender.terms import Float32Array
+from training.models.frequency_als import fit_factors
 from training.sections import AlsSpec
 
 # Rows are solved independently, so threads change the time and not the bits; on small input they
@@ -31,7 +34,8 @@ class Factors:
     item_factors
         Y, float32 (items, factors).
     inverse
-        (YᵀY + λI)⁻¹, float32 (factors, factors): what folding in needs.
+        (YᵀY + λI)⁻¹, float32 (factors, factors): what folding in needs. Diagonal where the
+        regularisation grows with the row.
     """
 
     user_factors: Float32Array
@@ -58,8 +62,23 @@ def factorise(user_items: sparse.csr_array, spec: AlsSpec) -> Factors:
     user_items
         Weights r, float (users, items), positive where stored.
     """
+    fit = fit_factors if spec.frequency_exponent else _by_implicit
+    with threadpool_limits(_ONE_THREAD, "blas"):
+        user_factors, item_factors = fit(user_items, spec)
+        # An item that nobody touched keeps a trace of its random start; it must not score.
+        item_factors[np.bincount(user_items.indices, minlength=user_items.shape[1]) == 0] = 0
+        inverse = factor_inverse(item_factors, spec.regularization)
+    if spec.frequency_exponent:
+        # The factors are turned so that only rounding is left beside the diagonal: see `AlsSource`.
+        inverse = np.diag(np.diagonal(inverse)).copy()
+    return Factors(user_factors, item_factors, inverse)
+
+
+def _by_implicit(user_items: sparse.csr_array, spec: AlsSpec) -> tuple[Float32Array, Float32Array]:
+    """User and item factors with one regularisation for all rows."""
     from implicit.cpu.als import AlternatingLeastSquares
 
+    # The import may have brought a BLAS of its own along, which has to be told as well.
     with threadpool_limits(_ONE_THREAD, "blas"):
         model = AlternatingLeastSquares(
             factors=spec.factors,
@@ -70,11 +89,10 @@ def factorise(user_items: sparse.csr_array, spec: AlsSpec) -> Factors:
             random_state=spec.seed,
         )
         model.fit(confidence(user_items, spec.alpha), show_progress=False)
-        item_factors = np.ascontiguousarray(model.item_factors, np.float32)
-        # An item that nobody touched keeps a trace of its random start; it must not score.
-        item_factors[np.bincount(user_items.indices, minlength=user_items.shape[1]) == 0] = 0
-        inverse = factor_inverse(item_factors, spec.regularization)
-    return Factors(np.ascontiguousarray(model.user_factors, np.float32), item_factors, inverse)
+    return (
+        np.ascontiguousarray(model.user_factors, np.float32),
+        np.ascontiguousarray(model.item_factors, np.float32),
+    )
 
 
 def factor_inverse(item_factors: Float32Array, regularization: float) -> Float32Array:

@@ -3,7 +3,7 @@
 For every validation shopper the pipeline's own candidates and normalised scores are computed once;
 a set of weights is then one small product away from its nDCG, so the weights are found by
 coordinate ascent on nDCG@20 itself: one weight at a time over a grid of factors, from several
-starts, until none of them helps. The scores are those of `recommender.ranking.contributions` with
+starts, until none of them helps. The scores are those of `recommender.ranking.pool_of` with
 every weight at 1; the test period is never looked at.
 
 Notation: s sources, q queries, c candidates of the query that has most.
@@ -21,7 +21,7 @@ from recommender.bundle import ModelBundle
 from recommender.pipeline import find_seeds, propose
 from recommender.placements import Placement
 from recommender.query import Query
-from recommender.ranking import contributions
+from recommender.ranking import pool_of
 from recommender.rules import eligible_items
 from recommender.terms import BoolArray, Float32Array, Float64Array
 
@@ -129,15 +129,13 @@ def _score_candidates(
     for query, wanted in zip(queries, targets, strict=True):
         _, seeds = find_seeds(query, bundle, placement)
         eligibility = eligible_items(query, bundle.catalogue, placement)
-        item_idx, scores, names = contributions(
-            propose(seeds, bundle, placement, eligibility), ones
-        )
-        if not names:
+        pool = pool_of(propose(seeds, bundle, placement, eligibility), ones)
+        if not pool.names:
             continue
-        spread = np.zeros((len(sources), len(item_idx)), np.float32)
-        spread[[sources.index(name) for name in names]] = scores
+        spread = np.zeros((len(sources), len(pool.item_idx)), np.float32)
+        spread[[sources.index(name) for name in pool.names]] = pool.shares
         parts.append(spread)
-        rights.append(np.isin(item_idx, bundle.catalogue.ids.indices(wanted)))
+        rights.append(np.isin(pool.item_idx, bundle.catalogue.ids.indices(wanted)))
         ideals.append(float(_DISCOUNT[: len(wanted)].sum()))
     return _stack(sources, parts, rights, ideals)
 

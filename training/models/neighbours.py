@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +44,19 @@ def strongest(weights: sparse.csr_array, width: int) -> NeighbourLists:
         float (items, items), canonical. Equal weights are ordered by column.
     """
     items = weights.shape[0]
+    starts = range(0, items, _ROWS_AT_ONCE)
+    return strongest_of((weights[at : at + _ROWS_AT_ONCE] for at in starts), items, width)
+
+
+def strongest_of(blocks: Iterable[sparse.csr_array], items: int, width: int) -> NeighbourLists:
+    """`strongest` of a matrix that comes as blocks of rows, in order: it need not exist whole."""
     idx = np.full((items, width), NO_ITEM, np.int32)
     weight = np.zeros((items, width), np.float32)
-    for start in range(0, items, _ROWS_AT_ONCE):
-        stop = min(start + _ROWS_AT_ONCE, items)
-        _fill(weights[start:stop], start, idx[start:stop], weight[start:stop])
+    start = 0
+    for rows in blocks:
+        stop = start + rows.shape[0]
+        _fill(rows, start, idx[start:stop], weight[start:stop])
+        start = stop
     used = max(1, int((idx != NO_ITEM).sum(axis=1).max(initial=0)))
     return NeighbourLists(
         np.ascontiguousarray(idx[:, :used]), np.ascontiguousarray(weight[:, :used])

@@ -16,6 +16,11 @@ def decay(ts: Int64Array, at: int, half_life_days: float) -> Float64Array:
     return np.exp2(-ages / half_life_days)
 
 
+def mass(item_idx: Int32Array, weights: Float64Array, items: int) -> Float64Array:
+    """Sum of the weights of each item, float64 (items,)."""
+    return np.bincount(item_idx, weights, items).astype(np.float64)
+
+
 def popularity(item_idx: Int32Array, weights: Float64Array, items: int) -> Float32Array:
     """Sum of decayed weights of each item, float32 (items,), not negative."""
-    return np.bincount(item_idx, weights, items).astype(np.float32)
+    return mass(item_idx, weights, items).astype(np.float32)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recommender.bundle_manifest import SourceInfo
 from recommender.candidates.als import AlsSource
+from recommender.candidates.build import build_source
 from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.popularity import (
     PopularInCategorySource,
@@ -14,6 +18,7 @@ from recommender.candidates.popularity import (
 )
 from recommender.candidates.returns import ReturnsSource
 from recommender.candidates.source import CandidateSource, top
+from recommender.errors import BundleError
 from recommender.seeds import NO_SEEDS, PART_CODES, Seeds
 from recommender.terms import EVENT_CODES, PURCHASE, VIEW_ITEM
 from tests.bundles import shop_bundle
@@ -37,8 +42,14 @@ def seeds(
     )
 
 
-some_seeds = st.lists(st.tuples(st.integers(0, N - 1), st.floats(1e-3, 10)), max_size=12).map(
-    lambda rows: seeds([row[0] for row in rows], [row[1] for row in rows])
+some_seeds = st.builds(
+    lambda rows, event, ages: replace(
+        seeds([row[0] for row in rows], [row[1] for row in rows], event),
+        ages=np.array(ages[: len(rows)], np.float32),
+    ),
+    st.lists(st.tuples(st.integers(0, N - 1), st.floats(1e-3, 10)), max_size=12),
+    st.sampled_from([VIEW_ITEM, PURCHASE]),
+    st.lists(st.floats(0, 1e8), min_size=12, max_size=12),
 )
 masks = st.lists(st.booleans(), min_size=N, max_size=N).map(lambda rows: np.array(rows, np.bool_))
 
@@ -59,7 +70,10 @@ def test_every_source_keeps_the_contract(
     assert found.scores.dtype == np.float32
 
 
-@pytest.mark.parametrize("name", ["als", "item_knn", "returns", "popular_in_category"])
+PERSONAL = ["als", "item_knn", "returns", "popular_in_category", "content", "buy_again"]
+
+
+@pytest.mark.parametrize("name", PERSONAL)
 def test_without_seeds_a_personal_source_proposes_nothing(name: str) -> None:
     assert not len(BUNDLE.sources[name].candidates(NO_SEEDS, np.ones(N, np.bool_), 5))
 
@@ -130,3 +144,47 @@ def test_first_eligible_is_the_filtered_head(order: list[int], open_: set[int], 
     mask = np.isin(np.arange(30), sorted(open_))
     found = first_eligible(np.array(order, np.int32), mask, n)
     assert found.tolist() == [i for i in order if i in open_][:n]
+
+
+def diagonal_arrays(regularization: float) -> dict[str, np.ndarray]:
+    """Factors with a diagonal Gram matrix, and its regularised inverse."""
+    factors = np.zeros((N, 3), np.float32)
+    for item in range(N):
+        factors[item, item % 3] = 1 + item / N
+    gram = factors.T @ factors + regularization * np.eye(3)
+    return {"item_factors": factors, "factor_inverse": np.linalg.inv(gram).astype(np.float32)}
+
+
+@given(given_seeds=some_seeds.filter(len), exponent=st.floats(0, 1))
+def test_regularisation_grows_with_the_history(given_seeds: Seeds, exponent: float) -> None:
+    """Against the normal equations with the shopper's own regularisation, solved directly."""
+    params = {"alpha": 2.0, "regularization": 0.5, "frequency_exponent": exponent}
+    arrays = diagonal_arrays(0.5)
+    source = build_source("als", SourceInfo(params=params), arrays, BUNDLE.catalogue)
+    assert isinstance(source, AlsSource)
+    items, weights = given_seeds.summed()
+    y = arrays["item_factors"].astype(np.float64)
+    own = 0.5 * (1 + 2.0 * weights.astype(np.float64).sum() / N) ** exponent
+    x, c = y[items], 1 + 2.0 * weights.astype(np.float64)
+    system = y.T @ y + own * np.eye(3) + x.T @ np.diag(c - 1) @ x
+    assert source.fold_in(given_seeds) == pytest.approx(np.linalg.solve(system, x.T @ c), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"frequency_exponent": 1.5}, r"frequency_exponent=1\.5"),
+        ({"frequency_exponent": 0.5, "regularization": -1.0}, r"regularization=-1\.0"),
+    ],
+)
+def test_senseless_regularisation_is_refused(params: dict[str, float], message: str) -> None:
+    info = SourceInfo(params={"alpha": 1.0} | params)
+    with pytest.raises(BundleError, match=message):
+        build_source("als", info, diagonal_arrays(0.5), BUNDLE.catalogue)
+
+
+def test_growing_regularisation_needs_a_diagonal_inverse() -> None:
+    info = SourceInfo(params={"alpha": 1.0, "frequency_exponent": 0.5})
+    full = diagonal_arrays(0.5) | {"factor_inverse": np.ones((3, 3), np.float32)}
+    with pytest.raises(BundleError, match="diagonal factor_inverse"):
+        build_source("als", info, full, BUNDLE.catalogue)

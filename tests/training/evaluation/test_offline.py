@@ -11,7 +11,7 @@ from recommender.bundle import ModelBundle
 from recommender.pipeline import recommend
 from recommender.placements import Placement
 from recommender.policy import TopPolicy
-from tests.bundles import shop_arrays, shop_info
+from tests.bundles import relabelled, shop_arrays, shop_info
 from training.evaluation.offline import (
     answers,
     ask,
@@ -97,6 +97,23 @@ def test_the_difference_is_paired_and_of_the_same_shoppers(report: EvaluationRep
             assert difference.low <= difference.mean <= difference.high
 
 
+def test_recall_by_item_group_is_that_of_the_groups_targets(report: EvaluationReport) -> None:
+    """Popularity shows item-00 to 04 to everybody; all of them belong to the head."""
+    popularity = report.variant("popularity")
+    assert set(popularity.groups) == {"head", "middle", "tail"}
+    assert popularity.groups["head"].mean == 1
+    assert popularity.groups["middle"].mean == popularity.groups["tail"].mean == 0
+    blend = report.variant("blend")
+    assert not blend.group_loss
+    for name, lost in popularity.group_loss.items():
+        assert lost.mean == pytest.approx(blend.groups[name].mean - popularity.groups[name].mean)
+    best = max(report.variants[1:], key=lambda each: each.metrics["ndcg@5"].mean)
+    assert report.best_single == best
+    text = report.to_markdown()
+    assert f"| blend minus {best.name} |" in text
+    assert report.metrics["popularity_head_recall_at_5"] == 1
+
+
 def test_what_cannot_be_known_is_counted_and_missed(report: EvaluationReport) -> None:
     assert (report.targets, report.unknown_targets) == (7, 1)
     assert (report.users, report.users_in_period, report.new_users) == (5, 6, 1)
@@ -138,18 +155,8 @@ def test_relabelling_the_items_changes_no_figure(hold_out: HoldOut) -> None:
     order = np.random.default_rng(0).permutation(20)
     arrays = shop_arrays()
     plain = ask("x", Fitted(arrays, shop_info()).bundle(), hold_out, NEXT, SPEC)
-    moved = dict(arrays)
-    moved["item_factors"] = arrays["item_factors"][order]
+    moved = relabelled(arrays, order)
     names = [f"item-{i:02d}" for i in order]
-    from recommender.catalogue import catalogue_arrays
-    from tests.bundles import shop_items
-
-    moved |= catalogue_arrays([shop_items()[i] for i in order], arrays["popularity"][order])
-    place = np.argsort(order)
-    for source in ("item_knn", "purchase_purchase"):
-        idx = arrays[f"neighbours_{source}_idx"][order]
-        moved[f"neighbours_{source}_idx"] = np.where(idx >= 0, place[idx], -1).astype(np.int32)
-        moved[f"neighbours_{source}_weight"] = arrays[f"neighbours_{source}_weight"][order]
     bundle = Fitted(moved, shop_info()).bundle()
     assert bundle.catalogue.ids.ids.tolist() == names
     other = ask("x", bundle, hold_out, NEXT, SPEC)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from recommender.bundle import ModelBundle
 from training.evaluation.report import EvaluationReport
-from training.evaluation.slices import head_items, slices_of
+from training.evaluation.slices import group_of, slices_of
 from training.split import HoldOut
 
 
@@ -13,10 +15,20 @@ def by_name(bundle: ModelBundle, hold_out: HoldOut, limit: int = 8) -> dict:
     return {(each.group, each.name): each.targets for each in found}
 
 
-def test_the_head_is_the_fewest_items_with_half_of_the_popularity(bundle: ModelBundle) -> None:
+def test_head_and_middle_are_the_fewest_items_with_their_share_of_the_popularity(
+    bundle: ModelBundle,
+) -> None:
     popularity = np.linspace(10, 1, 20)
-    size = len(head_items(bundle.catalogue))
-    assert popularity[:size].sum() >= popularity.sum() / 2 > popularity[: size - 1].sum()
+    group = group_of(bundle.catalogue)
+    names = [group[f"item-{i:02d}"] for i in range(20)]
+    assert names == sorted(names, key=["head", "middle", "tail"].index)
+    for share, size in ((0.5, names.count("head")), (0.8, 20 - names.count("tail"))):
+        assert popularity[:size].sum() >= share * popularity.sum() > popularity[: size - 1].sum()
+
+
+def test_a_shop_without_any_popularity_has_no_groups(bundle: ModelBundle) -> None:
+    silent = replace(bundle.catalogue, popularity=np.zeros(20, np.float32))
+    assert group_of(silent) == {}
 
 
 def test_new_and_returning_shoppers_part_the_whole(bundle: ModelBundle, hold_out: HoldOut) -> None:
@@ -25,13 +37,12 @@ def test_new_and_returning_shoppers_part_the_whole(bundle: ModelBundle, hold_out
     assert [bool(t) for t in found["shopper", "returning"]] == [True] * 4 + [False]
 
 
-def test_head_and_tail_part_the_targets(bundle: ModelBundle, hold_out: HoldOut) -> None:
+def test_item_groups_part_the_targets(bundle: ModelBundle, hold_out: HoldOut) -> None:
     found = by_name(bundle, hold_out)
-    for head, tail, wanted in zip(
-        found["item", "head"], found["item", "tail"], hold_out.targets, strict=True
-    ):
-        assert head | tail == wanted
-        assert not head & tail
+    parts = [found["item", name] for name in ("head", "middle", "tail")]
+    for wanted, *each in zip(hold_out.targets, *parts, strict=True):
+        assert frozenset().union(*each) == wanted
+        assert sum(map(len, each)) == len(wanted)
     assert "nowhere" in found["item", "tail"][2]
 
 

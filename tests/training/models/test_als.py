@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -79,13 +81,17 @@ def test_the_inverse_is_that_of_the_regularised_gram_matrix() -> None:
     assert inverse @ gram == pytest.approx(np.eye(5), abs=1e-4)
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.7])
 @FEW
 @given(seed=st.integers(0, 20))
-def test_folding_in_a_training_history_ranks_like_the_trained_factor(seed: int) -> None:
+def test_folding_in_a_training_history_ranks_like_the_trained_factor(
+    exponent: float, seed: int
+) -> None:
     """The serving side's fold-in and the training side's convention are one and the same."""
     weights = checkerboard(40, 20, seed)
-    model = factorise(weights, SPEC)
-    source = AlsSource(model.item_factors, model.inverse, SPEC.alpha)
+    spec = replace(SPEC, frequency_exponent=exponent)
+    model = factorise(weights, spec)
+    source = AlsSource(model.item_factors, model.inverse, spec.alpha, spec.regularization, exponent)
     everything = np.ones(20, np.bool_)
     agreement = []
     for user in range(0, 40, 5):

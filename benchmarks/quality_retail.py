@@ -1,0 +1,315 @@
+"""Next basket on a shop's invoices: the served pipeline beside "buy what you bought".
+
+Run ``python -m benchmarks.quality_retail --log FILE``. A rolling split by time: at each cut the
+product trains with its defaults on what was known before, and answers once for every shopper who
+buys within the horizon; right are the items of the first basket. Everything else that is measured
+(baselines, popularity, single sources) answers the same questions. The settings of the baselines
+are chosen on the stretch before the first cut.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.retail_baselines import (
+    Known,
+    Scorer,
+    choices,
+    personal_frequency,
+    popular,
+    rank,
+)
+from benchmarks.retail_baskets import (
+    Purchases,
+    described,
+    named,
+    next_baskets,
+    rolling_periods,
+    shopper_rows,
+)
+from benchmarks.retail_figures import (
+    Figures,
+    K,
+    Questions,
+    Ranking,
+    Scored,
+    fold_means,
+    relative_gain,
+)
+from benchmarks.retail_plot import draw
+from feature_store.ingest import ingest
+from feature_store.layout import StoreLayout
+from recommender.bundle import ModelBundle
+from recommender.errors import DesirepathError
+from recommender.placements import Placement, read_placements
+from recommender.terms import PURCHASE
+from training.engine import EventWindow, Period
+from training.engines.local import LocalEngine
+from training.evaluation.offline import answers, by_sources_alone
+from training.spec import TrainingSpec
+from training.split import HoldOut, Sampling, hold_out
+from training.stages import Stages
+from training.trainer import Trainer
+
+PRODUCT, POPULARITY, PERSONAL = "product", "popularity", "personal_frequency"
+HORIZON_DAYS = 28.0
+RECENT_DAYS = 28.0
+EVERYBODY = Sampling(sys.maxsize, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A log that was brought in, and where to work."""
+
+    layout: StoreLayout
+    window: EventWindow
+    purchases: Purchases
+    spec: TrainingSpec
+    workspace: Path
+
+    @classmethod
+    def of(cls, log: Path, source_format: str, workspace: Path) -> Shop:
+        """Bring a log in. Raises `RefusedError` when no row was kept."""
+        layout, spec = StoreLayout(workspace / "shop"), TrainingSpec()
+        ingest(log, source_format, layout).refuse_nothing_kept()
+        whole = workspace / "whole"
+        whole.mkdir()
+        window = LocalEngine().ingest_window(layout, spec, None, whole)
+        return cls(layout, window, Purchases.of(window), spec, workspace)
+
+    @property
+    def placement(self) -> Placement:
+        """Where the product is asked: the place that its own evaluation asks at."""
+        return read_placements()[self.spec.evaluation.placement]
+
+    def ask(self, period: Period) -> HoldOut:
+        """Every shopper who buys in the period, asked at its start for the next basket."""
+        split = replace(self.spec.split, target_events=(PURCHASE,), asked="at_cut")
+        spec = replace(self.spec, split=split)
+        asked = hold_out(LocalEngine(), self.window, spec, period, EVERYBODY, self.workspace)
+        return next_baskets(asked, self.purchases, self.window)
+
+    def train(self, cut: int) -> ModelBundle:
+        """The product's own training with its defaults, on what was known before a cut."""
+        folder = self.workspace / f"cut-{cut}"
+        folder.mkdir()
+        trainer = Trainer(LocalEngine(), self.spec, self.placement, folder)
+        return trainer.train(self.layout, cut).model.bundle()
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One cut: who was asked, what every recommender answered, and what it cost.
+
+    Parameters
+    ----------
+    us_per_query
+        Of the product, one thread.
+    """
+
+    period: Period
+    asked: Questions
+    rankings: Mapping[str, tuple[Ranking, ...]]
+    fit_seconds: float
+    us_per_query: float
+
+
+def measure(shop: Shop, number: int, period: Period, baselines: Mapping[str, Scorer]) -> Fold:
+    """Train before the period and ask everybody."""
+    asked = shop.ask(period)
+    began = time.perf_counter()
+    bundle = shop.train(period.start)
+    fitted = time.perf_counter()
+    product = answers(bundle, asked, shop.placement, K)
+    took = time.perf_counter() - fitted
+    rankings = {PRODUCT: product} | _baselines(shop, asked, baselines)
+    rankings |= _single_sources(shop, asked, bundle)
+    questions = _questions(shop, number, asked)
+    return Fold(period, questions, rankings, fitted - began, 1e6 * took / len(asked))
+
+
+def choose_baselines(shop: Shop, before: Period) -> dict[str, tuple[str, Scorer]]:
+    """Of each baseline the setting with the best recall on a period that no fold asks about."""
+    asked = shop.ask(before)
+    questions = _questions(shop, 0, asked)
+    chosen: dict[str, tuple[str, Scorer]] = {
+        POPULARITY: (f"last {RECENT_DAYS:g} days", popular),
+        PERSONAL: ("", personal_frequency),
+    }
+    for name, options in choices().items():
+        recalls = []
+        for described_as, scorer in options:
+            rankings = _baselines(shop, asked, {described_as: scorer})[described_as]
+            recalls.append(Scored.of(rankings, questions).means[f"recall@{K}"] or 0.0)
+        chosen[name] = options[int(np.argmax(recalls))]
+    return chosen
+
+
+def _baselines(
+    shop: Shop, asked: HoldOut, scorers: Mapping[str, Scorer]
+) -> dict[str, tuple[Ranking, ...]]:
+    known = Known.at(shop.purchases, asked.period.start, RECENT_DAYS)
+    rows = shopper_rows(asked, shop.window)
+    return {
+        name: named(rank(known, scorer(known, rows), K), shop.window)
+        for name, scorer in scorers.items()
+    }
+
+
+def _single_sources(
+    shop: Shop, asked: HoldOut, bundle: ModelBundle
+) -> dict[str, tuple[Ranking, ...]]:
+    alone = by_sources_alone(bundle)
+    return {
+        f"source {name}": answers(alone, asked, replace(shop.placement, sources=(name,)), K)
+        for name in sorted(bundle.sources)
+    }
+
+
+def _questions(shop: Shop, number: int, asked: HoldOut) -> Questions:
+    past, ids = shop.purchases.before(asked.period.start), shop.window.item_ids
+    rows = shopper_rows(asked, shop.window)
+    own = tuple(frozenset(ids[item] for item in past.items_of(row)) for row in rows.tolist())
+    return Questions(rows * 0 + number, rows, asked.targets, own)
+
+
+def summarise(folds: Sequence[Fold], settings: Mapping[str, str]) -> dict[str, object]:
+    """Everything that was measured, as plain JSON types."""
+    asked = Questions.joined([each.asked for each in folds])
+    names = [name for name in folds[0].rankings if all(name in each.rankings for each in folds)]
+    scored = {
+        name: Scored.of([row for each in folds for row in each.rankings[name]], asked)
+        for name in names
+    }
+    product, personal = scored[PRODUCT].values, scored[PERSONAL].values
+    variants = {
+        name: each.means | {"folds": fold_means(each, asked)} for name, each in scored.items()
+    }
+    return {
+        "protocol": "retail",
+        "k": K,
+        "questions": len(asked),
+        "shoppers": len(set(asked.shopper.tolist())),
+        "without_history": int((~asked.is_known).sum()),
+        "targets": sum(map(len, asked.targets)),
+        "repeat_targets": sum(map(len, asked.repeat)),
+        "folds": [_fold_facts(each) for each in folds],
+        "baseline_settings": dict(settings),
+        "variants": variants,
+        "best_single_source": _best(variants, "source "),
+        "best_baseline": _best({k: v for k, v in variants.items() if k in settings}, ""),
+        "gain_over_personal_frequency": {
+            name: relative_gain(product[name], personal[name], asked.shopper) for name in product
+        },
+        "recall_gain_over": {
+            name: relative_gain(product[f"recall@{K}"], each.values[f"recall@{K}"], asked.shopper)
+            for name, each in scored.items()
+            if name != PRODUCT
+        },
+    }
+
+
+def _fold_facts(fold: Fold) -> dict[str, object]:
+    return {
+        "period": described(fold.period),
+        "questions": len(fold.asked),
+        "fit_seconds": round(fold.fit_seconds, 2),
+        "us_per_query": round(fold.us_per_query, 1),
+    }
+
+
+def _best(variants: Mapping[str, Mapping[str, object]], prefix: str) -> str:
+    listed = [name for name in variants if name.startswith(prefix)]
+    return max(listed, key=lambda name: float(str(variants[name][f"recall@{K}"])))
+
+
+def run(log: Path, source_format: str, folds: int, out: Path | None) -> dict[str, object]:
+    """Measure a log; the table goes to standard error, the picture and the JSON to `out`."""
+    began, stages = time.perf_counter(), Stages(announce=lambda name: _say(f"  {name} …"))
+    with tempfile.TemporaryDirectory(prefix="retail-") as scratch, stages.stage("all"):
+        shop = Shop.of(log, source_format, Path(scratch))
+        periods = rolling_periods(shop.window.period, folds, HORIZON_DAYS)
+        before = Period(periods[0].start - periods[0].length, periods[0].start)
+        chosen = choose_baselines(shop, before)
+        scorers = {name: scorer for name, (_, scorer) in chosen.items()}
+        measured = []
+        for number, period in enumerate(periods):
+            _say(f"  fold {number + 1} of {folds}: {described(period)}")
+            measured.append(measure(shop, number, period, scorers))
+    settings = {name: described_as for name, (described_as, _) in chosen.items()}
+    found = summarise(measured, settings) | {
+        "seconds": round(time.perf_counter() - began, 1),
+        "peak_mib": round(stages.costs[0].peak_mb * 1e6 / 2**20, 1),
+    }
+    _show(found)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "retail.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        draw(found, out / "retail.png")
+    return found
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _show(found: Mapping[str, object]) -> None:
+    """One line per recommender, best first."""
+    variants: dict[str, dict[str, float | None]] = found["variants"]  # type: ignore[assignment]
+    gains: dict[str, Figures] = found["recall_gain_over"]  # type: ignore[assignment]
+    columns = [name for name in variants[PRODUCT] if name != "folds"]
+    heads = ["", *(name.replace("_recall", "").replace(f"@{K}", "") for name in columns)]
+    table = [[*heads, "product's gain"]]
+    for name in sorted(variants, key=lambda each: -(variants[each][f"recall@{K}"] or 0)):
+        cells = [_number(variants[name][column]) for column in columns]
+        table.append([name, *cells, _interval(gains.get(name))])
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    for row in table:
+        _say("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _interval(gain: Figures | None) -> str:
+    if gain is None or gain["gain_percent"] is None:
+        return "-"
+    return f"{gain['gain_percent']:+.1f} % [{gain['low']:+.1f}, {gain['high']:+.1f}]"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this protocol."""
+    parser.add_argument("--log", type=Path, required=True, help="file of invoices")
+    parser.add_argument("--format", default="online-retail", help="name of a loader")
+    parser.add_argument("--folds", type=int, default=4, help="cuts, 28 days apart")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, last")
+    parser.add_argument("--out", type=Path, help="folder for retail.json and retail.png")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the protocol; 1 when the log is refused."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add_arguments(parser)
+    options = parser.parse_args(argv)
+    try:
+        found = run(options.log, options.format, options.folds, options.out)
+    except DesirepathError as error:
+        _say(f"error: {error}")
+        return 1
+    if options.json:
+        print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""Items of past visits that resemble the running one: session k-nearest-neighbours.
+
+Notation: the running visit is its distinct items i, each with a lag a_i (0: the newest); past
+visits s are bags of items in an order. Similar to vector multiplication with decays, *VMSKNN*, of
+Ludewig and Jannach 2018 (https://arxiv.org/abs/1803.09587):
+
+    sim(s)   = Σ_{i ∈ s} idf_i · exp(-a_i / seed_reach) / sqrt(|s|)
+    score(j) = Σ_{s ∈ k nearest, j ∈ s} sim(s) · exp(-a_s / seed_reach)
+               · exp(-(|d| - 1) / item_reach) · (1 if d > 0 else backward)
+
+where a_s is the smallest lag among the items that s shares, and d how many steps after that item j
+stands in s. Of the visits with an item only the latest `sample` are looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from recommender.candidates.source import top
+from recommender.compiled import kernel
+from recommender.scratch import scratch
+from recommender.seeds import Seeds
+from recommender.slate import ScoredItems
+from recommender.terms import BoolArray, Float32Array, Int32Array, Int64Array
+
+_MAX_SEEDS = 20
+
+
+class SessionIndex(NamedTuple):
+    """Past visits, oldest first, without any word of whose they were.
+
+    Parameters
+    ----------
+    session_items
+        Items of all visits one behind the other, each in order, int32 (steps,).
+    session_offsets
+        Bounds of each visit, int64 (visits + 1,).
+    item_sessions
+        Visits that each item occurs in, ascending, int32 (pairs,).
+    item_sessions_offsets
+        Bounds of each item, int64 (items + 1,).
+    """
+
+    session_items: Int32Array
+    session_offsets: Int64Array
+    item_sessions: Int32Array
+    item_sessions_offsets: Int64Array
+
+
+class SessionKnnParams(NamedTuple):
+    """See the formulas of this module; all above 0."""
+
+    k: float
+    sample: float
+    seed_reach: float
+    item_reach: float
+    backward: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKnnSource:
+    """Scores items of the visits nearest to the newest `_MAX_SEEDS` distinct seeds."""
+
+    index: SessionIndex
+    params: SessionKnnParams
+
+    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
+        """Score of an item: see the module."""
+        met = Met(*seeds.distinct(_MAX_SEEDS))
+        visits, catalogue = len(self.index.session_offsets) - 1, len(eligible)
+        found, scores = _score(
+            met,
+            self.index,
+            self.params,
+            Work(
+                scratch("session_similarity", visits, np.float32),
+                scratch("session_row", visits, np.int32),
+                scratch("item_score", catalogue, np.float32),
+                scratch("item_found", catalogue, np.int32),
+            ),
+        )
+        kept = eligible[found]
+        return top(found[kept], scores[kept], n)
+
+
+class Met(NamedTuple):
+    """What the visit met: distinct items and the lag of each, newest first, int32 (n,)."""
+
+    items: Int32Array
+    lags: Int32Array
+
+
+class Work(NamedTuple):
+    """Arrays to work in.
+
+    Parameters
+    ----------
+    similarity
+        float32 (visits,); zero, and zero again at the end.
+    row
+        Newest met item that a visit shares, int32 (visits,); read where `similarity` is not 0.
+    score
+        float32 (items,); zero, and zero again at the end.
+    found
+        The items with a score, int32 (items,).
+    """
+
+    similarity: Float32Array
+    row: Int32Array
+    score: Float32Array
+    found: Int32Array
+
+
+@kernel
+def _score(
+    met: Met, index: SessionIndex, params: SessionKnnParams, work: Work
+) -> tuple[Int32Array, Float32Array]:
+    count = 0
+    for visit in _nearest(met, index, params, work):
+        count = _add_visit(visit, met, index, params, work, count)
+    scores = np.empty(count, np.float32)
+    for place in range(count):
+        scores[place] = work.score[work.found[place]]
+        work.score[work.found[place]] = 0
+    return work.found[:count].copy(), scores
+
+
+@kernel
+def _nearest(met: Met, index: SessionIndex, params: SessionKnnParams, work: Work) -> Int32Array:
+    """The k visits most like the running one; their similarity is left in `work`."""
+    touched = _touch(met, index, params, work)
+    similarity = np.empty(touched.shape[0], np.float32)
+    for place in range(touched.shape[0]):
+        visit = touched[place]
+        length = index.session_offsets[visit + 1] - index.session_offsets[visit]
+        similarity[place] = work.similarity[visit] / np.sqrt(np.float32(length))
+        work.similarity[visit] = 0
+    kept = np.argsort(-similarity, kind="mergesort")[: int(params.k)]
+    for place in kept:
+        work.similarity[touched[place]] = similarity[place]
+    return touched[kept]
+
+
+@kernel
+def _touch(met: Met, index: SessionIndex, params: SessionKnnParams, work: Work) -> Int32Array:
+    """The latest visits with each met item, newest first; what they share is added up in `work`."""
+    sample, visits = int(params.sample), index.session_offsets.shape[0] - 1
+    most = 0
+    for item in met.items:
+        most += index.item_sessions_offsets[item + 1] - index.item_sessions_offsets[item]
+    touched = np.empty(min(most, sample * met.items.shape[0]), np.int32)
+    count = 0
+    for row in range(met.items.shape[0]):
+        begin = index.item_sessions_offsets[met.items[row]]
+        end = index.item_sessions_offsets[met.items[row] + 1]
+        idf = np.log(1 + visits / max(end - begin, 1))
+        weight = np.float32(idf * np.exp(-met.lags[row] / params.seed_reach))
+        for place in range(end - 1, max(begin, end - sample) - 1, -1):
+            visit = index.item_sessions[place]
+            if work.similarity[visit] == 0:
+                touched[count] = visit
+                count += 1
+                work.row[visit] = row
+            work.similarity[visit] += weight
+    return touched[:count]
+
+
+@kernel
+def _add_visit(
+    visit: int, met: Met, index: SessionIndex, params: SessionKnnParams, work: Work, count: int
+) -> int:
+    """Add what one visit says to the scores, and take its similarity away again."""
+    row = work.row[visit]
+    begin, end = index.session_offsets[visit], index.session_offsets[visit + 1]
+    shared = begin
+    for place in range(begin, end):
+        if index.session_items[place] == met.items[row]:
+            shared = place
+    strength = work.similarity[visit] * np.exp(-met.lags[row] / params.seed_reach)
+    work.similarity[visit] = 0
+    for place in range(begin, end):
+        if place == shared:
+            continue
+        reach = np.exp(-(abs(place - shared) - 1) / params.item_reach)
+        direction = 1.0 if place > shared else params.backward
+        item = index.session_items[place]
+        if work.score[item] == 0:
+            work.found[count] = item
+            count += 1
+        # Never 0 by underflow: a score of 0 says that the item was not found yet.
+        work.score[item] += max(np.float32(strength * reach * direction), np.float32(1e-30))
+    return count

@@ -1,0 +1,146 @@
+"""The learnt order of candidates: their features through the trees of the placement's objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.bundle_manifest import RankerInfo
+from recommender.candidates.neighbours import NeighbourSource
+from recommender.candidates.source import CandidateSource
+from recommender.catalogue import Catalogue
+from recommender.errors import BundleError
+from recommender.features import FeatureMaker, Model, log_prices, norms
+from recommender.forest import Forest
+from recommender.forest_arrays import Arrays, heads_of
+from recommender.placements import Placement
+from recommender.ranking import Proposed
+from recommender.seeds import Seeds
+from recommender.terms import Float32Array, Float64Array, Int32Array
+
+NEXT_STEP = "next_step"
+PURCHASE_HEAD = "purchase"
+
+
+@dataclass(frozen=True, slots=True)
+class Ranker:
+    """Orders candidates.
+
+    Parameters
+    ----------
+    maker
+        Computes the features of this model.
+    columns
+        For each feature that the trees were taught, its column, or -1 where this model has no such
+        source; int32 (taught,).
+    heads
+        The trees, by what they predict.
+    candidates
+        How many candidates are ranked, the best by blended score.
+    """
+
+    maker: FeatureMaker
+    columns: Int32Array
+    heads: Mapping[str, Forest]
+    candidates: int
+
+    def scores(self, proposed: Proposed, seeds: Seeds, placement: Placement) -> Float32Array:
+        """Share of each candidate in what is expected, float32 (c,), positive, summing to 1.
+
+        softmax of the trees' sums; for the objective ``path`` the shares of both heads are mixed by
+        the placement's `purchase_share`. A model without the head asked for uses the one it has.
+        """
+        features = self.taught(self.maker.features(proposed, seeds))
+        shares = {
+            head: _softmax(self.heads[head].score(features)) for head in self._heads_for(placement)
+        }
+        if len(shares) == 1:
+            (only,) = shares.values()
+            return only.astype(np.float32)
+        weight = placement.purchase_share
+        mixed = (1 - weight) * shares[NEXT_STEP] + weight * shares[PURCHASE_HEAD]
+        return mixed.astype(np.float32)
+
+    def taught(self, features: Float32Array) -> Float32Array:
+        """Columns in the order that the trees were taught; what this model lacks is 0."""
+        if np.array_equal(self.columns, np.arange(features.shape[1])):
+            return features
+        chosen = features[:, self.columns]
+        chosen[:, self.columns < 0] = 0
+        return np.ascontiguousarray(chosen)
+
+    def _heads_for(self, placement: Placement) -> tuple[str, ...]:
+        wanted = {"path": (NEXT_STEP, PURCHASE_HEAD)}.get(
+            placement.objective, (placement.objective,)
+        )
+        return tuple(head for head in wanted if head in self.heads) or tuple(self.heads)[:1]
+
+
+def build_ranker(
+    info: RankerInfo, arrays: Arrays, catalogue: Catalogue, sources: Mapping[str, CandidateSource]
+) -> Ranker:
+    """The ranker of a bundle.
+
+    Raises
+    ------
+    BundleError
+        Its trees or figures are not there, or do not fit each other.
+    """
+    if not (heads := heads_of(arrays)) or "item_stats" not in arrays:
+        raise BundleError("a ranker is described, but its trees or item_stats are not there")
+    maker = feature_maker(arrays, catalogue, sources, info.stats)
+    known = {name: column for column, name in enumerate(maker.names)}
+    columns = np.array([known.get(name, -1) for name in info.features], np.int32)
+    forests = {head: Forest.from_arrays(arrays, head, len(columns)) for head in heads}
+    return Ranker(maker, columns, forests, info.candidates)
+
+
+def feature_maker(
+    arrays: Arrays,
+    catalogue: Catalogue,
+    sources: Mapping[str, CandidateSource],
+    stat_names: tuple[str, ...],
+) -> FeatureMaker:
+    """Computes features over the arrays of a bundle. Raises `BundleError`."""
+    stats = np.asarray(arrays["item_stats"], np.float32)
+    if stats.shape != (len(catalogue), len(stat_names)):
+        raise BundleError(
+            f"item_stats {stats.shape}; accepted: one column for each of {stat_names}"
+        )
+    factors = arrays.get("item_factors")
+    if factors is None:
+        factors = np.zeros((len(catalogue), 1), np.float32)
+    listed = {name: each for name, each in sources.items() if isinstance(each, NeighbourSource)}
+    names = tuple(sorted(listed))
+    vectors = np.ascontiguousarray(factors, np.float32)
+    model = Model(
+        *_side_by_side([listed[name] for name in names], len(catalogue)),
+        vectors,
+        norms(vectors),
+        np.ascontiguousarray(stats),
+        np.ascontiguousarray(catalogue.item_category),
+        np.ascontiguousarray(catalogue.item_brand),
+        log_prices(catalogue),
+    )
+    return FeatureMaker(tuple(sorted(sources)), names, stat_names, model)
+
+
+def _side_by_side(
+    sources: list[NeighbourSource], items: int
+) -> tuple[Int32Array, Float32Array, Int32Array]:
+    bounds = np.cumsum([0, *(each.neighbour_idx.shape[1] for each in sources)]).astype(np.int32)
+    idx = np.empty((items, int(bounds[-1])), np.int32)
+    weight = np.empty((items, int(bounds[-1])), np.float32)
+    for begin, each in zip(bounds[:-1], sources, strict=True):
+        width = each.neighbour_idx.shape[1]
+        idx[:, begin : begin + width] = each.neighbour_idx
+        weight[:, begin : begin + width] = each.neighbour_weight
+    return idx, weight, bounds
+
+
+def _softmax(margins: Float64Array) -> Float64Array:
+    raised = np.exp(margins - margins.max())
+    shares: Float64Array = raised / raised.sum()
+    return shares

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from feature_store.online.known import known_of
+from feature_store.online.state import Purchased, VisitorState
+from recommender.query import Interaction
+from recommender.terms import DISMISS, PURCHASE, VIEW_ITEM
+from tests.bundles import AT, AT_MICROS, MINUTE
+
+GAP = timedelta(minutes=30)
+
+
+def test_what_is_too_old_for_the_recent_list_still_counts_as_history() -> None:
+    state = VisitorState(
+        recent=(
+            Interaction("seen", VIEW_ITEM, AT_MICROS - 2 * MINUTE),
+            Interaction("bought now", PURCHASE, AT_MICROS - MINUTE),
+        ),
+        purchased={"bought": Purchased(2, 1_000), "bought now": Purchased(1, AT_MICROS - MINUTE)},
+        dismissed={"unwanted": 2_000},
+    )
+    known = known_of(state, AT, GAP)
+    assert known.history == (
+        Interaction("bought", PURCHASE, 1_000),
+        Interaction("unwanted", DISMISS, 2_000),
+    )
+    assert [each.item_id for each in known.session] == ["seen", "bought now"]
+
+
+def test_nothing_known_is_nothing() -> None:
+    known = known_of(VisitorState(), AT, GAP)
+    assert (known.history, known.session, known.cart_items) == ((), (), ())

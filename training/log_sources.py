@@ -1,0 +1,162 @@
+"""Sources learnt from single events and the catalogue.
+
+Trend, new items, early adopters, content, buy again. None of them says anything about a shopper:
+their arrays are about items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.bundle_manifest import SourceInfo
+from recommender.terms import Int32Array
+from training.dataset import Dataset
+from training.engine import EventWindow
+from training.known_events import KnownEvents, known_events
+from training.models.buy_again import repeat_intervals
+from training.models.content import content_neighbours
+from training.models.early_adopters import early_adopters_picks
+from training.models.item_stats import item_stats
+from training.models.new_items import new_items
+from training.models.shortlist import Shortlist
+from training.models.trend import rising_items
+from training.models.two_steps import two_steps
+from training.models.visits import visits_of
+from training.spec import TrainingSpec
+
+Part = tuple[dict[str, npt.NDArray[np.generic]], dict[str, SourceInfo]]
+
+
+@dataclass(frozen=True, slots=True)
+class LogSources:
+    """What these sources learn from.
+
+    Parameters
+    ----------
+    item_category
+        As the bundle has it, int32 (items,).
+    """
+
+    events: KnownEvents
+    dataset: Dataset
+    spec: TrainingSpec
+    item_category: Int32Array
+
+    def learn(self, timer: Callable[[str], AbstractContextManager[None]]) -> Part:
+        """Arrays and descriptions; a source without anything to say is left out."""
+        arrays: dict[str, npt.NDArray[np.generic]] = {}
+        sources: dict[str, SourceInfo] = {}
+        for name, part in self._parts().items():
+            with timer(name):
+                found, described = part()
+            arrays |= found
+            sources |= described
+        return arrays, sources
+
+    def _parts(self) -> Mapping[str, Callable[[], Part]]:
+        return {
+            "two_steps": self._two_steps,
+            "session_knn": self._session_knn,
+            "item_stats": self._item_stats,
+            "trend": self._trend,
+            "new_items": self._new_items,
+            "early_adopters": self._early_adopters,
+            "content": self._content,
+            "buy_again": self._buy_again,
+        }
+
+    def _two_steps(self) -> Part:
+        settings = self.spec.two_steps
+        lists = two_steps(visits_of(self.events, self.spec.weight_by_code), settings)
+        if not (lists.weight > 0).any():
+            return {}, {}
+        params = {"lag_decay": settings.lag_decay}
+        return lists.arrays("two_steps"), {"two_steps": SourceInfo(params=params)}
+
+    def _session_knn(self) -> Part:
+        settings = self.spec.session_knn
+        visits = visits_of(self.events, self.spec.weight_by_code).latest(settings.max_sessions)
+        if not len(visits):
+            return {}, {}
+        wide = {
+            "k": float(settings.k),
+            "sample": float(settings.sample),
+            "seed_reach": settings.seed_reach,
+            "item_reach": settings.item_reach,
+            "backward": settings.backward,
+        }
+        near = {
+            "k": float(settings.near_k),
+            "sample": float(settings.sample),
+            "seed_reach": settings.near_seed_reach,
+            "item_reach": settings.near_item_reach,
+            "backward": settings.near_backward,
+        }
+        sources = {
+            "session_knn": SourceInfo(params=wide),
+            "session_knn_near": SourceInfo(params=near),
+        }
+        return dict(visits.arrays()), sources
+
+    def _item_stats(self) -> Part:
+        return {"item_stats": item_stats(self.events, self.spec.weight_by_code)}, {}
+
+    def _trend(self) -> Part:
+        settings = self.spec.trend
+        found = rising_items(self.events, self.spec.weight_by_code, settings)
+        return _listed("trend", found, settings.everybody)
+
+    def _new_items(self) -> Part:
+        settings = self.spec.new_items
+        found = new_items(self.events, self.spec.weight_by_code, settings)
+        return _listed("new_items", found, settings.everybody)
+
+    def _early_adopters(self) -> Part:
+        settings = self.spec.early_adopters
+        return _listed(
+            "early_adopters", early_adopters_picks(self.events, settings), settings.everybody
+        )
+
+    def _content(self) -> Part:
+        support = np.bincount(self.dataset.user_items.indices, minlength=self.events.items)
+        lists = content_neighbours(
+            self.dataset.items, support.astype(np.float64), self.spec.content
+        )
+        if not (lists.weight > 0).any():
+            return {}, {}
+        return lists.arrays("content"), {"content": SourceInfo()}
+
+    def _buy_again(self) -> Part:
+        settings = self.spec.buy_again
+        found = repeat_intervals(self.events, self.item_category, settings.prior)
+        if found.seen < settings.min_repeats:
+            return {}, {}
+        arrays = {
+            "repeat_probability": found.probability,
+            "interval_log_mean": found.log_mean,
+            "interval_log_sd": found.log_sd,
+        }
+        params = {
+            "horizon_days": settings.horizon_days,
+            "own_prior": settings.own_prior,
+            "least": settings.least,
+        }
+        return dict(arrays), {"buy_again": SourceInfo(params=params)}
+
+
+def log_sources(
+    window: EventWindow, dataset: Dataset, spec: TrainingSpec, item_category: Int32Array
+) -> LogSources:
+    """Gather what they learn from: what was known before the moment of the dataset."""
+    return LogSources(known_events(window, dataset), dataset, spec, item_category)
+
+
+def _listed(name: str, found: Shortlist, everybody: float) -> Part:
+    if not len(found.items):
+        return {}, {}
+    return found.arrays(name), {name: SourceInfo(params={"everybody": everybody})}

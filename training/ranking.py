@@ -1,0 +1,138 @@
+"""Teach the ranker: ask the candidate sources of an earlier model, and learn from what came next.
+
+The features are computed by `recommender.features`, the code that serves, on the candidates that
+the serving pipeline would hand to the ranker: same rules, same blend, same number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from recommender.bundle import ModelBundle
+from recommender.bundle_manifest import RankerInfo
+from recommender.features import FeatureMaker
+from recommender.pipeline import find_seeds, propose, shortlisted
+from recommender.placements import Placement
+from recommender.ranker import NEXT_STEP, PURCHASE_HEAD, feature_maker
+from recommender.ranking import blend, pool_of
+from recommender.rules import eligible_items
+from recommender.terms import Float32Array, Int32Array
+from training.fitting import Fitted
+from training.models.item_stats import STAT_NAMES
+from training.models.ranker import LEVELS, Lessons, TaughtHead, teach
+from training.questions import Question
+from training.sections import RankerSpec
+
+HEADS = (NEXT_STEP, PURCHASE_HEAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A ranker, and how it came about.
+
+    Parameters
+    ----------
+    heads
+        By what they predict.
+    asked, without_candidates
+        Questions that were asked, and those of them to which no source proposed anything.
+    """
+
+    info: RankerInfo
+    heads: Mapping[str, TaughtHead]
+    asked: int
+    without_candidates: int
+
+    @property
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """The trees of all heads, as a bundle has them."""
+        return {name: each for head in self.heads.values() for name, each in head.arrays.items()}
+
+    def added_to(self, model: Fitted) -> Fitted:
+        """The model with this ranker."""
+        info = replace(model.info, ranker=self.info)
+        return replace(model, arrays={**model.arrays, **self.arrays}, info=info)
+
+
+class Classroom:
+    """Collects lessons from one or several models, each asked about what came after it."""
+
+    def __init__(self, placement: Placement, spec: RankerSpec, threads: int) -> None:
+        self._placement, self._spec, self._threads = placement, spec, threads
+        self._rows: list[tuple[Float32Array, dict[str, Int32Array]]] = []
+        self._names: tuple[str, ...] = ()
+        self._asked = 0
+
+    def ask(
+        self,
+        model: Fitted,
+        questions: Iterable[Question],
+        on_question: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Put questions before a model that knows nothing of their period."""
+        bundle = model.bundle()
+        maker = feature_maker(bundle.arrays, bundle.catalogue, bundle.sources, STAT_NAMES)
+        known = {name: column for column, name in enumerate(maker.names)}
+        self._names = self._names or maker.names
+        columns = np.array([known.get(name, -1) for name in self._names], np.int32)
+        # One thread: small systems are solved here, and BLAS threads would wait for each other.
+        with threadpool_limits(1, "blas"):
+            for question in questions:
+                self._asked += 1
+                if (found := self._answer(bundle, maker, question)) is not None:
+                    features, levels = found
+                    chosen = features[:, columns]
+                    chosen[:, columns < 0] = 0
+                    self._rows.append((chosen, levels))
+                on_question()
+
+    def teach(self) -> Taught | None:
+        """Grow the trees; None where there were too few questions for the next step."""
+        if not self._rows:
+            return None
+        sizes = np.array([len(features) for features, _ in self._rows], np.int32)
+        features = np.concatenate([features for features, _ in self._rows])
+        heads: dict[str, TaughtHead] = {}
+        for head in HEADS:
+            levels = np.concatenate([levels[head] for _, levels in self._rows])
+            lessons = Lessons(features, levels, sizes)
+            if (taught := teach(lessons, head, self._names, self._spec, self._threads)) is not None:
+                heads[head] = taught
+        if NEXT_STEP not in heads:
+            return None
+        info = RankerInfo(self._names, STAT_NAMES, self._spec.candidates)
+        return Taught(info, heads, self._asked, self._asked - len(self._rows))
+
+    def _answer(
+        self, bundle: ModelBundle, maker: FeatureMaker, question: Question
+    ) -> tuple[Float32Array, dict[str, Int32Array]] | None:
+        weights = bundle.manifest.info.blend
+        eligibility = eligible_items(question.query, bundle.catalogue, self._placement)
+        _, seeds = find_seeds(question.query, bundle, self._placement)
+        proposed = propose(seeds, bundle, self._placement, eligibility)
+        shortlist = shortlisted(blend(pool_of(proposed, weights), weights), self._spec.candidates)
+        if not len(shortlist.item_idx):
+            return None
+        index = bundle.catalogue.ids.index
+        right = dict.fromkeys(question.next_step, 1.0)
+        levels = {
+            head: _levels(
+                shortlist.item_idx, {index(name): worth for name, worth in worths.items()}
+            )
+            for head, worths in ((NEXT_STEP, right), (PURCHASE_HEAD, question.purchase))
+        }
+        return maker.features(shortlist, seeds), levels
+
+
+def _levels(item_idx: Int32Array, worths: Mapping[int | None, float]) -> Int32Array:
+    """What each candidate is worth in whole levels; what is right at all is worth at least one."""
+    levels = np.zeros(len(item_idx), np.int32)
+    for item, worth in worths.items():
+        if item is not None:
+            levels[item_idx == item] = max(1, round(worth * LEVELS))
+    return levels

@@ -1,0 +1,130 @@
+"""Lets the shop's pages be filled by the serving pipeline in this process, without a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from feature_store.online.known import known_of
+from feature_store.online.memory import MemoryStore
+from feature_store.online.state import SESSION_GAP
+from feature_store.online.visitors import VisitorOptions, Visitors
+from recommender.bundle import ModelBundle
+from recommender.errors import InvalidInputError
+from recommender.pipeline import recommend
+from recommender.placements import OBJECTIVES, Placement
+from recommender.policy import TopPolicy
+from recommender.query import Query
+from recommender.terms import IDENTIFY, INTERACTION_TYPES
+from training.dataset import moment
+from training.simulation.encode import Encoder
+from training.simulation.recommenders import PageContext
+from training.simulation.recorder import EventChunk
+from training.simulation.service import PLACEMENTS
+
+POPULARITY: Final = "popularity"
+NOTHING: Final = "nothing"
+SHOP: Final = "shop"
+POLICIES: Final = ("file", *OBJECTIVES, POPULARITY, NOTHING, SHOP)
+_HEARD: Final = frozenset({*INTERACTION_TYPES, IDENTIFY})
+_FOR_EVER = VisitorOptions(ttl_seconds=3650 * 86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """One way to fill the shop's lists.
+
+    Parameters
+    ----------
+    bundle
+        None shows nothing.
+    placements
+        By name; pages ask at their own, searches at ``category``.
+    """
+
+    name: str
+    bundle: ModelBundle | None = None
+    placements: Mapping[str, Placement] | None = None
+
+
+def answering(
+    name: str, bundle: ModelBundle, placements: Mapping[str, Placement]
+) -> Answering | None:
+    """A way to answer by its name, see `POLICIES`; None is the shop's own static lists.
+
+    ``file`` takes the placements as they are, an objective sets it at every place, ``popularity``
+    lets that source alone propose, ``nothing`` shows empty lists. Raises `InvalidInputError`.
+    """
+    if name not in POLICIES:
+        raise InvalidInputError(f"policy {name!r}; accepted: {', '.join(POLICIES)}")
+    if name == SHOP:
+        return None
+    if name == NOTHING:
+        return Answering(name)
+    changes: dict[str, object] = {"objective": name} if name in OBJECTIVES else {}
+    if name == POPULARITY:
+        changes = {"sources": (POPULARITY,)}
+    places = {key: replace(place, **changes) for key, place in placements.items()}  # type: ignore[arg-type]
+    return Answering(name, bundle, places)
+
+
+class PipelineRecommender:
+    """Answers pages as the service does: visitor states of all events so far, then the pipeline.
+
+    It is listener and recommender of one shop. What it knows of a shopper is what the service
+    would: the states of `feature_store.online`, joined when somebody logs in.
+
+    Attributes
+    ----------
+    encoder
+        Of the shop; set after the shop was built with this listener.
+    asked
+        Number of lists that the pipeline filled.
+    """
+
+    def __init__(self, answering: Answering | None = None) -> None:
+        self._visitors = Visitors(MemoryStore(lambda: 0), _FOR_EVER)
+        self._policy = TopPolicy()
+        self._answering = answering
+        self.encoder: Encoder | None = None
+        self.asked = 0
+
+    def hear(self, chunk: EventChunk) -> None:
+        """Take events of the shop; whoever never answers from a model need not remember them."""
+        if self._answering is None or self._answering.bundle is None:
+            return
+        if self.encoder is None:
+            raise InvalidInputError("no encoder yet; set PipelineRecommender.encoder")
+        if chunk.event_type in _HEARD:
+            self._visitors.apply(self.encoder.events(chunk))
+
+    def __call__(self, context: PageContext) -> Sequence[str]:
+        """Fill a list."""
+        chosen = self._answering
+        if chosen is None or chosen.bundle is None:
+            return ()
+        places = chosen.placements or {}
+        name = PLACEMENTS.get(context.placement, context.placement)
+        if name not in places:
+            raise InvalidInputError(
+                f"the shop asks at placement {name!r}; there are: {', '.join(sorted(places))}"
+            )
+        self.asked += 1
+        slate = recommend(self._query(context), chosen.bundle, places[name], self._policy)
+        return [item.item_id for item in slate.items]
+
+    def _query(self, context: PageContext) -> Query:
+        at = moment(context.at)
+        state = self._visitors.get(context.visitor_id, context.user_id, at)
+        known = known_of(state, at, SESSION_GAP)
+        return Query(
+            at=at,
+            placement=context.placement,
+            limit=context.limit,
+            history=known.history,
+            session=known.session,
+            context_items=(context.item_id,) if context.item_id else (),
+            cart_items=tuple(dict.fromkeys((*context.cart_items, *known.cart_items))),
+            category=context.category,
+        )
