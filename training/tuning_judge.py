@@ -125,7 +125,9 @@ class Judge:
     def gain(self, best: TrainingSpec, start: TrainingSpec) -> tuple[Interval, Interval, Interval]:
         """nDCG@20 on the third part of both, and of the first minus the second, paired."""
         theirs = self._scores(self.model(start), self.confirm)
-        ours = theirs if best == start else self._scores(self.model(best), self.confirm)
+        ours = (
+            theirs if best.digest == start.digest else self._scores(self.model(best), self.confirm)
+        )
         settings = self.fitting.spec.evaluation
         draws = Bootstrap.draw(
             len(self.confirm), settings.bootstrap_rounds, settings.confidence, settings.seed

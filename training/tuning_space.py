@@ -89,6 +89,10 @@ SPACE: Final[tuple[Knob, ...]] = (
     ladder("als.regularization", 0.001, 0.01, 0.05, 0.2, 1.0, 5.0, 20.0),
     ladder("als.alpha", 0.1, 0.3, 1.0, 3.0, 10.0, 40.0),
     ladder("als.iterations", 8, 15, 30),
+    ladder("als.frequency_exponent", 0.0, 0.25, 0.5, 1.0),
+    ladder("linear.user_exponent", 0.0, 0.2, 0.4, 0.6),
+    ladder("linear.popularity_exponent", 0.0, 0.25, 0.5),
+    ladder("linear.sharpness", 0.25, 0.5, 0.75, 1.0),
     words("item_knn.weighting", "bm25", "cosine"),
     ladder("item_knn.k1", 0.3, 0.6, 1.2, 2.4, 5.0),
     ladder("item_knn.b", 0.0, 0.25, 0.5, 0.75, 1.0),
@@ -98,6 +102,10 @@ SPACE: Final[tuple[Knob, ...]] = (
     switch("covisitation.pairs", "view_cart"),
     switch("covisitation.pairs", "cart_purchase"),
     switch("covisitation.pairs", "purchase_purchase"),
+    switch("covisitation.pairs", "seen_together"),
+    ladder("covisitation.seen_together.position_decay", 0.8, 0.9, 0.95, 1.0),
+    ladder("covisitation.seen_together.popularity_damping", 0.0, 0.1, 0.2, 0.4),
+    ladder("covisitation.view_view.lag_decay", 0.5, 0.65, 0.8, 0.9, 1.0),
     ladder("covisitation.view_view.max_distance", 1, 3, 5, 10, 20),
     ladder("covisitation.view_view.position_decay", 0.3, 0.5, 0.65, 0.8, 0.9),
     ladder("covisitation.view_view.half_life_days", 0.1, 1.0, 7.0, 30.0),
@@ -113,6 +121,9 @@ SPACE: Final[tuple[Knob, ...]] = (
     ladder("covisitation.purchase_purchase.half_life_days", 7.0, 30.0, 90.0, 365.0),
     ladder("covisitation.purchase_purchase.popularity_damping", 0.0, 0.15, 0.3, 0.5, 0.7),
     ladder("covisitation.purchase_purchase.smoothing", 0.0, 2.0, 5.0, 20.0),
+    ladder("trend.short_half_life_days", 1.0, 3.0, 7.0, 14.0),
+    ladder("new_items.days", 14.0, 30.0, 60.0, 120.0),
+    ladder("early_adopters.half_life_days", 1.0, 3.0, 7.0, 14.0),
 )
 
 
