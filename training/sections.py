@@ -204,6 +204,7 @@ class ContentSpec:
     brand: float = number(0.3, 0, 1e6)
     price: float = number(0.1, 0, 1e6)
     max_share: float = number(0.1, 0.001, 1)
+    max_items: int = whole(2_000, 1, 10_000_000)
     cold_boost: float = number(0.25, 0, 100)
     cold_support: float = number(5, 0.001, 1e6)
 

@@ -72,14 +72,12 @@ def group_of(catalogue: Catalogue) -> dict[str, str]:
     mass = np.cumsum(catalogue.popularity[order], dtype=np.float64)
     if not len(mass) or mass[-1] <= 0:
         return {}
-    ends = [int(np.searchsorted(mass, share * mass[-1])) + 1 for share in ITEM_GROUPS.values()]
     names = list(ITEM_GROUPS)
-    return {
-        catalogue.ids.id(int(item_idx)): names[
-            min(int(np.searchsorted(ends[:-1], place, "right")), 2)
-        ]
-        for place, item_idx in enumerate(order)
-    }
+    # The last group takes what is left: nothing may fall out of it by rounding.
+    ends = [int(np.searchsorted(mass, ITEM_GROUPS[name] * mass[-1])) + 1 for name in names[:-1]]
+    group = np.searchsorted(ends, np.arange(len(order)), "right")
+    ids = (catalogue.ids.id(int(item_idx)) for item_idx in order)
+    return {item_id: names[place] for item_id, place in zip(ids, group.tolist(), strict=True)}
 
 
 def _by_shopper(hold_out: HoldOut, name: str, belongs: Callable[[int], bool]) -> Slice:

@@ -2,14 +2,18 @@
 
 For items too new or too rare to have neighbours by behaviour. An *embedding* is a function from n
 items to a sparse matrix, float64 (n, d), whose rows' inner products say how alike two items are;
-`describe` is ours, and any other (a language model's, say) can take its place. Ours sets four
-blocks side by side, each of unit length times the square root of its weight, so that the similarity
-of two items is the weighted sum of four cosines:
+`describe` is ours, and any other (a language model's, say) can take its place. Ours sets three
+blocks side by side, each of unit length times the square root of its weight, so that the product of
+two items is the weighted sum of three cosines:
 
 - *text*: words of the title with TF-IDF, (1 + log tf) · log(n / df) (Salton, Buckley 1988);
 - *category*: the path and its ancestors, also with log(n / df): the deeper, the more it says;
-- *brand*: equal or not;
-- *price*: bands of a factor of √2, each item in its own and half in the two beside it.
+- *brand*: equal or not.
+
+A word, category or brand that more than `max_items` items share says little and costs the square of
+their number: it does not take part. Items that are alike in none of these are no neighbours; to
+those that are, a price nearby adds its weight times exp(-z²/2), where z is the distance of the log
+prices over 0.35.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ Bag = dict[str, float]
 
 _WORD = re.compile(r"\w+")
 _ROWS_AT_ONCE = 512
+_PRICE_SPREAD = 0.35  # of the log price: a factor of about 1.4
 
 
 def content_neighbours(
@@ -40,8 +45,9 @@ def content_neighbours(
 ) -> NeighbourLists:
     """Neighbours of each item.
 
-    The weight of neighbour j is its similarity times 1 + boost · κ / (κ + support_j): among equally
-    similar items those come first that behaviour says little about.
+    The weight of neighbour j is its similarity, price included, times
+    1 + boost · κ / (κ + support_j): among equally similar items those come first that behaviour
+    says little about.
 
     Parameters
     ----------
@@ -52,17 +58,18 @@ def content_neighbours(
     """
     described = embedding(items) if embedding else describe(items, spec)
     factor = 1.0 + spec.cold_boost * spec.cold_support / (spec.cold_support + support)
-    lists = strongest_of(_similar(described, factor), len(items), spec.neighbours)
-    return lists
+    log_price = np.log([each.price or np.nan for each in items])
+    blocks = _similar(described, log_price, spec.price, factor)
+    return strongest_of(blocks, len(items), spec.neighbours)
 
 
 def describe(items: Sequence[CatalogueItem], spec: ContentSpec) -> sparse.csr_array:
     """The embedding above, float64 (items, d)."""
+    most_words = min(spec.max_items, max(1.0, spec.max_share * len(items)))
     blocks = (
-        (spec.text, _weighted([_words(each) for each in items], spec.max_share)),
-        (spec.category, _weighted([_path(each) for each in items], 1.0)),
-        (spec.brand, _weighted([_brand(each) for each in items], 1.0)),
-        (spec.price, _unit(_matrix([_bands(each) for each in items]))),
+        (spec.text, _weighted([_words(each) for each in items], most_words)),
+        (spec.category, _weighted([_path(each) for each in items], spec.max_items)),
+        (spec.brand, _weighted([_brand(each) for each in items], spec.max_items)),
     )
     scaled = [matrix * np.sqrt(weight) for weight, matrix in blocks]
     described = sparse.csr_array(sparse.hstack(scaled, format="csr"))
@@ -70,11 +77,18 @@ def describe(items: Sequence[CatalogueItem], spec: ContentSpec) -> sparse.csr_ar
     return described
 
 
-def _similar(described: sparse.csr_array, factor: Float64Array) -> Iterator[sparse.csr_array]:
-    columns = sparse.csc_array(described.T * factor)
+def _similar(
+    described: sparse.csr_array, log_price: Float64Array, price: float, factor: Float64Array
+) -> Iterator[sparse.csr_array]:
+    columns = sparse.csc_array(described.T)
     for start in range(0, described.shape[0], _ROWS_AT_ONCE):
         product = sparse.csr_array(described[start : start + _ROWS_AT_ONCE] @ columns)
         product.sum_duplicates()
+        row = start + np.repeat(np.arange(product.shape[0]), np.diff(product.indptr))
+        distance = (log_price[row] - log_price[product.indices]) / _PRICE_SPREAD
+        # An unknown price is near none.
+        near = np.nan_to_num(np.exp(-0.5 * distance**2))
+        product.data = (product.data + price * near) * factor[product.indices]
         yield product
 
 
@@ -89,13 +103,6 @@ def _path(item: CatalogueItem) -> Bag:
 
 def _brand(item: CatalogueItem) -> Bag:
     return {item.brand: 1.0} if item.brand else {}
-
-
-def _bands(item: CatalogueItem) -> Bag:
-    if not item.price:
-        return {}
-    band = round(2 * float(np.log2(item.price)))
-    return {str(band - 1): 0.5, str(band): 1.0, str(band + 1): 0.5}
 
 
 def _counted(terms: Iterable[str]) -> Bag:
@@ -117,14 +124,14 @@ def _matrix(bags: Sequence[Bag]) -> sparse.csr_array:
     return matrix
 
 
-def _weighted(bags: Sequence[Bag], max_share: float) -> sparse.csr_array:
-    """TF-IDF of bags, rows of unit length; terms of more than `max_share` of the items left out."""
+def _weighted(bags: Sequence[Bag], most: float) -> sparse.csr_array:
+    """TF-IDF of bags, rows of unit length; terms that more than `most` items have are left out."""
     matrix = _matrix(bags)
     n = matrix.shape[0]
     frequency = np.bincount(matrix.indices, minlength=matrix.shape[1])
     # Smoothed by one half, so that a term that every item has still counts for something.
     idf = np.log((n + 0.5) / np.maximum(frequency, 1))
-    idf[frequency > max(1.0, max_share * n)] = 0.0
+    idf[frequency > most] = 0.0
     matrix.data = (1.0 + np.log(matrix.data)) * idf[matrix.indices]
     return _unit(matrix)
 

@@ -60,6 +60,30 @@ def test_what_few_have_met_comes_first_among_equals() -> None:
     assert content_neighbours(items, support, PLAIN).idx[0].tolist() == [1, 2]
 
 
+def test_a_price_nearby_counts_among_items_that_are_alike() -> None:
+    items = [
+        CatalogueItem("a", "Red mug", price=4.0),
+        CatalogueItem("b", "Red mug", price=40.0),
+        CatalogueItem("c", "Red mug", price=4.4),
+        CatalogueItem("d", "Red mug"),
+        CatalogueItem("e", "Lamp", price=4.0),
+    ]
+    spec = ContentSpec(max_share=1, cold_boost=0, price=0.5)
+    lists = content_neighbours(items, np.full(5, 9.0), spec)
+    near = 0.5 * np.exp(-0.5 * (np.log(1.1) / 0.35) ** 2)
+    assert lists.idx[0].tolist() == [2, 1, 3]
+    assert lists.weight[0] == pytest.approx([1 + near, 1, 1], abs=1e-6)
+    assert (lists.idx[4] == -1).all()
+
+
+def test_what_too_many_items_share_does_not_take_part() -> None:
+    spec = ContentSpec(max_share=1, max_items=2, brand=0, price=0, cold_boost=0)
+    # Three items are lamps: the word and the category are out, "red" and "blue" are in.
+    lists = content_neighbours([*shop(), CatalogueItem("f", "lamp")], np.full(6, 9.0), spec)
+    assert (lists.idx[5] == -1).all()
+    assert lists.idx[2, 0] == 0
+
+
 def test_another_embedding_takes_the_place_of_ours() -> None:
     def embedding(items: Sequence[CatalogueItem]) -> sparse.csr_array:
         assert len(items) == 5
