@@ -24,7 +24,7 @@ USER_EXPONENTS = (0.3, 0.4, 0.5)
 POPULARITY_EXPONENTS = (0.25, 0.5)
 SHARPNESS = (0.0, 0.25, 0.5, 0.75)
 ALS_BASE = AlsSpec(factors=512, alpha=50.0, iterations=4, frequency_exponent=0.5)
-REGULARIZATION = (50.0, 90.0)
+REGULARIZATION = (25.0, 50.0, 100.0)
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Of the factor model, beside 1 for the linear one."""
 

@@ -39,7 +39,7 @@ class Row:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this protocol alone."""
     parser.add_argument(
-        "--validation-users", type=int, default=2_000, help="users that settings are judged by"
+        "--validation-users", type=int, default=10_000, help="users that settings are judged by"
     )
     parser.add_argument("--seed", type=int, default=SEED, help="of all that is drawn")
 
