@@ -14,17 +14,19 @@ import numpy as np
 from benchmarks.topn.lists import ItemLists
 from benchmarks.topn.metric import Questions, Scorer
 from benchmarks.topn.models import factor_model, linear_model
+from recommender.errors import DataError
 from recommender.terms import Float32Array, Int64Array
 from training.models.als import factorise
 from training.models.graph_filter import GraphFilter, Terms, fit_filter
 from training.sections import AlsSpec, LinearSpec
 
 SHARE = 0.1
-USER_EXPONENTS = (0.3, 0.4, 0.5)
+USER_EXPONENTS = (0.3, 0.5)
 POPULARITY_EXPONENTS = (0.25, 0.5)
 SHARPNESS = (0.0, 0.25, 0.5, 0.75)
-ALS_BASE = AlsSpec(factors=512, alpha=50.0, iterations=4, frequency_exponent=0.5)
-REGULARIZATION = (50.0, 90.0)
+ALS_BASE = AlsSpec(factors=512, iterations=4, frequency_exponent=0.5)
+ALS_GRID = ((10.0, 10.0), (50.0, 25.0), (50.0, 50.0), (50.0, 100.0))
+"""alpha and regularization: what few pairs there are has to outweigh all that did not happen."""
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Of the factor model, beside 1 for the linear one."""
 
@@ -43,9 +45,17 @@ class Chosen:
 
 
 def questions(train: ItemLists, items: int, users: int, seed: int) -> Questions:
-    """Validation users with the last part of their training lists as the answers."""
+    """Validation users with the last part of their training lists as the answers.
+
+    Raises
+    ------
+    DataError
+        No user has two items, so that nothing could be held back.
+    """
     kept, held = train.split(SHARE)
     able = np.flatnonzero(np.diff(held.offsets) > 0)
+    if not len(able):
+        raise DataError("the training file: no user has two items; settings need some to be judged")
     rng = np.random.default_rng(seed)
     asked = np.sort(rng.choice(able, min(users, len(able)), replace=False))
     return Questions(kept.matrix(items), held.matrix(items), asked)
@@ -75,14 +85,15 @@ def choose_linear(asked: Questions, announce: Announce) -> tuple[LinearSpec, flo
 
 
 def choose_als(asked: Questions, announce: Announce) -> tuple[AlsSpec, Scorer, float]:
-    """Regularisation of the factor model."""
+    """Confidence and regularisation of the factor model."""
     fits = []
     base = replace(ALS_BASE, factors=min(ALS_BASE.factors, *asked.known.shape))
-    for regularization in REGULARIZATION:
-        spec = replace(base, regularization=regularization)
+    for alpha, regularization in ALS_GRID:
+        spec = replace(base, alpha=alpha, regularization=regularization)
         scorer = factor_model(factorise(asked.known, spec))
         fits.append((spec, scorer, asked.ask(scorer).ndcg[K]))
-        announce(f"als: regularization {regularization}, validation nDCG@{K} {fits[-1][2]:.4f}")
+        said = f"alpha {alpha}, regularization {regularization}"
+        announce(f"als: {said}, validation nDCG@{K} {fits[-1][2]:.4f}")
     return max(fits, key=lambda fit: fit[2])
 
 

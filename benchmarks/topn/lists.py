@@ -39,9 +39,10 @@ class ItemLists:
     def matrix(self, items: int) -> sparse.csr_array:
         """1 where the user has the item, float32 (users, items)."""
         ones = np.ones(len(self.items), np.float32)
-        matrix = sparse.csr_array((ones, self.items, self.offsets), shape=(self.users, items))
+        shape = (self.users, items)
+        # A copy: sorting the indices of the matrix must not sort the lists, whose order says more.
+        matrix = sparse.csr_array((ones, self.items, self.offsets), shape=shape, copy=True)
         matrix.sum_duplicates()
-        matrix.data[:] = 1
         return matrix
 
     def split(self, share: float) -> tuple[ItemLists, ItemLists]:

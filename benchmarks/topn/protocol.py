@@ -39,9 +39,18 @@ class Row:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this protocol alone."""
     parser.add_argument(
-        "--validation-users", type=int, default=2_000, help="users that settings are judged by"
+        "--validation-users",
+        type=_positive,
+        default=10_000,
+        help="users that settings are judged by",
     )
     parser.add_argument("--seed", type=int, default=SEED, help="of all that is drawn")
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text}; accepted: a whole number from 1")
+    return number
 
 
 def run(arguments: argparse.Namespace, console: Console) -> dict[str, object]:

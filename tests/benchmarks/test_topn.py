@@ -127,6 +127,17 @@ def test_validation_asks_only_users_with_something_held_back() -> None:
     assert asked.known.sum() + asked.wanted.sum() == 6
 
 
+def test_without_two_items_of_anybody_nothing_can_be_chosen() -> None:
+    with pytest.raises(DataError, match="no user has two items"):
+        questions(lists_of([[1], [0], []]), 2, users=10, seed=0)
+
+
+def test_a_matrix_leaves_the_order_of_the_lists_alone() -> None:
+    lists = lists_of([[3, 1, 2], [2, 0]])
+    assert lists.matrix(4).toarray().tolist() == [[0, 1, 1, 1], [1, 0, 1, 0]]
+    assert lists.of(0).tolist() == [3, 1, 2]
+
+
 def test_items_are_renumbered_by_the_seed_and_an_item_counts_once(tmp_path: Path) -> None:
     (tmp_path / "train").write_text("0 3 1 3\n2 0\n\n")
     (tmp_path / "test").write_text("1\n0 2\n")
