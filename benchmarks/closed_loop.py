@@ -5,9 +5,10 @@ output. A shop runs for a month on its static lists; a model is learnt from that
 runs on, once for each policy, with the same shoppers (see `training.simulation.closed_loop`).
 
 Policies: ``file`` (placements as in the file), ``next_step``, ``purchase``, ``path`` (the objective
-set at every placement), ``popularity``, ``nothing`` (empty lists), ``shop`` (its static lists). The
-first that is named is what the others are compared with. ``path@FOLDER`` asks the bundle in that
-folder instead of the model that was learnt.
+set at every placement), ``popularity``, ``nothing`` (empty lists), ``shop`` (its static lists),
+``oracle`` (knows what everybody wants: the most that lists can do). The first that is named is what
+the others are compared with. ``path@FOLDER`` asks the bundle in that folder instead of the model
+that was learnt.
 """
 
 from __future__ import annotations

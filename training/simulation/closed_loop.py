@@ -21,12 +21,15 @@ from recommender.errors import InvalidInputError
 from recommender.journey import journeys_of, visit_lengths
 from recommender.terms import EVENT_CODES, INTERACTION_TYPES, BoolArray, Float64Array, Int64Array
 from recommender.trail import IntArray, Trail
+from training.simulation.demand import DAY_MICROS
 from training.simulation.emit import ParquetEmitter
 from training.simulation.encode import Encoder
 from training.simulation.flat import Flattener
-from training.simulation.pipeline import Answering, PipelineRecommender
+from training.simulation.pipeline import Answering, PipelineRecommender, Way
+from training.simulation.recommenders import Recommender
 from training.simulation.recorder import EventChunk
 from training.simulation.shop import DayLog, Shop, ShopSpec
+from training.simulation.truth import OracleRecommender, Truth
 
 Columns: TypeAlias = npt.NDArray[np.int64]
 _VISITS_OF_ONE = 1_000_000
@@ -119,19 +122,10 @@ def write_warm_up(request: LoopRequest, folder: Path) -> int:
 
 
 def run_arm(
-    request: LoopRequest,
-    name: str,
-    answering: Answering | None,
-    on_day: Callable[[], None] = lambda: None,
+    request: LoopRequest, name: str, way: Way, on_day: Callable[[], None] = lambda: None
 ) -> Arm:
-    """Run the shop; from the switch on its lists are filled by `answering`.
-
-    Parameters
-    ----------
-    answering
-        None: the shop goes on with its static lists.
-    """
-    pipeline = PipelineRecommender(answering)
+    """Run the shop; from the switch on its lists are filled in the given way."""
+    pipeline = PipelineRecommender(way if isinstance(way, Answering) else None)
     shop = Shop(request.spec, np.random.default_rng(request.seed), None, pipeline.hear)
     pipeline.encoder = Encoder(shop.catalogue, shop.identity)
     tally = _Tally()
@@ -139,9 +133,15 @@ def run_arm(
         tally.add(log, counts=log.day >= request.warm_up_days)
         on_day()
         if log.day + 1 == request.warm_up_days:
-            tally.switch = log.midnight + 86_400_000_000
-            shop.display.recommender = None if answering is None else pipeline
+            tally.switch = log.midnight + DAY_MICROS
+            shop.display.recommender = _filling(way, pipeline, shop)
     return tally.arm(name, request, shop, pipeline.asked)
+
+
+def _filling(way: Way, pipeline: PipelineRecommender, shop: Shop) -> Recommender | None:
+    if isinstance(way, OracleRecommender):
+        return OracleRecommender(Truth(shop))
+    return None if way is None else pipeline
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from feature_store.online.known import known_of
 from feature_store.online.memory import MemoryStore
@@ -22,11 +22,13 @@ from training.simulation.encode import Encoder
 from training.simulation.recommenders import PageContext
 from training.simulation.recorder import EventChunk
 from training.simulation.service import PLACEMENTS
+from training.simulation.truth import OracleRecommender
 
 POPULARITY: Final = "popularity"
 NOTHING: Final = "nothing"
 SHOP: Final = "shop"
-POLICIES: Final = ("file", *OBJECTIVES, POPULARITY, NOTHING, SHOP)
+ORACLE: Final = "oracle"
+POLICIES: Final = ("file", *OBJECTIVES, POPULARITY, NOTHING, SHOP, ORACLE)
 _HEARD: Final = frozenset({*INTERACTION_TYPES, IDENTIFY})
 _FOR_EVER = VisitorOptions(ttl_seconds=3650 * 86_400)
 
@@ -48,18 +50,23 @@ class Answering:
     placements: Mapping[str, Placement] | None = None
 
 
-def answering(
-    name: str, bundle: ModelBundle, placements: Mapping[str, Placement]
-) -> Answering | None:
+Way: TypeAlias = Answering | OracleRecommender | None
+"""How the shop's lists are filled; None: with its own static ones."""
+
+
+def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement]) -> Way:
     """A way to answer by its name, see `POLICIES`; None is the shop's own static lists.
 
     ``file`` takes the placements as they are, an objective sets it at every place, ``popularity``
-    lets that source alone propose, ``nothing`` shows empty lists. Raises `InvalidInputError`.
+    lets that source alone propose, ``nothing`` shows empty lists, ``oracle`` knows what everybody
+    wants and is the most that lists can do. Raises `InvalidInputError`.
     """
     if name not in POLICIES:
         raise InvalidInputError(f"policy {name!r}; accepted: {', '.join(POLICIES)}")
     if name == SHOP:
         return None
+    if name == ORACLE:
+        return OracleRecommender()
     if name == NOTHING:
         return Answering(name)
     changes: dict[str, object] = {"objective": name} if name in OBJECTIVES else {}
