@@ -44,11 +44,14 @@ class RankerInfo:
         Names of the columns of ``item_stats``.
     candidates
         How many candidates are ranked.
+    shortlist
+        Weight of each source in the score by which these are chosen.
     """
 
     features: tuple[str, ...]
     stats: tuple[str, ...]
     candidates: int
+    shortlist: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +179,19 @@ def _info(raw: dict[str, object]) -> BundleInfo:
     return info
 
 
+_RANKER_PARTS = {part.name for part in fields(RankerInfo)}
+
+
 def _ranker(raw: object) -> RankerInfo | None:
     if raw is None:
         return None
-    if not isinstance(raw, dict) or raw.keys() != {"features", "stats", "candidates"}:
+    if not isinstance(raw, dict) or raw.keys() != _RANKER_PARTS:
         raise TypeError(f"ranker={raw!r}")
     candidates = raw["candidates"]
     if isinstance(candidates, bool) or not isinstance(candidates, int) or candidates < 1:
         raise BundleError(f"manifest.json: ranker.candidates={candidates!r}; accepted: 1 or more")
     features, stats = (tuple(map(str, raw[part])) for part in ("features", "stats"))
-    return RankerInfo(features, stats, candidates)
+    return RankerInfo(features, stats, candidates, _numbers(raw["shortlist"]))
 
 
 def _numbers(raw: Mapping[str, float]) -> dict[str, float]:

@@ -94,13 +94,16 @@ def rank(
     placement: Placement,
 ) -> Ranking:
     """Blend what the sources propose, and let the ranker order the best of it, if there is one."""
-    weights = bundle.manifest.info.blend
-    blended = blend(pool_of(proposed, weights), weights)
+    ranker = bundle.ranker
+    if ranker is None:
+        weights = bundle.manifest.info.blend
+        return blend(pool_of(proposed, weights), weights).ranking(level)
+    blended = blend(pool_of(proposed), ranker.shortlist)
     ranking = blended.ranking(level)
-    if bundle.ranker is None or not len(ranking):
+    if not len(ranking):
         return ranking
-    shortlist = shortlisted(blended, bundle.ranker.candidates)
-    return reordered(ranking, bundle.ranker.scores(shortlist, seeds, placement))
+    shortlist = shortlisted(blended, ranker.candidates)
+    return reordered(ranking, ranker.scores(shortlist, seeds, placement))
 
 
 def shortlisted(blended: Blended, most: int) -> Proposed:

@@ -38,13 +38,16 @@ class Ranker:
     heads
         The trees, by what they predict.
     candidates
-        How many candidates are ranked, the best by blended score.
+        How many candidates are ranked.
+    shortlist
+        Weight of each source in the score by which these are chosen.
     """
 
     maker: FeatureMaker
     columns: Int32Array
     heads: Mapping[str, Forest]
     candidates: int
+    shortlist: Mapping[str, float]
 
     def scores(self, proposed: Proposed, seeds: Seeds, placement: Placement) -> Float32Array:
         """Share of each candidate in what is expected, float32 (c,), positive, summing to 1.
@@ -94,7 +97,7 @@ def build_ranker(
     known = {name: column for column, name in enumerate(maker.names)}
     columns = np.array([known.get(name, -1) for name in info.features], np.int32)
     forests = {head: Forest.from_arrays(arrays, head, len(columns)) for head in heads}
-    return Ranker(maker, columns, forests, info.candidates)
+    return Ranker(maker, columns, forests, info.candidates, info.shortlist)
 
 
 def feature_maker(

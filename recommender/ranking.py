@@ -75,9 +75,15 @@ class Pool:
         return parts
 
 
-def pool_of(proposed: Mapping[str, ScoredItems], weights: Mapping[str, float]) -> Pool:
-    """Bring together what the sources with a positive weight propose."""
-    names = tuple(name for name, items in proposed.items() if len(items) and weights.get(name, 0))
+def pool_of(
+    proposed: Mapping[str, ScoredItems], weights: Mapping[str, float] | None = None
+) -> Pool:
+    """Bring together what the sources propose: those with a positive weight, or all of them."""
+    names = tuple(
+        name
+        for name, items in proposed.items()
+        if len(items) and (weights is None or weights.get(name, 0))
+    )
     if not names:
         return Pool(np.empty(0, np.int32), (), *(np.empty((0, 0), np.float32),) * 2)
     item_idx = np.unique(np.concatenate([proposed[name].item_idx for name in names]))

@@ -24,7 +24,7 @@ from recommender.rules import eligible_items
 from recommender.terms import Float32Array, Int32Array
 from training.fitting import Fitted
 from training.models.item_stats import STAT_NAMES
-from training.models.ranker import LEVELS, Lessons, TaughtHead, teach
+from training.models.ranker import LEVELS, Lesson, TaughtHead, teach
 from training.questions import Question
 from training.sections import RankerSpec
 
@@ -60,13 +60,22 @@ class Taught:
 
 
 class Classroom:
-    """Collects lessons from one or several models, each asked about what came after it."""
+    """Collects lessons from one or several models, each asked about what came after it.
 
-    def __init__(self, placement: Placement, spec: RankerSpec, threads: int) -> None:
-        self._placement, self._spec, self._threads = placement, spec, threads
-        self._rows: list[tuple[Float32Array, dict[str, Int32Array]]] = []
+    Parameters
+    ----------
+    shortlist
+        Weight of each source in the score by which candidates are chosen.
+    """
+
+    def __init__(
+        self, placement: Placement, spec: RankerSpec, shortlist: Mapping[str, float], threads: int
+    ) -> None:
+        self._placement, self._spec, self._shortlist = placement, spec, dict(shortlist)
+        self._threads = threads
+        self._lessons: dict[str, list[Lesson]] = {head: [] for head in HEADS}
         self._names: tuple[str, ...] = ()
-        self._asked = 0
+        self._asked = self._unanswered = 0
 
     def ask(
         self,
@@ -84,38 +93,42 @@ class Classroom:
         with threadpool_limits(1, "blas"):
             for question in questions:
                 self._asked += 1
-                if (found := self._answer(bundle, maker, question)) is not None:
-                    features, levels = found
-                    chosen = features[:, columns]
-                    chosen[:, columns < 0] = 0
-                    self._rows.append((chosen, levels))
+                if (found := self._answer(bundle, maker, question)) is None:
+                    self._unanswered += 1
+                else:
+                    self._keep(*found, columns)
                 on_question()
+
+    def _keep(
+        self, features: Float32Array, levels: Mapping[str, Int32Array], columns: Int32Array
+    ) -> None:
+        chosen = features[:, columns]
+        chosen[:, columns < 0] = 0
+        for head, each in levels.items():
+            # Most questions cannot be answered for the purchase: nothing was bought after them.
+            if (lesson := Lesson(chosen, each)).is_answerable:
+                self._lessons[head].append(lesson)
 
     def teach(self) -> Taught | None:
         """Grow the trees; None where there were too few questions for the next step."""
-        if not self._rows:
-            return None
-        sizes = np.array([len(features) for features, _ in self._rows], np.int32)
-        features = np.concatenate([features for features, _ in self._rows])
-        heads: dict[str, TaughtHead] = {}
-        for head in HEADS:
-            levels = np.concatenate([levels[head] for _, levels in self._rows])
-            lessons = Lessons(features, levels, sizes)
-            if (taught := teach(lessons, head, self._names, self._spec, self._threads)) is not None:
-                heads[head] = taught
+        heads = {
+            head: taught
+            for head, lessons in self._lessons.items()
+            if (taught := teach(lessons, head, self._names, self._spec, self._threads))
+        }
         if NEXT_STEP not in heads:
             return None
-        info = RankerInfo(self._names, STAT_NAMES, self._spec.candidates)
-        return Taught(info, heads, self._asked, self._asked - len(self._rows))
+        info = RankerInfo(self._names, STAT_NAMES, self._spec.candidates, self._shortlist)
+        return Taught(info, heads, self._asked, self._unanswered)
 
     def _answer(
         self, bundle: ModelBundle, maker: FeatureMaker, question: Question
     ) -> tuple[Float32Array, dict[str, Int32Array]] | None:
-        weights = bundle.manifest.info.blend
         eligibility = eligible_items(question.query, bundle.catalogue, self._placement)
         _, seeds = find_seeds(question.query, bundle, self._placement)
         proposed = propose(seeds, bundle, self._placement, eligibility)
-        shortlist = shortlisted(blend(pool_of(proposed, weights), weights), self._spec.candidates)
+        blended = blend(pool_of(proposed), self._shortlist)
+        shortlist = shortlisted(blended, self._spec.candidates)
         if not len(shortlist.item_idx):
             return None
         index = bundle.catalogue.ids.index

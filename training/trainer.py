@@ -8,7 +8,7 @@ ever chosen on the test period.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,47 +106,56 @@ class Trainer:
         The models end where the validation period begins and, as the spec says, where such periods
         before it do.
         """
-        blend, ranker = dict(self.spec.blend.weights), None
-        periods = self._periods_to_learn_from(fitting, cuts)
-        if not periods:
-            return blend, ranker
+        blend = shortlist = dict(self.spec.blend.weights)
+        if not (self.spec.blend.learn or self.spec.ranker.learn):
+            return blend, None
+        begin = fitting.window.period.start
+        periods = _earlier_periods(cuts, begin, self.spec.ranker.cuts)
         with self.timer("fit_to_learn"):
             model = fitting.fit(periods[0].start, blend)
         if self.spec.blend.learn:
             with self.timer("blend"):
-                blend |= self._learn_blend(fitting, model.bundle(), periods[0])
-        if self.spec.ranker.learn:
-            ranker = self._learn_ranker(fitting, model.with_blend(blend), periods)
-        return blend, ranker
+                blend, shortlist = self._learn_weights(fitting, model.bundle(), periods[0])
+        if not self.spec.ranker.learn:
+            return blend, None
+        return blend, self._learn_ranker(fitting, model, periods, shortlist)
 
-    def _periods_to_learn_from(self, fitting: Fitting, cuts: Cuts) -> list[Period]:
-        if not (self.spec.blend.learn or self.spec.ranker.learn):
-            return []
-        return _earlier_periods(cuts, fitting.window.period.start, self.spec.ranker.cuts)
-
-    def _learn_blend(
+    def _learn_weights(
         self, fitting: Fitting, bundle: ModelBundle, period: Period
-    ) -> dict[str, float]:
-        settings = self.spec.blend
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Source weights for lists that are shown, and for the ranker's shortlists.
+
+        A source that had nothing to say in the period keeps the weight of the spec.
+        """
+        settings, ranker = self.spec.blend, self.spec.ranker
+        fixed = dict(settings.weights)
         sampling = Sampling(settings.max_users, settings.seed)
         asked = hold_out(self.engine, fitting.window, self.spec, period, sampling, self.workspace)
         candidates = score_candidates(bundle, self.placement, asked.queries, asked.targets)
-        if len(candidates.ideal) < settings.min_users:
-            return {}
-        # A source that had nothing to say in the validation period keeps the weight of the spec.
-        return learn_weights(
-            candidates, dict(settings.weights), restarts=settings.restarts, seed=settings.seed
+        if len(candidates.targets) < settings.min_users:
+            return fixed, fixed
+        search = {"restarts": settings.restarts, "seed": settings.seed}
+        shown = learn_weights(candidates, fixed, **search)
+        if not ranker.learn:
+            return fixed | shown, fixed
+        return fixed | shown, fixed | learn_weights(
+            candidates, fixed, **search, k=ranker.candidates
         )
 
     def _learn_ranker(
-        self, fitting: Fitting, model: Fitted, periods: Sequence[Period]
+        self,
+        fitting: Fitting,
+        model: Fitted,
+        periods: Sequence[Period],
+        shortlist: Mapping[str, float],
     ) -> Taught | None:
-        classroom = Classroom(self.placement, self.spec.ranker, os.cpu_count() or 1)
+        threads = os.cpu_count() or 1
+        classroom = Classroom(self.placement, self.spec.ranker, shortlist, threads)
         questioner = Questioner(self.engine, fitting.window, self.spec, self.workspace)
         for period in periods:
             if period is not periods[0]:
                 with self.timer("fit_to_learn"):
-                    model = fitting.fit(period.start, model.info.blend)
+                    model = fitting.fit(period.start)
             with self.timer("ask"):
                 classroom.ask(model, questioner.questions(period))
         with self.timer("teach"):

@@ -98,7 +98,7 @@ class Judge:
             return bundle
         asked = self.learn
         candidates = score_candidates(bundle, self.placement, asked.queries, asked.targets)
-        if len(candidates.ideal) < settings.min_users:
+        if len(candidates.targets) < settings.min_users:
             return bundle
         fixed = dict(settings.weights)
         learnt = learn_weights(candidates, fixed, restarts=settings.restarts, seed=settings.seed)

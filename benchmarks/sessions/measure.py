@@ -140,9 +140,9 @@ def _pairs(asked: Asked) -> Iterable[tuple[object, str]]:
 
 
 def _place(bundle: ModelBundle, placement: Placement, query: object, target: str) -> int:
-    weights = bundle.manifest.info.blend
     eligibility = eligible_items(query, bundle.catalogue, placement)  # type: ignore[arg-type]
     _, seeds = find_seeds(query, bundle, placement)  # type: ignore[arg-type]
+    weights = bundle.ranker.shortlist if bundle.ranker else bundle.manifest.info.blend
     pool = pool_of(propose(seeds, bundle, placement, eligibility), weights)
     shortlist = shortlisted(blend(pool, weights), max(CANDIDATES))
     found = np.flatnonzero(shortlist.item_idx == bundle.catalogue.ids.index(target, -1))

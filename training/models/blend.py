@@ -23,14 +23,13 @@ from recommender.placements import Placement
 from recommender.query import Query
 from recommender.ranking import pool_of
 from recommender.rules import eligible_items
-from recommender.terms import BoolArray, Float32Array, Float64Array
+from recommender.terms import BoolArray, Float32Array, Float64Array, Int64Array
 
 K = 20
 _FACTORS = (0.0, 0.3, 0.7, 1.4, 3.0)
 _SMALLEST = 0.05  # what a weight of 0 is tried at, as a share of the largest
 _GAIN = 1e-5
 _MAX_ROUNDS = 12
-_DISCOUNT = 1 / np.log2(np.arange(K) + 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +44,29 @@ class ScoredCandidates:
         Normalised score that each source gives, float32 (s, q, c); 0 where there is no candidate.
     is_target
         Where the candidate is right, bool (q, c).
-    ideal
-        DCG@20 of a perfect list of each query, float64 (q,).
+    targets
+        How many items are right in each query, found or not, int64 (q,).
     """
 
     sources: tuple[str, ...]
     parts: Float32Array
     is_target: BoolArray
-    ideal: Float64Array
+    targets: Int64Array
 
     def scores(self, weights: Float64Array) -> Float32Array:
         """Weighted scores, float32 (q, c)."""
         blended: Float32Array = np.tensordot(weights.astype(np.float32), self.parts, axes=1)
         return blended
 
-    def ndcg(self, scores: Float32Array) -> float:
-        """Mean nDCG@20 of the rankings by these scores."""
-        width = min(K, scores.shape[1])
+    def ndcg(self, scores: Float32Array, k: int = K) -> float:
+        """Mean nDCG@k of the rankings by these scores."""
+        discount = 1 / np.log2(np.arange(k) + 2)
+        ideal = np.cumsum(discount)[np.minimum(self.targets, k) - 1]
+        width = min(k, scores.shape[1])
         best = np.argpartition(-scores, width - 1, axis=1)[:, :width]
         order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
         hits = np.take_along_axis(self.is_target, np.take_along_axis(best, order, axis=1), axis=1)
-        return float((hits @ _DISCOUNT[:width] / self.ideal).mean())
+        return float((hits @ discount[:width] / ideal).mean())
 
 
 def score_candidates(
@@ -85,9 +86,14 @@ def score_candidates(
 
 
 def learn_weights(
-    candidates: ScoredCandidates, fallback: Mapping[str, float], *, restarts: int, seed: int
+    candidates: ScoredCandidates,
+    fallback: Mapping[str, float],
+    *,
+    restarts: int,
+    seed: int,
+    k: int = K,
 ) -> dict[str, float]:
-    """Weights with the best nDCG@20 found; the largest is 1, rounded to 4 decimals.
+    """Weights with the best nDCG@k found; the largest is 1, rounded to 4 decimals.
 
     A source that proposed nothing (the placement does not ask it, no shopper had what it starts
     from) cannot be weighed: it is not in the result.
@@ -99,8 +105,10 @@ def learn_weights(
         candidates.
     restarts
         Starts of the search: `fallback`, then each source's own strength, then random ones.
+    k
+        20 for lists that are shown; the size of the shortlist for those that a ranker orders.
     """
-    if not len(candidates.ideal):
+    if not len(candidates.targets):
         return {name: fallback.get(name, 0.0) for name in candidates.sources}
     candidates = _heard(candidates)
     begin = np.array([fallback.get(name, 0.0) for name in candidates.sources])
@@ -108,7 +116,7 @@ def learn_weights(
     # One thread: sums in a fixed order, so that the same input gives the same weights.
     with threadpool_limits(1, "blas"):
         for start in _starts(candidates, begin, restarts, seed):
-            weights, value = _ascend(candidates, start)
+            weights, value = _ascend(candidates, start, k)
             if value > best_value + _GAIN:
                 best, best_value = weights, value
     rounded = np.round(best / best.max(), 4)
@@ -125,7 +133,7 @@ def _score_candidates(
     ones = dict.fromkeys(sources, 1.0)
     parts: list[Float32Array] = []
     rights: list[BoolArray] = []
-    ideals: list[float] = []
+    sizes: list[int] = []
     for query, wanted in zip(queries, targets, strict=True):
         _, seeds = find_seeds(query, bundle, placement)
         eligibility = eligible_items(query, bundle.catalogue, placement)
@@ -136,8 +144,8 @@ def _score_candidates(
         spread[[sources.index(name) for name in pool.names]] = pool.shares
         parts.append(spread)
         rights.append(np.isin(pool.item_idx, bundle.catalogue.ids.indices(wanted)))
-        ideals.append(float(_DISCOUNT[: len(wanted)].sum()))
-    return _stack(sources, parts, rights, ideals)
+        sizes.append(len(wanted))
+    return _stack(sources, parts, rights, sizes)
 
 
 def _heard(candidates: ScoredCandidates) -> ScoredCandidates:
@@ -151,7 +159,7 @@ def _stack(
     sources: tuple[str, ...],
     parts: list[Float32Array],
     rights: list[BoolArray],
-    ideals: list[float],
+    sizes: list[int],
 ) -> ScoredCandidates:
     width = max((part.shape[1] for part in parts), default=0)
     stacked = np.zeros((len(sources), len(parts), width), np.float32)
@@ -159,7 +167,7 @@ def _stack(
     for query_idx, (part, right) in enumerate(zip(parts, rights, strict=True)):
         stacked[:, query_idx, : part.shape[1]] = part
         is_target[query_idx, : len(right)] = right
-    return ScoredCandidates(sources, stacked, is_target, np.array(ideals, np.float64))
+    return ScoredCandidates(sources, stacked, is_target, np.array(sizes, np.int64))
 
 
 def _starts(
@@ -171,21 +179,24 @@ def _starts(
     return [start if start.any() else np.ones(len(begin)) for start in starts[:restarts]]
 
 
-def _ascend(candidates: ScoredCandidates, start: Float64Array) -> tuple[Float64Array, float]:
+def _ascend(
+    candidates: ScoredCandidates, start: Float64Array, k: int
+) -> tuple[Float64Array, float]:
     weights = start / start.max()
-    value = candidates.ndcg(candidates.scores(weights))
+    value = candidates.ndcg(candidates.scores(weights), k)
     for _ in range(_MAX_ROUNDS):
         before = value
         for source in range(len(weights)):
-            weights, value = _best_factor(candidates, weights, value, source)
+            weights, value = _best_factor(candidates, weights, value, (source, k))
         if value - before < _GAIN:
             break
     return weights, value
 
 
 def _best_factor(
-    candidates: ScoredCandidates, weights: Float64Array, value: float, source: int
+    candidates: ScoredCandidates, weights: Float64Array, value: float, at: tuple[int, int]
 ) -> tuple[Float64Array, float]:
+    source, k = at
     own = weights[source] or _SMALLEST * weights.max()
     best, scores = weights, candidates.scores(weights)
     for factor in _FACTORS:
@@ -194,6 +205,6 @@ def _best_factor(
         if not tried.any():
             continue
         moved = scores + np.float32(tried[source] - weights[source]) * candidates.parts[source]
-        if (found := candidates.ndcg(moved)) > value + _GAIN:
+        if (found := candidates.ndcg(moved, k)) > value + _GAIN:
             best, value = tried, found
     return best, value

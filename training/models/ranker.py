@@ -6,7 +6,7 @@ and decides when to stop; nothing else is chosen on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import lightgbm as lgb
@@ -22,40 +22,28 @@ _METRIC_AT = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
-    """Questions with their candidates one behind the other.
+class Lesson:
+    """One question with its candidates.
 
-    All candidates of a question are there, as serving will see them: leaving some of the wrong ones
-    out by chance teaches that what is low in the blend is right too often (measured on visits to a
-    shop: 57.4 instead of 62.4 % of next items among twenty).
+    All candidates are there, as serving will see them: leaving some of the wrong ones out by chance
+    teaches that what is low in the shortlist is right too often (measured on visits to a shop: 57.4
+    instead of 62.4 % of next items among twenty).
 
     Parameters
     ----------
     features
-        float32 (rows, features).
+        float32 (c, features).
     levels
-        How right each candidate is, 0 to `LEVELS`, int32 (rows,).
-    sizes
-        Candidates of each question, int32 (questions,).
+        How right each candidate is, 0 to `LEVELS`, int32 (c,).
     """
 
     features: Float32Array
     levels: Int32Array
-    sizes: Int32Array
 
-    def part(self, chosen: BoolArray) -> Lessons:
-        """Some of the questions, bool (questions,)."""
-        rows = np.repeat(chosen, self.sizes)
-        return Lessons(self.features[rows], self.levels[rows], self.sizes[chosen])
-
-    def answerable(self) -> BoolArray:
-        """Questions with a right and a wrong candidate, bool (questions,)."""
-        if not len(self.sizes):
-            return np.empty(0, np.bool_)
-        starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
-        right = np.add.reduceat((self.levels > 0).astype(np.int64), starts)
-        answerable: BoolArray = (right > 0) & (right < self.sizes)
-        return answerable
+    @property
+    def is_answerable(self) -> bool:
+        """There is a right and a wrong candidate."""
+        return 0 < np.count_nonzero(self.levels) < len(self.levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +72,20 @@ class TaughtHead:
 
 
 def teach(
-    lessons: Lessons, head: str, names: tuple[str, ...], spec: RankerSpec, threads: int
+    lessons: Sequence[Lesson], head: str, names: tuple[str, ...], spec: RankerSpec, threads: int
 ) -> TaughtHead | None:
     """Grow the trees of a head; None where too few questions can be answered.
 
     The same lessons give the same trees, whatever the number of threads.
     """
-    lessons = lessons.part(lessons.answerable())
-    if len(lessons.sizes) < spec.min_questions:
+    lessons = [lesson for lesson in lessons if lesson.is_answerable]
+    if len(lessons) < spec.min_questions:
         return None
-    aside = _kept_aside(len(lessons.sizes), spec)
-    train, check = lessons.part(~aside), lessons.part(aside)
+    aside = _kept_aside(len(lessons), spec)
+    train, check = (
+        [lesson for lesson, is_aside in zip(lessons, aside, strict=True) if is_aside == part]
+        for part in (False, True)
+    )
     curve: dict[str, dict[str, list[float]]] = {}
     booster = lgb.train(
         _parameters(spec, threads),
@@ -109,7 +100,7 @@ def teach(
     )
     return TaughtHead(
         export_forest(booster, head),
-        (len(train.sizes), len(check.sizes)),
+        (len(train), len(check)),
         booster.best_iteration,
         tuple(curve["check"][f"ndcg@{_METRIC_AT}"]),
         _importance(booster, names),
@@ -145,16 +136,15 @@ def _parameters(spec: RankerSpec, threads: int) -> dict[str, object]:
     }
 
 
-def _dataset(lessons: Lessons, names: tuple[str, ...]) -> lgb.Dataset:
-    # LightGBM refuses some characters in names; the place says which one it is.
-    columns = [f"f{number}" for number in range(len(names))]
+def _dataset(lessons: Sequence[Lesson], names: tuple[str, ...]) -> lgb.Dataset:
+    # LightGBM refuses some characters in names; the place says which one it is. It reads the parts
+    # where they lie, so that they are in memory once.
     return lgb.Dataset(
-        lessons.features,
-        lessons.levels,
-        group=lessons.sizes,
-        feature_name=columns,
+        [lesson.features for lesson in lessons],
+        np.concatenate([lesson.levels for lesson in lessons]),
+        group=[len(lesson.levels) for lesson in lessons],
+        feature_name=[f"f{number}" for number in range(len(names))],
         params={"max_bin": 127, "verbose": -1},
-        free_raw_data=False,
     )
 
 
