@@ -37,7 +37,6 @@ from benchmarks.retail_baskets import (
     shopper_rows,
 )
 from benchmarks.retail_figures import (
-    Figures,
     K,
     Questions,
     Ranking,
@@ -46,6 +45,7 @@ from benchmarks.retail_figures import (
     relative_gain,
 )
 from benchmarks.retail_plot import draw
+from benchmarks.retail_table import table
 from feature_store.ingest import ingest
 from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle
@@ -250,7 +250,8 @@ def run(log: Path, source_format: str, folds: int, out: Path | None) -> dict[str
         "seconds": round(time.perf_counter() - began, 1),
         "peak_mib": round(stages.costs[0].peak_mb * 1e6 / 2**20, 1),
     }
-    _show(found)
+    for line in table(found, PRODUCT):
+        _say(line)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "retail.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
@@ -260,31 +261,6 @@ def run(log: Path, source_format: str, folds: int, out: Path | None) -> dict[str
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _show(found: Mapping[str, object]) -> None:
-    """One line per recommender, best first."""
-    variants: dict[str, dict[str, float | None]] = found["variants"]  # type: ignore[assignment]
-    gains: dict[str, Figures] = found["recall_gain_over"]  # type: ignore[assignment]
-    columns = [name for name in variants[PRODUCT] if name != "folds"]
-    heads = ["", *(name.replace("_recall", "").replace(f"@{K}", "") for name in columns)]
-    table = [[*heads, "product's gain"]]
-    for name in sorted(variants, key=lambda each: -(variants[each][f"recall@{K}"] or 0)):
-        cells = [_number(variants[name][column]) for column in columns]
-        table.append([name, *cells, _interval(gains.get(name))])
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    for row in table:
-        _say("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _interval(gain: Figures | None) -> str:
-    if gain is None or gain["gain_percent"] is None:
-        return "-"
-    return f"{gain['gain_percent']:+.1f} % [{gain['low']:+.1f}, {gain['high']:+.1f}]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
