@@ -85,7 +85,10 @@ class Questioner:
         if self.spec.split.asked == "at_cut":
             moments = done.select("shopper_idx", at=pl.lit(period.start, pl.Int64))
         else:
-            moments = done.select("shopper_idx", at=pl.col("ts"))
+            # Nothing can be known at a shopper's very first moment.
+            first = self.window.scan().group_by("shopper_idx").agg(first=pl.col("ts").min())
+            later = done.join(first, on="shopper_idx").filter(pl.col("ts") > pl.col("first"))
+            moments = later.select("shopper_idx", at=pl.col("ts"))
         found = moments.unique().sort("shopper_idx", "at").collect()
         return _sampled(found, self.spec.ranker.max_questions, self.spec.ranker.seed)
 

@@ -53,6 +53,29 @@ class Taught:
         """The trees of all heads, as a bundle has them."""
         return {name: each for head in self.heads.values() for name, each in head.arrays.items()}
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Flat figures for the run."""
+        flat = {"ranker_asked": self.asked, "ranker_without_candidates": self.without_candidates}
+        for head, taught in self.heads.items():
+            flat |= {
+                f"ranker_{head}_trees": taught.rounds,
+                f"ranker_{head}_learnt_from": taught.questions[0],
+                f"ranker_{head}_kept_aside": taught.questions[1],
+                f"ranker_{head}_ndcg_at_20": max(taught.curve),
+            }
+        return {name: float(value) for name, value in flat.items()}
+
+    @property
+    def summary(self) -> dict[str, object]:
+        """What the trees look at, and how they were grown."""
+        return {
+            "candidates": self.info.candidates,
+            "shortlist": dict(self.info.shortlist),
+            "importance": {head: dict(each.importance) for head, each in self.heads.items()},
+            "curve": {head: list(each.curve) for head, each in self.heads.items()},
+        }
+
     def added_to(self, model: Fitted) -> Fitted:
         """The model with this ranker."""
         info = replace(model.info, ranker=self.info)

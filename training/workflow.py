@@ -27,6 +27,7 @@ from training.dataset import known_before
 from training.deliver import Delivery, deliver
 from training.engine import Engine
 from training.evaluation.plots import draw_all
+from training.evaluation.plots_ranker import draw_ranker
 from training.evaluation.report import EvaluationReport
 from training.exam import Exam, Store
 from training.gate import GateReport
@@ -211,7 +212,12 @@ def _log_training(
         folder = Path(scratch)
         trained.report.save(folder)
         draw_all(trained.report, folder)
+        if trained.ranker is not None:
+            draw_ranker(trained.ranker.heads, folder)
         run.log_folder(folder, "evaluation")
+    if trained.ranker is not None:
+        run.log_metrics(trained.ranker.metrics)
+        run.log_dict(trained.ranker.summary, "ranker/ranker.json")
     if ingested is not None:
         run.log_dict(ingest_summary(ingested), "ingest/ingest.json")
 

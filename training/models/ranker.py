@@ -43,7 +43,7 @@ class Lesson:
     @property
     def is_answerable(self) -> bool:
         """There is a right and a wrong candidate."""
-        return 0 < np.count_nonzero(self.levels) < len(self.levels)
+        return 0 < int(np.count_nonzero(self.levels)) < len(self.levels)
 
 
 @dataclass(frozen=True, slots=True)
