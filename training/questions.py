@@ -2,7 +2,8 @@
 
 ``asked = "in_visit"``: every moment of a period at which a shopper did something that counts as
 right (or a seeded sample of them) is a question, asked with all that was known just before. The
-next step is what was done at that moment; the purchase is what the shopper bought next, within
+next step is what was done at that moment, worth 1, and what followed in the visit, worth
+``visit_decay`` for each moment that it lies ahead; the purchase is what the shopper bought next, within
 `LOOKBACK_DAYS`, worth ``purchase_decay`` for each moment that it lies ahead. ``asked = "at_cut"``:
 each shopper is asked once, at the start of the period; the next step is everything until its end.
 """
@@ -33,14 +34,12 @@ class Question:
 
     Parameters
     ----------
-    next_step
-        Items that are right, by outside id.
-    purchase
-        Items bought in the end, and what each is worth, in (0, 1].
+    next_step, purchase
+        Items that are right, by outside id, and what each is worth, in (0, 1].
     """
 
     query: Query
-    next_step: frozenset[str]
+    next_step: Mapping[str, float]
     purchase: Mapping[str, float]
 
 
@@ -72,7 +71,7 @@ class Questioner:
         return [
             Question(query_of(past, at, self.spec), right[number], bought.get(number, {}))
             for number, (past, at) in enumerate(zip(pasts, asked["at"].to_list(), strict=True))
-            if right[number]
+            if number in right
         ]
 
     def _moments(self, period: Period) -> pl.DataFrame:
@@ -92,33 +91,35 @@ class Questioner:
         found = moments.unique().sort("shopper_idx", "at").collect()
         return _sampled(found, self.spec.ranker.max_questions, self.spec.ranker.seed)
 
-    def _right(self, asked: pl.DataFrame, period: Period) -> list[frozenset[str]]:
+    def _right(self, asked: pl.DataFrame, period: Period) -> dict[int, dict[str, float]]:
         codes = [EVENT_CODES[name] for name in self.spec.split.target_events]
         ahead = self._ahead(asked, period).filter(pl.col("event_code").is_in(codes))
-        if self.spec.split.asked == "in_visit":
-            ahead = ahead.filter(pl.col("ts") == pl.col("at"))
-        rows = ahead.group_by("question").agg(pl.col("item_idx").unique()).collect()
-        found = dict(zip(*(column.to_list() for column in rows.get_columns()), strict=True))
-        ids = self.window.item_ids
-        return [
-            frozenset(ids[item] for item in found.get(number, ())) for number in range(len(asked))
-        ]
+        if self.spec.split.asked == "at_cut":
+            return self._worths(ahead.with_columns(moments=pl.lit(0)), 1.0)
+        visit = (
+            ahead.sort("question", "ts")
+            .filter(pl.col("session") == pl.col("session").first().over("question"))
+            .with_columns(moments=_moments_ahead())
+        )
+        return self._worths(visit, self.spec.ranker.visit_decay)
 
     def _bought(self, asked: pl.DataFrame, period: Period) -> dict[int, dict[str, float]]:
         horizon = LOOKBACK_DAYS * SECONDS_PER_DAY * 1_000_000
         ahead = self._ahead(asked, period).filter(pl.col("ts") < pl.col("at") + horizon)
         steps = (
             ahead.sort("question", "ts")
-            .with_columns(moments=(pl.col("ts").rank("dense").over("question") - 1))
+            .with_columns(moments=_moments_ahead())
             .filter(pl.col("event_code") == _BOUGHT)
             # Only the next purchase: the way to the one after it is another way.
             .filter(pl.col("ts") == pl.col("ts").min().over("question"))
-            .select("question", "item_idx", "moments")
-            .collect()
         )
-        decay, ids = self.spec.ranker.purchase_decay, self.window.item_ids
-        found: dict[int, dict[str, float]] = {}
-        for question, item, moments in steps.iter_rows():
+        return self._worths(steps, self.spec.ranker.purchase_decay)
+
+    def _worths(self, rows: pl.LazyFrame, decay: float) -> dict[int, dict[str, float]]:
+        """Of each question, what its items are worth by how many moments they lie ahead."""
+        nearest = rows.group_by("question", "item_idx").agg(pl.col("moments").min())
+        ids, found = self.window.item_ids, dict[int, dict[str, float]]()
+        for question, item, moments in nearest.sort("question", "item_idx").collect().iter_rows():
             found.setdefault(question, {})[ids[item]] = decay**moments
         return found
 
@@ -129,8 +130,12 @@ class Questioner:
             .filter(pl.col("ts").is_between(period.start, period.end - 1))
             .join(asked.lazy(), on="shopper_idx")
             .filter(pl.col("ts") >= pl.col("at"))
-            .select("question", "item_idx", "event_code", "ts", "at")
+            .select("question", "item_idx", "event_code", "session", "ts", "at")
         )
+
+
+def _moments_ahead() -> pl.Expr:
+    return pl.col("ts").rank("dense").over("question").cast(pl.Int64) - 1
 
 
 def _sampled(moments: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:

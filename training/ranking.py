@@ -56,7 +56,10 @@ class Taught:
     @property
     def metrics(self) -> dict[str, float]:
         """Flat figures for the run."""
-        flat = {"ranker_asked": self.asked, "ranker_without_candidates": self.without_candidates}
+        flat: dict[str, float] = {
+            "ranker_asked": self.asked,
+            "ranker_without_candidates": self.without_candidates,
+        }
         for head, taught in self.heads.items():
             flat |= {
                 f"ranker_{head}_trees": taught.rounds,
@@ -64,7 +67,7 @@ class Taught:
                 f"ranker_{head}_kept_aside": taught.questions[1],
                 f"ranker_{head}_ndcg_at_20": max(taught.curve),
             }
-        return {name: float(value) for name, value in flat.items()}
+        return flat
 
     @property
     def summary(self) -> dict[str, object]:
@@ -155,12 +158,14 @@ class Classroom:
         if not len(shortlist.item_idx):
             return None
         index = bundle.catalogue.ids.index
-        right = dict.fromkeys(question.next_step, 1.0)
         levels = {
             head: _levels(
                 shortlist.item_idx, {index(name): worth for name, worth in worths.items()}
             )
-            for head, worths in ((NEXT_STEP, right), (PURCHASE_HEAD, question.purchase))
+            for head, worths in (
+                (NEXT_STEP, question.next_step),
+                (PURCHASE_HEAD, question.purchase),
+            )
         }
         return maker.features(shortlist, seeds), levels
 
@@ -170,5 +175,5 @@ def _levels(item_idx: Int32Array, worths: Mapping[int | None, float]) -> Int32Ar
     levels = np.zeros(len(item_idx), np.int32)
     for item, worth in worths.items():
         if item is not None:
-            levels[item_idx == item] = max(1, round(worth * LEVELS))
+            levels[item_idx == item] = max(1, round(worth * LEVELS)) if worth else 0
     return levels

@@ -252,7 +252,7 @@ class RankerSpec:
 
     learn: bool = True
     candidates: int = whole(200, 2, 10_000)
-    cuts: int = whole(1, 1, 12)
+    cuts: int = whole(2, 1, 12)
     max_questions: int = whole(10_000, 10, 10_000_000)
     min_questions: int = whole(100, 2, 10_000_000)
     objective: str = choice("lambdarank", "lambdarank", "rank_xendcg")
@@ -264,6 +264,7 @@ class RankerSpec:
     feature_share: float = number(0.4, 0.01, 1)
     truncation: int = whole(40, 1, 1_000)
     check_share: float = number(0.15, 0.01, 0.5)
+    visit_decay: float = number(0.5, 0, 1)
     purchase_decay: float = number(0.85, 0.01, 1)
     seed: int = whole(42, 0, 2**31 - 1)
 

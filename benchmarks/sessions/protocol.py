@@ -37,7 +37,7 @@ class Row:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this protocol alone."""
     parser.add_argument(
-        "--questions", type=int, default=40_000, help="moments that the ranker learns from"
+        "--questions", type=int, default=50_000, help="moments that the ranker learns from"
     )
 
 
