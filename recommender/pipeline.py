@@ -13,7 +13,7 @@ from recommender.policy import SlatePolicy
 from recommender.query import Interaction, Query
 from recommender.ranking import Blended, Proposed, Ranking, blend, fill, pool_of, reordered
 from recommender.rules import Eligibility, eligible_items
-from recommender.seeds import Seeds, seeds_of
+from recommender.seeds import NO_SEEDS, Seeds, seeds_of
 from recommender.slate import ScoredItems, Slate, SlateItem
 from recommender.terms import (
     ADD_TO_CART,
@@ -124,6 +124,10 @@ def find_seeds(query: Query, bundle: ModelBundle, placement: Placement) -> tuple
     at_micros = round(query.at.timestamp() * MICROS_PER_SECOND)
     parts = dict(_seed_parts(query, placement, at_micros))
     resolved = {name: _resolve(part, bundle, at_micros, name) for name, part in parts.items()}
+    if len(session := resolved.get("session", NO_SEEDS)) and (page := resolved.get("context")):
+        # The last step was to open this very page. Counted again it would count twice where the
+        # storefront's event is there before its question, and once where it is not.
+        resolved["context"] = page[page.item_idx != session.item_idx[-1]]
     seeds = Seeds.joined(resolved.values())
     for level, names in _LEVELS.items():
         if any(len(resolved[name]) for name in names if name in resolved):

@@ -109,8 +109,9 @@ class Seeds:
 
     def decayed(self, lag_decay: float) -> Seeds:
         """The same seeds, each weight times ``lag_decay ** lag``."""
-        weights = self.weights * np.float32(lag_decay) ** self.lags()
-        return replace(self, weights=np.maximum(weights, np.finfo(np.float32).tiny))
+        weights = self.weights * np.float64(lag_decay) ** self.lags()
+        kept = np.maximum(weights, np.finfo(np.float32).tiny)
+        return replace(self, weights=kept.astype(np.float32))
 
     def summed(self) -> tuple[Int32Array, Float32Array]:
         """Each item once, ascending, with its weights summed: int32 (m,), float32 (m,)."""

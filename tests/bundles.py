@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,8 @@ def shop_arrays(n: int = 20, factors: int = 4, seed: int = 0) -> dict[str, np.nd
         "neighbours_item_knn_weight": weight,
         "neighbours_purchase_purchase_idx": idx[:, :3].copy(),
         "neighbours_purchase_purchase_weight": weight[:, :3].copy(),
+        "neighbours_two_steps_idx": idx[:, :5].copy(),
+        "neighbours_two_steps_weight": weight[:, :5].copy(),
         "neighbours_content_idx": idx[:, :2].copy(),
         "neighbours_content_weight": weight[:, :2].copy(),
         **shortlists(n),
@@ -73,6 +77,22 @@ def shortlists(n: int) -> dict[str, np.ndarray]:
     return arrays
 
 
+def shop_visits(n: int) -> list[list[int]]:
+    """Visits that stay in one department: three neighbouring items of it, in turn."""
+    return [[first, first + 2, first + 4] for first in range(n - 4)]
+
+
+def visit_arrays(visits: Sequence[Sequence[int]], n: int) -> dict[str, np.ndarray]:
+    """Arrays of these visits, oldest first, to n items."""
+    met = [sorted({number for number, each in enumerate(visits) if i in each}) for i in range(n)]
+    return {
+        "session_items": np.array([item for each in visits for item in each], np.int32),
+        "session_offsets": np.cumsum([0, *map(len, visits)], dtype=np.int64),
+        "item_sessions": np.array([number for each in met for number in each], np.int32),
+        "item_sessions_offsets": np.cumsum([0, *map(len, met)], dtype=np.int64),
+    }
+
+
 def relabelled(arrays: Mapping[str, np.ndarray], order: np.ndarray) -> dict[str, np.ndarray]:
     """The same shop with its items in another order."""
     place = np.argsort(order).astype(np.int32)
@@ -88,8 +108,19 @@ def relabelled(arrays: Mapping[str, np.ndarray], order: np.ndarray) -> dict[str,
             moved[name] = np.where(array >= 0, place[array], -1).astype(np.int32)
         if name.endswith("_items") and name.startswith("shortlist"):
             moved[name] = place[array]
+    if "session_items" in arrays:
+        steps = place[arrays["session_items"]].tolist()
+        bounds = arrays["session_offsets"].tolist()
+        moved |= visit_arrays([steps[a:b] for a, b in pairwise(bounds)], n)
     items = shop_items(n)
     return moved | catalogue_arrays([items[i] for i in order], arrays["popularity"][order])
+
+
+NEAREST = {"k": 10.0, "sample": 8.0, "seed_reach": 2.0, "item_reach": 5.0, "backward": 0.5}
+SESSION_SOURCES = {
+    "session_knn": SourceInfo(params=NEAREST),
+    "session_knn_near": SourceInfo(params=NEAREST | {"k": 3.0, "item_reach": 1.0}),
+}
 
 
 def shop_info(blend: Mapping[str, float] = BLEND, **changes: object) -> BundleInfo:
@@ -109,6 +140,7 @@ def shop_info(blend: Mapping[str, float] = BLEND, **changes: object) -> BundleIn
             "popularity": SourceInfo(),
             "popular_in_category": SourceInfo(),
             "content": SourceInfo(),
+            "two_steps": SourceInfo(params={"lag_decay": 0.8}),
             "buy_again": SourceInfo(params={"horizon_days": 28.0, "own_prior": 2.0, "least": 0.01}),
             **{
                 name: SourceInfo(params={"everybody": 0.2})
@@ -123,12 +155,15 @@ def shop_info(blend: Mapping[str, float] = BLEND, **changes: object) -> BundleIn
 
 
 def shop_bundle(n: int = 20, blend: Mapping[str, float] = BLEND, seed: int = 0) -> ModelBundle:
-    """The shop's bundle in memory."""
-    return bundle_of(shop_arrays(n, seed=seed), BundleManifest.describe(shop_info(blend), {}))
+    """The shop's bundle in memory, with the sources that need compiled code."""
+    info = shop_info(blend)
+    info = replace(info, sources={**info.sources, **SESSION_SOURCES})
+    arrays = shop_arrays(n, seed=seed) | visit_arrays(shop_visits(n), n)
+    return bundle_of(arrays, BundleManifest.describe(info, {}))
 
 
 def saved_bundle(folder: Path, n: int = 20, seed: int = 0) -> BundleManifest:
-    """The shop's bundle on disk."""
+    """The shop's bundle on disk, without any source that needs compiled code: starts are quick."""
     return save_bundle(folder, shop_arrays(n, seed=seed), shop_info())
 
 

@@ -21,6 +21,7 @@ from recommender.query import Interaction, Query
 from recommender.terms import EVENT_CODES, EVENT_TYPES
 from training.dataset import moment
 from training.engine import Engine, EventWindow, Period
+from training.past import cart_of
 from training.sections import SECONDS_PER_DAY
 from training.spec import TrainingSpec
 
@@ -199,7 +200,9 @@ def pasts_of(rows: pl.DataFrame, window: EventWindow, questions: int) -> list[li
 
 
 def query_of(past: Sequence[Interaction], at: int, spec: TrainingSpec) -> Query:
-    """The question of a shopper with this past: earlier visits, and the one that goes on at `at`.
+    """The question of a shopper with this past: earlier visits, the one that goes on at `at`, cart.
+
+    It is what serving would ask, see `feature_store.online.known`.
 
     Parameters
     ----------
@@ -220,4 +223,5 @@ def query_of(past: Sequence[Interaction], at: int, spec: TrainingSpec) -> Query:
         limit=max(spec.evaluation.k),
         history=tuple(past[:begin]),
         session=tuple(past[begin:]),
+        cart_items=cart_of(past),
     )

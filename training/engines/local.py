@@ -48,7 +48,9 @@ _COLUMNS: Final = [
     ITEM_ID,
     PRICE,
 ]
-_EVENT_ORDER: Final = ["shopper_idx", TS, "event_code", EVENT_ID, ITEM_POSITION]
+# As `feature_store.online.state.interaction_order`, so that of one moment the last item is the same
+# in training and serving; the rest makes it total.
+_EVENT_ORDER: Final = ["shopper_idx", TS, "event_code", "item_idx", EVENT_ID, ITEM_POSITION]
 
 
 class LocalEngine:

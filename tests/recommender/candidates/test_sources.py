@@ -70,7 +70,10 @@ def test_every_source_keeps_the_contract(
     assert found.scores.dtype == np.float32
 
 
-PERSONAL = ["als", "item_knn", "returns", "popular_in_category", "content", "buy_again"]
+PERSONAL = [
+    *("als", "item_knn", "two_steps", "session_knn", "session_knn_near", "returns"),
+    *("popular_in_category", "content", "buy_again"),
+]
 
 
 @pytest.mark.parametrize("name", PERSONAL)

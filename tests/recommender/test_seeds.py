@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender.seeds import NO_SEEDS, PART_CODES, Seeds
+from recommender.terms import EVENT_CODES, VIEW_ITEM
+
+
+def way(*steps: tuple[int, float], part: str = "session") -> Seeds:
+    """Seeds of these (item, age in seconds), oldest first."""
+    items, ages = zip(*steps, strict=True) if steps else ((), ())
+    n = len(steps)
+    return Seeds(
+        np.array(items, np.int32),
+        np.full(n, EVENT_CODES[VIEW_ITEM], np.int32),
+        np.ones(n, np.float32),
+        np.array(ages, np.float32),
+        np.full(n, PART_CODES[part], np.int32),
+    )
+
+
+ways = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), max_size=15).map(
+    lambda steps: way(*sorted(((item, float(age)) for item, age in steps), key=lambda s: -s[1]))
+)
+
+
+@pytest.mark.parametrize(
+    ("steps", "lags"),
+    [
+        ([], []),
+        ([(7, 30)], [0]),
+        ([(1, 30), (2, 20), (3, 10)], [2, 1, 0]),
+        # A basket: one moment, one lag.
+        ([(1, 30), (2, 20), (3, 20), (4, 10)], [2, 1, 1, 0]),
+        # Looking again at the newest does not push the rest away.
+        ([(1, 30), (2, 20), (2, 10)], [1, 0, 0]),
+        # The older meeting with 1 is as far as the moments that brought something since.
+        ([(1, 30), (2, 20), (1, 10)], [1, 1, 0]),
+        ([(1, 40), (2, 30), (3, 20), (1, 10)], [2, 2, 1, 0]),
+    ],
+)
+def test_a_lag_counts_the_later_moments_that_brought_something_new(
+    steps: list[tuple[int, float]], lags: list[int]
+) -> None:
+    assert way(*steps).lags().tolist() == lags
+
+
+def lags_by_hand(seeds: Seeds) -> list[int]:
+    met: set[int] = set()
+    moment: float | None = None
+    lag, found = -1, []
+    for item, age in zip(seeds.item_idx.tolist()[::-1], seeds.ages.tolist()[::-1], strict=True):
+        if item not in met:
+            met.add(item)
+            lag += age != moment
+            moment = age
+        found.append(lag)
+    return found[::-1]
+
+
+@given(ways)
+def test_lags_are_those_counted_one_by_one(seeds: Seeds) -> None:
+    lags = seeds.lags()
+    assert lags.dtype == np.int32
+    assert lags.tolist() == lags_by_hand(seeds)
+    assert (np.diff(lags) <= 0).all()
+    assert not len(seeds) or lags[-1] == 0
+
+
+def test_distinct_items_come_newest_first_with_the_lag_of_their_last_meeting() -> None:
+    seeds = way((1, 40), (2, 30), (3, 20), (1, 10))
+    items, lags = seeds.distinct(10)
+    assert items.tolist() == [1, 3, 2]
+    assert lags.tolist() == [0, 1, 2]
+    assert seeds.distinct(2)[0].tolist() == [1, 3]
+    assert not len(NO_SEEDS.distinct(5)[0])
+
+
+@given(ways, st.integers(1, 6))
+def test_distinct_is_the_way_backwards_without_repeats(seeds: Seeds, most: int) -> None:
+    items, lags = seeds.distinct(most)
+    backwards = list(dict.fromkeys(seeds.item_idx.tolist()[::-1]))
+    assert items.tolist() == backwards[:most]
+    assert (np.diff(lags) >= 0).all()
+    assert items.dtype == lags.dtype == np.int32
+
+
+def test_a_decay_halves_the_weight_with_each_moment() -> None:
+    found = way((1, 30), (2, 20), (3, 20), (4, 10)).decayed(0.5)
+    assert found.weights.tolist() == [0.25, 0.5, 0.5, 1.0]
+    assert found.weights.dtype == np.float32
+
+
+@given(ways, st.floats(0.01, 1))
+def test_decayed_weights_stay_positive_and_the_rest_as_it_was(seeds: Seeds, decay: float) -> None:
+    found = seeds.decayed(decay)
+    assert (found.weights > 0).all()
+    assert (found.weights <= seeds.weights).all()
+    assert found.item_idx.tolist() == seeds.item_idx.tolist()
+    assert found.ages.tolist() == seeds.ages.tolist()
+
+
+def test_a_very_long_way_still_counts_its_first_step() -> None:
+    found = way(*((item, 1000.0 - item) for item in range(500))).decayed(0.01)
+    assert (found.weights > 0).all()
+
+
+def test_seeds_are_told_apart_by_the_part_of_the_query() -> None:
+    parts = [way((1, 30), part="history"), way((2, 20)), way((3, 0), part="cart")]
+    both = Seeds.joined(parts)
+    assert both.of_part("cart").item_idx.tolist() == [3]
+    assert both.of_part("history", "session").item_idx.tolist() == [1, 2]
+    assert not len(both.of_part("context"))
