@@ -3,9 +3,10 @@
 ``asked = "in_visit"``: every moment of a period at which a shopper did something that counts as
 right (or a seeded sample of them) is a question, asked with all that was known just before. The
 next step is what was done at that moment, worth 1, and what followed in the visit, worth
-``visit_decay`` for each moment that it lies ahead; the purchase is what the shopper bought next, within
-`LOOKBACK_DAYS`, worth ``purchase_decay`` for each moment that it lies ahead. ``asked = "at_cut"``:
-each shopper is asked once, at the start of the period; the next step is everything until its end.
+``visit_decay`` for each moment that it lies ahead; the purchase is what the shopper bought next,
+within `LOOKBACK_DAYS`, worth ``purchase_decay`` for each moment that it lies ahead. ``asked =
+"at_cut"``: each shopper is asked once, at the start of the period; the next step is everything
+until its end.
 """
 
 from __future__ import annotations
