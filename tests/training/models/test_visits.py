@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,7 +26,7 @@ rows = st.lists(
 
 def listed(visits: Visits) -> list[list[int]]:
     bounds = visits.offsets.tolist()
-    return [visits.items[a:b].tolist() for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [visits.items[a:b].tolist() for a, b in pairwise(bounds)]
 
 
 def test_visits_are_in_the_order_of_their_ends() -> None:
