@@ -11,6 +11,7 @@ from recommender.bundle_manifest import RankerInfo
 from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
+from recommender.compiled import read_only
 from recommender.errors import BundleError
 from recommender.features import FeatureMaker, Model, log_prices, norms
 from recommender.forest import Forest
@@ -60,11 +61,12 @@ class Ranker:
             head: _softmax(self.heads[head].score(features)) for head in self._heads_for(placement)
         }
         if len(shares) == 1:
-            (only,) = shares.values()
-            return only.astype(np.float32)
-        weight = placement.purchase_share
-        mixed = (1 - weight) * shares[NEXT_STEP] + weight * shares[PURCHASE_HEAD]
-        return mixed.astype(np.float32)
+            (mixed,) = shares.values()
+        else:
+            weight = placement.purchase_share
+            mixed = (1 - weight) * shares[NEXT_STEP] + weight * shares[PURCHASE_HEAD]
+        # Far below the best a share underflows; it stays a score that the ladder can go on from.
+        return np.maximum(mixed, np.finfo(np.float32).tiny).astype(np.float32)
 
     def taught(self, features: Float32Array) -> Float32Array:
         """Columns in the order that the trees were taught; what this model lacks is 0."""
@@ -117,16 +119,17 @@ def feature_maker(
         factors = np.zeros((len(catalogue), 1), np.float32)
     listed = {name: each for name, each in sources.items() if isinstance(each, NeighbourSource)}
     names = tuple(sorted(listed))
-    vectors = np.ascontiguousarray(factors, np.float32)
-    model = Model(
+    vectors = np.asarray(factors, np.float32)
+    parts = (
         *_side_by_side([listed[name] for name in names], len(catalogue)),
         vectors,
         norms(vectors),
-        np.ascontiguousarray(stats),
-        np.ascontiguousarray(catalogue.item_category),
-        np.ascontiguousarray(catalogue.item_brand),
+        stats,
+        catalogue.item_category,
+        catalogue.item_brand,
         log_prices(catalogue),
     )
+    model = Model(*map(read_only, parts))
     return FeatureMaker(tuple(sorted(sources)), names, stat_names, model)
 
 

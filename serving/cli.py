@@ -67,7 +67,17 @@ serve.__annotations__ = {each.name: each.annotation for each in _options()}
 app.command()(serve)
 
 
+def refuse_scipy() -> None:
+    """Keep scipy out of this process; to be called before a model is loaded.
+
+    numba, which compiles the kernels of a model with a ranker, imports scipy wherever it is
+    installed, only to look at its version, and no kernel here calls it: start and memory for nothing. ``None`` in `sys.modules` is Python's way to say that a module is not there.
+    """
+    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]
+
+
 def _serve(settings: Settings, console: Console) -> int:
+    refuse_scipy()
     from serving.security import create_key_file
     from serving.server import serve
     from serving.telemetry import configure_logging

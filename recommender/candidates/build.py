@@ -83,10 +83,11 @@ def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> NeighbourSource:
 def _session_knn(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
     # Kernels come in only where a bundle needs them, see `recommender.compiled`.
     from recommender.candidates.session_knn import SessionIndex, SessionKnnParams, SessionKnnSource
+    from recommender.compiled import read_only
 
     names = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
     params = {part: _positive(name, info, part) for part in SessionKnnParams._fields}
-    index = SessionIndex(*(arrays[each] for each in names))  # type: ignore[arg-type]
+    index = SessionIndex(*(read_only(arrays[each]) for each in names))
     return SessionKnnSource(index, SessionKnnParams(**params))
 
 

@@ -11,15 +11,17 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recommender.bundle_folder import POINTER
-from recommender.bundle_manifest import BundleManifest, FileInfo
-from tests.bundles import saved_bundle
+from recommender.bundle_manifest import BundleManifest, FileInfo, SourceInfo
+from tests.bundles import NEAREST, saved_bundle, shop_visits, visit_arrays
 from tests.forests import two_trees
+from tests.rankers import with_ranker
 
 MANIFEST = "manifest.json"
 Change = Callable[[Path], object]
@@ -142,6 +144,40 @@ def planted(change: Callable[[dict[str, np.ndarray]], object]) -> Change:
     return apply
 
 
+def ranked(change: Callable[[dict[str, np.ndarray]], object], **info: Any) -> Change:
+    """Add a ranker, spoilt in its arrays or in what the manifest says of it."""
+
+    def apply(folder: Path) -> None:
+        manifest = BundleManifest.from_json((folder / MANIFEST).read_bytes())
+        arrays, described = with_ranker(
+            {name[:-4]: array_of(folder, name[:-4]) for name in manifest.files}, manifest.info
+        )
+        ranker = replace(described.ranker, **info)
+        added = {name: each for name, each in arrays.items() if f"{name}.npy" not in manifest.files}
+        change(added)
+        sign(folder, {f"{name}.npy": npy(each) for name, each in added.items()}, ranker=ranker)
+
+    return apply
+
+
+def visited(change: Callable[[dict[str, np.ndarray]], object], **params: float) -> Change:
+    """Add past visits and the source that asks them, spoilt."""
+
+    def apply(folder: Path) -> None:
+        arrays = visit_arrays(shop_visits(20), 20)
+        change(arrays)
+        sources = BundleManifest.from_json((folder / MANIFEST).read_bytes()).info.sources
+        source = SourceInfo(params=NEAREST | params)
+        contents = {f"{name}.npy": npy(array) for name, array in arrays.items()}
+        sign(folder, contents, sources={**sources, "session_knn": source})
+
+    return apply
+
+
+def nothing(_: object) -> None:
+    """Leave the arrays as they are: what is spoilt is in the manifest."""
+
+
 def set_item(place: Any, value: Any) -> Callable[[np.ndarray], None]:
     def change(array: np.ndarray) -> None:
         array[place] = value
@@ -150,7 +186,7 @@ def set_item(place: Any, value: Any) -> Callable[[np.ndarray], None]:
 
 
 def mutants(marker: Path) -> dict[str, Change]:
-    """At least forty ways to spoil a good folder."""
+    """At least fifty ways to spoil a good folder."""
     objects = np.empty(20, object)
     objects[:] = [Canary(marker)] * 20
     pickled = pickle.dumps(Canary(marker))
@@ -202,6 +238,26 @@ def mutants(marker: Path) -> dict[str, Change]:
         "leaf of two parents": planted(lambda t: set_item(0, -1)(t["forest_next_step_right"])),
         "leaf not a number": planted(lambda t: set_item(2, np.nan)(t["forest_next_step_leaf"])),
         "trees without bounds": planted(lambda t: t.pop("forest_next_step_offsets")),
+        "ranker without trees": ranked(
+            lambda t: [t.pop(name) for name in list(t) if name.startswith("forest")]
+        ),
+        "ranker without figures": ranked(lambda t: t.pop("item_stats")),
+        "ranker with too few figures": ranked(
+            lambda t: t.update(item_stats=t["item_stats"][:, :1].copy())
+        ),
+        "ranker with a figure that is none": ranked(
+            lambda t: set_item((0, 0), np.nan)(t["item_stats"])
+        ),
+        "ranker that asks beyond its features": ranked(
+            lambda t: set_item(0, 10**6)(t["forest_purchase_feature"])
+        ),
+        "ranker of no candidates": ranked(nothing, candidates=0),
+        "ranker of fewer features": ranked(nothing, features=()),
+        "visit that leads outside": visited(lambda v: set_item(3, 20)(v["session_items"])),
+        "visit beyond the last": visited(lambda v: set_item(0, 16)(v["item_sessions"])),
+        "visits whose bounds fall": visited(lambda v: set_item(1, 9)(v["session_offsets"])),
+        "visits without bounds": visited(lambda v: v.pop("item_sessions_offsets")),
+        "nearest none": visited(nothing, k=0.0),
         "bomb": bomb,
         "zip": zipped,
         "link to the outside": outside,

@@ -56,16 +56,15 @@ def features_of(question: Query) -> tuple[np.ndarray, list[int]]:
     return MAKER.features(proposed, seeds), proposed.item_idx.tolist()
 
 
-step = st.tuples(
-    st.integers(0, 19),
-    st.sampled_from([VIEW_ITEM, VIEW_ITEM, ADD_TO_CART, PURCHASE]),
-    st.sampled_from([0, 0, 1, 2, 7, 60 * 24 * 3]),  # minutes since the step before
-)
+def steps(most: int, minutes: list[int]) -> st.SearchStrategy[list[tuple[int, str, int]]]:
+    """Steps of (item, type, minutes since the step before)."""
+    types = st.sampled_from([VIEW_ITEM, VIEW_ITEM, ADD_TO_CART, PURCHASE])
+    return st.lists(st.tuples(st.integers(0, 19), types, st.sampled_from(minutes)), max_size=most)
 
 
-def interactions(steps: list[tuple[int, str, int]], until: int) -> tuple[Interaction, ...]:
+def interactions(done: list[tuple[int, str, int]], until: int) -> tuple[Interaction, ...]:
     found, ts = [], until
-    for item, event_type, minutes in reversed(steps):
+    for item, event_type, minutes in reversed(done):
         found.append(Interaction(f"item-{item:02d}", event_type, ts))
         ts -= minutes * MINUTE
     return tuple(reversed(found))
@@ -79,8 +78,8 @@ queries = st.builds(
         cart_items=cart,
         context_items=page,
     ),
-    st.lists(step, max_size=40),
-    st.lists(step, max_size=8),
+    steps(40, [0, 0, 1, 2, 60 * 24 * 3]),
+    steps(8, [0, 0, 1, 5]),
     items,
     items,
 ).filter(lambda q: q.history or q.session or q.cart_items or q.context_items)

@@ -26,6 +26,7 @@ SPEC = parse_spec(
         "blend": {"restarts": 2, "min_users": 10},
         "evaluation": {"k": [3, 5], "bootstrap_rounds": 200},
         "split": {"validation_days": 8, "test_days": 8},
+        "ranker": {"candidates": 12, "rounds": 15, "leaves": 4, "min_leaf": 5, "min_questions": 20},
     }
 )
 
@@ -74,6 +75,10 @@ def test_the_arrays_are_as_the_bundle_wants_them(trained: Trained, tmp_path: Pat
         "item_knn",
         "linear",
         "view_view",
+        "seen_together",
+        "two_steps",
+        "session_knn",
+        "session_knn_near",
         "view_cart",
         "cart_purchase",
         "purchase_purchase",
@@ -119,9 +124,49 @@ def test_shuffling_the_future_changes_nothing_that_was_learnt_before(
     other = train(tmp_path, [*past, *future, Did("shopper-00", "item-00", end - 1)])
     assert (other.cuts.validation, other.cuts.test) == (trained.cuts.validation, cut)
     same_arrays(trained, other, lambda each: each.judged)
+    assert "forest_next_step_leaf" in other.judged.arrays
+    assert other.judged.info.ranker == trained.judged.info.ranker
     assert other.judged.info.blend == trained.judged.info.blend
     assert other.judged.info.window_end == trained.judged.info.window_end
     assert other.report != trained.report
+
+
+def test_what_the_future_deletes_changes_nothing_that_was_learnt_before(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """Ranker, blend and judged model are the same bytes with an almost empty test period."""
+    cut, end = trained.cuts.test, trained.cuts.end
+    past = [did for did in checkerboard() if did.ts < cut]
+    last = [Did("shopper-00", f"item-{item:02d}", end - 1) for item in range(12)]
+    other = train(tmp_path, [*past, *last])
+    assert other.cuts == trained.cuts
+    one = save_bundle(tmp_path / "one", trained.judged.arrays, trained.judged.info)
+    two = save_bundle(
+        tmp_path / "two",
+        other.judged.arrays,
+        replace(other.judged.info, data_digest=trained.judged.info.data_digest),
+    )
+    assert one.digest == two.digest
+    assert trained.ranker is not None
+    assert other.ranker is not None
+    assert other.ranker.heads["next_step"].curve == trained.ranker.heads["next_step"].curve
+
+
+def test_the_trees_order_both_models(trained: Trained) -> None:
+    assert trained.ranker is not None
+    assert set(trained.ranker.heads) == {"next_step", "purchase"}
+    assert trained.ranker.asked > trained.ranker.without_candidates >= 0
+    for model in (trained.model, trained.judged):
+        assert model.bundle().ranker is not None
+        assert trained.ranker.arrays.keys() <= model.arrays.keys()
+
+
+def test_without_a_ranker_the_blend_decides(tmp_path: Path) -> None:
+    spec = replace(SPEC, ranker=replace(SPEC.ranker, learn=False))
+    found = train(tmp_path, checkerboard(), spec)
+    assert found.ranker is None
+    assert found.model.info.ranker is None
+    assert not any(name.startswith("forest") for name in found.model.arrays)
 
 
 def test_training_as_of_a_moment_is_training_before_the_rest_happened(tmp_path: Path) -> None:
@@ -145,8 +190,8 @@ def test_relabelling_shoppers_only_permutes_the_answers(trained: Trained, tmp_pa
     )
     for name, array in trained.model.arrays.items():
         other = moved.model.arrays[name]
-        if name in {"item_factors", "factor_inverse"}:
-            continue  # the factors start at random by row
+        if name in {"item_factors", "factor_inverse"} or name.startswith("forest"):
+            continue  # the factors start at random by row, and trees learn from random moments
         if array.dtype.kind == "f":
             assert other == pytest.approx(array, rel=1e-5, abs=1e-7), name
         elif not name.endswith("_idx"):
@@ -162,7 +207,8 @@ def test_relabelling_shoppers_only_permutes_the_answers(trained: Trained, tmp_pa
 def test_a_log_of_views_alone_has_only_the_sources_it_can_fill(tmp_path: Path) -> None:
     views = [replace(did, category=None) for did in checkerboard() if did.event_type == VIEW_ITEM]
     found = train(tmp_path, views)
-    names = {"als", "item_knn", "linear", "view_view", "returns", "popularity", "content"}
+    names = {"als", "item_knn", "linear", "view_view", "seen_together", "two_steps", "session_knn"}
+    names |= {"session_knn_near", "returns", "popularity", "content"}
     assert set(found.model.info.sources) == names
     assert set(found.model.info.blend) == names
 
@@ -212,5 +258,6 @@ def test_stages_are_named_once_each(tmp_path: Path) -> None:
     layout = write_log(tmp_path / "store", checkerboard(10, 8))
     Trainer(LocalEngine(), SPEC, NEXT, tmp_path / "work", stages.stage).train(layout)
     names = [cost.stage for cost in stages.costs]
-    assert names[:5] == ["window", "fit_for_blend", "blend", "fit_to_judge", "evaluate"]
+    learning = ["window", "fit_to_learn", "blend", "ask", "teach", "fit_to_judge", "evaluate"]
+    assert names[: len(learning)] == learning
     assert len(names) == len(set(names))

@@ -26,6 +26,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "covisitation": {"pairs": ["view_view", "purchase_purchase"], "neighbours": 20},
     "blend": {"restarts": 1, "max_users": 40},
     "evaluation": {"k": [5, 10], "bootstrap_rounds": 50, "max_users": 60},
+    "ranker": {"candidates": 30, "rounds": 10, "leaves": 4, "min_leaf": 5, "min_questions": 20},
     "gate": {"min_users": 10, "max_ndcg_loss": 0.2},
 }
 TOML = """
@@ -44,6 +45,12 @@ max_users = 40
 k = [5, 10]
 bootstrap_rounds = 50
 max_users = 60
+[ranker]
+candidates = 30
+rounds = 10
+leaves = 4
+min_leaf = 5
+min_questions = 20
 [gate]
 min_users = 10
 max_ndcg_loss = 0.2

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recommender.forest import Forest
+from training.models.ranker import LEVELS, Lessons, TaughtHead, teach
+from training.sections import RankerSpec
+
+SPEC = RankerSpec(rounds=30, leaves=4, min_leaf=5, min_questions=20, patience=5, feature_share=1.0)
+NAMES = ("noise", "signal", "missing")
+
+
+def lessons(questions: int = 120, seed: int = 0, noise: float = 0.0) -> Lessons:
+    """Of ten candidates the one with the highest signal is right, unless noise says otherwise."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(questions, 10, 3)).astype(np.float32)
+    features[:, :, 2] = np.nan
+    right = (features[:, :, 1] + noise * rng.normal(size=(questions, 10))).argmax(axis=1)
+    levels = np.zeros((questions, 10), np.int32)
+    levels[np.arange(questions), right] = LEVELS
+    return Lessons(features.reshape(-1, 3), levels.ravel(), np.full(questions, 10, np.int32))
+
+
+def taught(given: Lessons, spec: RankerSpec = SPEC, threads: int = 1) -> TaughtHead:
+    head = teach(given, "next_step", NAMES, spec, threads)
+    assert head is not None
+    return head
+
+
+def firsts(head: TaughtHead, asked: Lessons) -> np.ndarray:
+    """Whether what is put first is right, bool (questions,)."""
+    forest = Forest.from_arrays(head.arrays, "next_step", len(NAMES))
+    best = forest.score(asked.features).reshape(-1, 10).argmax(axis=1)
+    return asked.levels.reshape(-1, 10)[np.arange(len(best)), best] > 0
+
+
+def test_an_obvious_order_is_learnt() -> None:
+    head = taught(lessons(300))
+    assert firsts(head, lessons(100, seed=1)).mean() > 0.85
+    assert next(iter(head.importance)) == "signal"
+    assert "missing" not in head.importance
+    assert sum(head.importance.values()) == pytest.approx(1, abs=1e-3)
+    assert head.questions == (255, 45)
+    assert max(head.curve) == pytest.approx(head.curve[head.rounds - 1])
+
+
+def test_no_more_trees_are_grown_once_they_bring_nothing() -> None:
+    head = taught(lessons(120, noise=100.0), replace(SPEC, rounds=200))
+    assert head.rounds < 100
+    assert head.rounds <= len(head.curve) <= head.rounds + SPEC.patience
+    assert len(head.arrays["forest_next_step_offsets"]) == head.rounds + 1
+
+
+def test_the_same_lessons_give_the_same_trees_on_any_number_of_threads() -> None:
+    one, two = taught(lessons(noise=0.5)), taught(lessons(noise=0.5), threads=2)
+    assert one.arrays.keys() == two.arrays.keys()
+    for name, array in one.arrays.items():
+        assert array.tobytes() == two.arrays[name].tobytes(), name
+    assert one.curve == two.curve
+    other = taught(lessons(noise=0.5), replace(SPEC, seed=7))
+    assert (
+        other.arrays["forest_next_step_leaf"].tobytes()
+        != one.arrays["forest_next_step_leaf"].tobytes()
+    )
+
+
+def test_from_too_few_questions_nothing_is_learnt() -> None:
+    assert teach(lessons(19), "next_step", NAMES, SPEC, 1) is None
+    assert teach(lessons(20), "next_step", NAMES, SPEC, 1) is not None
+
+
+def test_questions_that_nothing_can_be_learnt_from_do_not_count() -> None:
+    given = lessons(40)
+    levels = given.levels.reshape(-1, 10).copy()
+    levels[:10] = 0  # nothing right
+    levels[10:25] = 1  # nothing wrong
+    given = replace(given, levels=levels.ravel())
+    assert given.answerable().tolist() == [False] * 25 + [True] * 15
+    assert teach(given, "next_step", NAMES, SPEC, 1) is None
+    empty = Lessons(np.empty((0, 3), np.float32), np.empty(0, np.int32), np.empty(0, np.int32))
+    assert empty.answerable().tolist() == []
+
+
+def test_a_part_of_the_questions_keeps_their_candidates_together() -> None:
+    given = replace(lessons(3), sizes=np.array([5, 10, 15], np.int32))
+    part = given.part(np.array([True, False, True]))
+    assert part.sizes.tolist() == [5, 15]
+    assert np.array_equal(
+        part.features, np.r_[given.features[:5], given.features[15:]], equal_nan=True
+    )
+    assert part.levels.tolist() == [*given.levels[:5], *given.levels[15:]]

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import training.ranking
+from recommender.bundle_manifest import BundleInfo
+from recommender.placements import Placement
+from recommender.query import Query
+from recommender.ranker import NEXT_STEP, PURCHASE_HEAD
+from tests.bundles import AT, shop_arrays, shop_info, shop_visits, viewed, visit_arrays
+from training.fitting import Fitted
+from training.models.item_stats import STAT_NAMES
+from training.models.ranker import LEVELS, Lessons, TaughtHead
+from training.questions import Question
+from training.ranking import Classroom
+from training.sections import RankerSpec
+
+SPEC = RankerSpec(candidates=15, rounds=10, leaves=4, min_leaf=3, min_questions=10)
+NEXT = Placement("next", exclude=("dismissed",))
+
+
+def shop(**changes: object) -> Fitted:
+    arrays = shop_arrays() | visit_arrays(shop_visits(20), 20)
+    stats = np.random.default_rng(0).uniform(0, 1, (20, len(STAT_NAMES)))
+    info: BundleInfo = replace(shop_info(), **changes)  # type: ignore[arg-type]
+    return Fitted({**arrays, "item_stats": stats.astype(np.float32)}, info)
+
+
+def question(*session: int, right: str = "", **purchase: float) -> Question:
+    bought = {name.replace("_", "-"): worth for name, worth in purchase.items()}
+    query = Query(at=AT, placement="next", session=viewed(*session))
+    return Question(query, frozenset([right] if right else []), bought)
+
+
+def returning() -> list[Question]:
+    """Shoppers who go back to the first thing they saw."""
+    return [
+        question(a, (a + 2) % 18, right=f"item-{a:02d}", **{f"item_{a:02d}": 0.5})
+        for a in range(18)
+    ]
+
+
+@pytest.fixture
+def lessons(monkeypatch: pytest.MonkeyPatch) -> dict[str, Lessons]:
+    """What each head is taught, instead of teaching it."""
+    seen: dict[str, Lessons] = {}
+
+    def teach(given: Lessons, head: str, *_: object) -> TaughtHead | None:
+        seen[head] = given
+        return None
+
+    monkeypatch.setattr(training.ranking, "teach", teach)
+    return seen
+
+
+def taught_by(questions: Sequence[Question], *models: Fitted) -> Classroom:
+    classroom = Classroom(NEXT, SPEC, 1)
+    for model in models or (shop(),):
+        classroom.ask(model, questions)
+    return classroom
+
+
+def test_what_is_right_has_the_highest_level_and_a_purchase_its_worth(
+    lessons: dict[str, Lessons],
+) -> None:
+    asked = [
+        question(2, 4, right="item-02", item_04=0.5, item_02=1 / 1000),
+        question(3, right="no-such-item"),
+    ]
+    assert taught_by(asked).teach() is None
+    step, purchase = lessons[NEXT_STEP], lessons[PURCHASE_HEAD]
+    assert step.sizes.tolist() == purchase.sizes.tolist()
+    assert (step.sizes <= SPEC.candidates).all()
+    assert sorted(step.levels.tolist())[-2:] == [0, LEVELS]
+    # What is right at all is worth at least one level.
+    assert sorted(purchase.levels.tolist())[-3:] == [0, 1, LEVELS // 2]
+
+
+def test_a_stranger_is_asked_but_teaches_nothing() -> None:
+    classroom = taught_by([*returning(), question(right="item-01")])
+    found = classroom.teach()
+    assert found is not None
+    assert (found.asked, found.without_candidates) == (19, 1)
+
+
+def test_each_question_is_reported_as_it_is_put() -> None:
+    calls: list[None] = []
+    classroom = Classroom(NEXT, SPEC, 1)
+    classroom.ask(shop(), returning(), lambda: calls.append(None))
+    assert len(calls) == 18
+
+
+def test_what_was_taught_orders_the_model_it_is_added_to() -> None:
+    found = taught_by(returning()).teach()
+    assert found is not None
+    assert set(found.heads) == {NEXT_STEP, PURCHASE_HEAD}
+    assert found.info.stats == STAT_NAMES
+    assert found.info.candidates == SPEC.candidates
+    model = found.added_to(shop())
+    assert model.info.ranker == found.info
+    ranker = model.bundle().ranker
+    assert ranker is not None
+    assert ranker.columns.tolist() == list(range(len(found.info.features)))
+
+
+def test_with_too_few_questions_there_is_no_ranker() -> None:
+    assert taught_by(returning()[:5]).teach() is None
+    assert Classroom(NEXT, SPEC, 1).teach() is None
+
+
+def test_models_with_other_sources_teach_the_columns_of_the_first(
+    lessons: dict[str, Lessons],
+) -> None:
+    whole = shop()
+    fewer = {name: each for name, each in whole.info.sources.items() if name != "item_knn"}
+    blend = {name: each for name, each in whole.info.blend.items() if name != "item_knn"}
+    classroom = taught_by(returning(), whole, shop(sources=fewer, blend=blend))
+    classroom.teach()
+    given = lessons[NEXT_STEP]
+    assert len(given.sizes) == 36
+    second = given.features[given.sizes[:18].sum() :]
+    names = list(classroom._names)
+    assert not second[:, [names.index(f"item_knn.{part}") for part in ("score", "last")]].any()
+    assert second[:, names.index("als.last")].any()
