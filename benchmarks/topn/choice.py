@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from benchmarks.topn.lists import ItemLists
+from benchmarks.topn.lists import Pair
 from benchmarks.topn.metric import Questions, Scorer
 from benchmarks.topn.models import factor_model, linear_model
 from recommender.errors import DataError
@@ -20,12 +20,11 @@ from training.models.als import factorise
 from training.models.graph_filter import GraphFilter, Terms, fit_filter
 from training.sections import AlsSpec, LinearSpec
 
-SHARE = 0.1
 USER_EXPONENTS = (0.3, 0.5)
 POPULARITY_EXPONENTS = (0.25, 0.5)
 SHARPNESS = (0.0, 0.25, 0.5, 0.75)
 ALS_BASE = AlsSpec(factors=512, iterations=4, frequency_exponent=0.5)
-ALS_GRID = ((10.0, 10.0), (50.0, 25.0), (50.0, 50.0), (50.0, 100.0))
+ALS_GRID = ((10.0, 10.0), (50.0, 25.0), (50.0, 50.0))
 """alpha and regularization: what few pairs there are has to outweigh all that did not happen."""
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Of the factor model, beside 1 for the linear one."""
@@ -44,21 +43,25 @@ class Chosen:
     validation: Mapping[str, float]
 
 
-def questions(train: ItemLists, items: int, users: int, seed: int) -> Questions:
+def questions(pair: Pair, users: int, seed: int) -> Questions:
     """Validation users with the last part of their training lists as the answers.
+
+    The part is as large as the test file is of both files: what is held back sets how far ahead a
+    model has to see and how much it has left to learn from, and both change which settings win.
 
     Raises
     ------
     DataError
         No user has two items, so that nothing could be held back.
     """
-    kept, held = train.split(SHARE)
+    pairs = len(pair.train.items), len(pair.test.items)
+    kept, held = pair.train.split(pairs[1] / sum(pairs))
     able = np.flatnonzero(np.diff(held.offsets) > 0)
     if not len(able):
         raise DataError("the training file: no user has two items; settings need some to be judged")
     rng = np.random.default_rng(seed)
     asked = np.sort(rng.choice(able, min(users, len(able)), replace=False))
-    return Questions(kept.matrix(items), held.matrix(items), asked)
+    return Questions(kept.matrix(pair.items), held.matrix(pair.items), asked)
 
 
 def choose(asked: Questions, announce: Announce) -> Chosen:

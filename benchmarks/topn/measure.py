@@ -36,9 +36,7 @@ class Bench:
         """Read the files and choose the settings, by the training file alone."""
         pair = read_pair(arguments.train, arguments.test, arguments.seed)
         with stages.stage("choose"):
-            validation = questions(
-                pair.train, pair.items, arguments.validation_users, arguments.seed
-            )
+            validation = questions(pair, arguments.validation_users, arguments.seed)
             chosen = choose(validation, announce)
         known, wanted = pair.train.matrix(pair.items), pair.test.matrix(pair.items)
         asked = Questions(known, wanted, np.flatnonzero(np.diff(wanted.indptr) > 0))

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--validation-users",
         type=_positive,
-        default=10_000,
+        default=5_000,
         help="users that settings are judged by",
     )
     parser.add_argument("--seed", type=int, default=SEED, help="of all that is drawn")

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from benchmarks.quality import main
 from benchmarks.topn.choice import questions
-from benchmarks.topn.lists import ItemLists, read_pair
+from benchmarks.topn.lists import ItemLists, Pair, read_pair
 from benchmarks.topn.metric import CUTS, Questions, best
 from recommender.errors import DataError
 
@@ -122,14 +122,15 @@ def test_the_last_part_of_each_list_is_held_back() -> None:
 
 
 def test_validation_asks_only_users_with_something_held_back() -> None:
-    asked = questions(lists_of([[0, 1, 2], [1], [], [2, 0]]), 3, users=10, seed=0)
+    train = lists_of([[0, 1, 2], [1], [], [2, 0]])
+    asked = questions(Pair(train, lists_of([[], [0], [1], []]), 3), users=10, seed=0)
     assert asked.users.tolist() == [0, 3]
     assert asked.known.sum() + asked.wanted.sum() == 6
 
 
 def test_without_two_items_of_anybody_nothing_can_be_chosen() -> None:
     with pytest.raises(DataError, match="no user has two items"):
-        questions(lists_of([[1], [0], []]), 2, users=10, seed=0)
+        questions(Pair(lists_of([[1], [0]]), lists_of([[0], [1]]), 2), users=10, seed=0)
 
 
 def test_a_matrix_leaves_the_order_of_the_lists_alone() -> None:
