@@ -16,14 +16,17 @@ each number comes from; `FeatureMaker.names` has them in order:
     how the shopper dealt with the candidate: ``lag`` in moments, ``order`` among distinct items,
     ``first_lag``, ``times``, ``views``, ``carts``, ``purchases``, ``age`` and ``purchase_age`` in
     log seconds, ``in_cart``, ``in_visit``, how often it ``followed`` the item met last before, its
-    times ``fading`` by 0.9 and by 0.7 (``fading_fast``) a moment, its ``rate``: times per moment
+    times ``fading`` by 0.9 and by 0.7 (``fading_fast``) a moment, its ``rate``: times per moment,
+    moments ``since`` it, however often others came, the ``gap`` between its two last meetings
 ``like.…``
     share of the met items with its category, its brand; its log price minus their mean
 ``item.…``, ``last.…``
     figures of the candidate, and of the item met last (`training.models.item_stats`)
 ``way.…``
     the way so far: moments, items, returns, whether the last moment was a return or a repetition,
-    ages in log seconds, type of the last event, cart size, size of the pool
+    ages in log seconds, type of the last event, cart size; after how many steps the last one and
+    the one before came back to an item (``last_gap``, ``prev_gap``, 0 where it was new), shares of
+    repetitions and returns; size of the pool
 """
 
 from __future__ import annotations
@@ -50,27 +53,15 @@ from recommender.terms import (
 
 MAX_MET: Final = 30
 LAGS: Final = ("last", "prev", "third", "max")
-MET: Final = [
-    "lag",
-    "order",
-    "first_lag",
-    "times",
-    "views",
-    "carts",
-    "purchases",
-    "age",
-    "purchase_age",
-    "in_cart",
-    "in_visit",
-    "followed",
-    "fading",
-    "fading_fast",
-    "rate",
-]
+MET: Final = (
+    *("lag", "order", "first_lag", "times", "views", "carts", "purchases", "age", "purchase_age"),
+    *("in_cart", "in_visit", "followed", "fading", "fading_fast", "rate", "since", "gap"),
+)
 LIKE: Final = ("category", "brand", "price")
 WAY: Final = (
     *("moments", "items", "returns", "returned", "repeated", "last_times", "age", "visit_age"),
-    *("visit_moments", "type", "cart", "pool"),
+    *("visit_moments", "type", "cart", "last_gap", "prev_gap", "repeat_share", "return_share"),
+    "pool",
 )
 _FAR = np.float32(99)
 _WAY_DECAY = np.float32(0.75)
@@ -315,6 +306,7 @@ def _from_met(rows: Float32Array, column: int, way: Way, place: Int32Array) -> i
     for row in range(rows.shape[0]):
         rows[row, column : column + 3] = _FAR
         rows[row, column + 7 : column + 9] = np.nan
+        rows[row, column + 15] = _FAR
     _mark_order(rows, column, way, place)
     moment = _moments(way) - 1
     for event in range(way.events.shape[0]):
@@ -327,7 +319,7 @@ def _from_met(rows: Float32Array, column: int, way: Way, place: Int32Array) -> i
         row = place[item] - 1
         if row >= 0:
             rows[row, column + 9] = 1
-    return column + 15
+    return column + 17
 
 
 @kernel
@@ -370,6 +362,9 @@ def _add_meeting(met: Float32Array, way: Way, event: int, moment: int) -> None:
     met[12] += np.float32(0.9**moment)
     met[13] += np.float32(0.7**moment)
     met[14] = met[3] / (met[2] + 1)
+    if met[3] > 1:
+        met[16] = met[15] - moment
+    met[15] = moment
 
 
 @kernel
@@ -415,9 +410,12 @@ def _from_stats(
 def _from_way(rows: Float32Array, column: int, way: Way) -> None:
     last = way.events.shape[0] - 1
     item = way.events[last]
-    values = np.zeros(11, np.float32)
+    values = np.zeros(15, np.float32)
+    repeats = 0
     for event in range(last + 1):
         values[5] += way.events[event] == item
+        if event > 0 and way.events[event] == way.events[event - 1]:
+            repeats += 1
         if way.in_visit[event]:
             if values[8] == 0:
                 values[7] = np.log1p(way.ages[event])
@@ -430,5 +428,18 @@ def _from_way(rows: Float32Array, column: int, way: Way) -> None:
     values[6] = np.log1p(way.ages[last])
     values[9] = way.codes[last]
     values[10] = way.cart.shape[0]
+    values[11] = _gap(way, last)
+    values[12] = _gap(way, last - 1)
+    values[13] = repeats / max(last, 1)
+    values[14] = values[2] / values[0]
     for row in range(rows.shape[0]):
-        rows[row, column : column + 11] = values
+        rows[row, column : column + 15] = values
+
+
+@kernel
+def _gap(way: Way, event: int) -> int:
+    """Events between one and the one before with the same item; 0 where there is none."""
+    for before in range(event - 1, -1, -1):
+        if way.events[before] == way.events[event]:
+            return event - before
+    return 0

@@ -71,7 +71,9 @@ def refuse_scipy() -> None:
     """Keep scipy out of this process; to be called before a model is loaded.
 
     numba, which compiles the kernels of a model with a ranker, imports scipy wherever it is
-    installed, only to look at its version, and no kernel here calls it: start and memory for nothing. ``None`` in `sys.modules` is Python's way to say that a module is not there.
+    installed, only to look at its version; no kernel here calls it, so it would be start-up time
+    and memory for nothing. ``None`` in `sys.modules` is Python's way to say that a module is not
+    there.
     """
     sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -131,6 +132,8 @@ def _met(journey: Journey, item: int) -> Row:
         "met.fading": sum(0.9**each for each in back),
         "met.fading_fast": sum(0.7**each for each in back),
         "met.rate": len(places) / (max(back) + 1) if places else 0.0,
+        "met.since": back[-1] if places else FAR,
+        "met.gap": back[-2] - back[-1] if len(places) > 1 else 0,
     }
 
 
@@ -171,8 +174,17 @@ def _way(journey: Journey, proposed: Proposed) -> Row:
         "way.visit_moments": len(in_visit),
         "way.type": journey.codes[-1],
         "way.cart": len(journey.cart),
+        "way.last_gap": _gap(journey.items, steps - 1),
+        "way.prev_gap": _gap(journey.items, steps - 2),
+        "way.repeat_share": sum(a == b for a, b in pairwise(journey.items)) / max(steps - 1, 1),
+        "way.return_share": (steps - len(journey.met)) / steps,
         "way.pool": proposed.pool,
     }
+
+
+def _gap(items: Sequence[int], place: int) -> int:
+    before = [place - other for other in range(max(place, 0)) if items[other] == items[place]]
+    return min(before, default=0)
 
 
 def differences(names: tuple[str, ...], rows: np.ndarray, expected: list[Row]) -> Mapping[str, str]:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recommender import features, forest
 from recommender.bundle import ModelBundle, bundle_of, load_bundle
 from recommender.bundle_manifest import BundleInfo, BundleManifest, RankerInfo
+from recommender.candidates import session_knn
 from recommender.errors import BundleError
 from recommender.pipeline import find_seeds, propose, rank, recommend
 from recommender.placements import Placement
@@ -177,6 +179,16 @@ def test_a_saved_ranker_is_loaded_as_it_was(tmp_path: Path) -> None:
     assert loaded.manifest == manifest
     assert loaded.manifest.info.ranker == ranked_parts()[1].ranker
     assert ask(query(2, 4), loaded) == ask(query(2, 4), ranked_bundle())
+
+
+def test_a_loaded_bundle_runs_the_kernels_that_a_fresh_one_has_compiled(tmp_path: Path) -> None:
+    """Loaded arrays are read-only, which numba takes for another type."""
+    kernels = (features._fill, session_knn._score, forest._score)
+    ask(query(2, 4))
+    compiled = [len(kernel.signatures) for kernel in kernels]  # type: ignore[attr-defined]
+    saved_ranked_bundle(tmp_path / "bundle")
+    ask(query(2, 4), load_bundle(tmp_path / "bundle"))
+    assert [len(kernel.signatures) for kernel in kernels] == compiled  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

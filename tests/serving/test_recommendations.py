@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from feature_store.layout import StoreLayout
+from recommender.bundle_folder import publish
+from recommender.placements import read_placements
 from recommender.terms import LADDER
+from tests.rankers import saved_ranked_bundle
 from tests.serving.service import (
     TestClient,
     decisions,
@@ -41,6 +45,20 @@ def test_a_stranger_sees_what_is_popular(client: TestClient) -> None:
     assert body["items"][0]["reason"] == {"code": "popular"}
     assert 0 < body["took_ms"] < 10_000
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_model_with_a_ranker_answers_at_every_placement(tmp_path: Path) -> None:
+    saved_ranked_bundle(tmp_path / "made")
+    publish(tmp_path / "made", StoreLayout(tmp_path / "shop").bundles)
+    with in_process(tmp_path / "shop") as client:
+        tell(client, event("ann", "item-06"), event("ann", "item-02", "add_to_cart"))
+        for placement in read_placements():
+            about = {"item_ids": ["item-02"], "cart_item_ids": ["item-02"]}
+            answer = ask(client, visitor_id="ann", placement=placement, limit=6, context=about)
+            shown = item_ids(answer)
+            assert len(set(shown)) == len(shown) == 6, placement
+            assert not {"item-02", "item-19"} & set(shown) or placement == "next"
+            assert answer.json()["fallback_level"] in {"session", "similar"}, placement
 
 
 def test_an_event_changes_the_very_next_answer(client: TestClient) -> None:

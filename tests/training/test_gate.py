@@ -133,7 +133,7 @@ def _popular_only(bundle: ModelBundle) -> ModelBundle:
 
 
 def _constant(bundle: ModelBundle) -> ModelBundle:
-    """Every score is the same: factors and neighbours that say nothing."""
+    """Every score is the same: factors and neighbours that say nothing, and no trees."""
 
     def change(arrays: ARRAYS) -> None:
         for name in arrays:
@@ -141,7 +141,7 @@ def _constant(bundle: ModelBundle) -> ModelBundle:
                 arrays[name] = np.full_like(arrays[name], -1)
         arrays["item_factors"] = np.full_like(arrays["item_factors"], 0.1)
 
-    return _with_blend(_with_arrays(bundle, change), {"als": 1.0})
+    return replace(_with_blend(_with_arrays(bundle, change), {"als": 1.0}), ranker=None)
 
 
 def _shuffled_ids(bundle: ModelBundle) -> ModelBundle:
@@ -203,7 +203,7 @@ def test_many_strangers_do_not_make_a_model_look_the_same_for_everyone(trial: Tr
     """Nothing is known of most visitors of a shop: they all get what is popular."""
     test = trial.exam.test
     strangers = 40 * len(test)
-    stranger = replace(test.queries[0], history=(), session=())
+    stranger = replace(test.queries[0], history=(), session=(), cart_items=())
     crowd = replace(
         test,
         queries=(*test.queries, *[stranger] * strangers),

@@ -113,7 +113,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(done=EVENTS, spec=st.sampled_from([IN_VISIT, AT_CUT]))
 def test_nothing_at_or_after_the_moment_is_in_a_question(
     done: list[Did], spec: TrainingSpec, tmp_path_factory: pytest.TempPathFactory

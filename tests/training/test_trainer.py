@@ -65,7 +65,7 @@ def test_the_blend_beats_popularity_beyond_doubt(trained: Trained) -> None:
 
 def test_the_arrays_are_as_the_bundle_wants_them(trained: Trained, tmp_path: Path) -> None:
     for name, array in trained.model.arrays.items():
-        assert array.dtype.name in {"float32", "int32", "int64", "uint8", "bool"}, name
+        assert array.dtype.name in {"float32", "float64", "int32", "int64", "uint8", "bool"}, name
         assert np.isfinite(array).all(), name
     manifest = save_bundle(tmp_path / "bundle", trained.model.arrays, trained.model.info)
     assert manifest.info.window_start < manifest.info.window_end

@@ -120,7 +120,8 @@ class EvaluationReport(msgspec.Struct, frozen=True):
     @property
     def best_single(self) -> VariantReport:
         """The single source, popularity among them, with the best headline metric."""
-        return max(self.variants[1:], key=lambda each: each.metrics[self.headline].mean)
+        singles = (each for each in self.variants if each.name not in {BLEND, UNRANKED})
+        return max(singles, key=lambda each: each.metrics[self.headline].mean)
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -12,6 +12,7 @@ from recommender.pipeline import recommend
 from recommender.placements import Placement
 from recommender.policy import TopPolicy
 from tests.bundles import relabelled, shop_arrays, shop_info
+from tests.rankers import ranked_bundle
 from training.evaluation.offline import (
     answers,
     ask,
@@ -86,6 +87,21 @@ def test_only_the_placements_own_sources_are_asked(bundle: ModelBundle, hold_out
     narrow = replace(NEXT, sources=("als", "returns"))
     found = evaluate(bundle, hold_out, narrow, SPEC)
     assert [v.name for v in found.variants] == ["blend", "popularity", "als", "returns"]
+
+
+def test_a_model_with_a_ranker_answers_a_second_time_without_it(hold_out: HoldOut) -> None:
+    """The order of its blend is a variant, and no single source."""
+    bundle = ranked_bundle(candidates=20)
+    found = evaluate(bundle, hold_out, NEXT, SPEC)
+    plain = evaluate(replace(bundle, ranker=None), hold_out, NEXT, SPEC)
+    names = [variant.name for variant in found.variants]
+    assert names[:3] == ["blend", "unranked", "popularity"]
+    assert found.variant("unranked").metrics == plain.variant("blend").metrics
+    assert found.variant("blend").metrics != plain.variant("blend").metrics
+    assert found.variant("als").metrics == plain.variant("als").metrics
+    singles = [each.metrics["ndcg@5"].mean for each in found.variants[2:]]
+    assert found.best_single.name != "unranked"
+    assert found.best_single.metrics["ndcg@5"].mean == max(singles)
 
 
 def test_the_difference_is_paired_and_of_the_same_shoppers(report: EvaluationReport) -> None:

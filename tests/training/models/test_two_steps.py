@@ -49,7 +49,7 @@ all_bags = st.lists(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(all_bags, st.floats(0.1, 10))
 def test_weights_are_one_step_and_two(bags: Bags, smoothing: float) -> None:
     found = two_steps(visits(bags), TwoStepsSpec(smoothing=smoothing))
