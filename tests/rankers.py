@@ -33,7 +33,7 @@ def with_ranker(
     names = feature_names(arrays, info)
     for head in heads:
         arrays |= random_forest(rng, [8] * 20, len(names), head)
-    return arrays, replace(info, ranker=RankerInfo(names, STATS, candidates))
+    return arrays, replace(info, ranker=RankerInfo(names, STATS, candidates, dict(info.blend)))
 
 
 def feature_names(arrays: Mapping[str, np.ndarray], info: BundleInfo) -> tuple[str, ...]:

@@ -223,8 +223,8 @@ def test_a_ranker_whose_parts_do_not_fit_is_refused(change: object, message: str
 @pytest.mark.parametrize(
     ("ranker", "message"),
     [
-        (RankerInfo((), (), 0), "ranker.candidates=0"),
-        (RankerInfo((), (), True), "ranker.candidates=True"),
+        (RankerInfo((), (), 0, {}), "ranker.candidates=0"),
+        (RankerInfo((), (), True, {}), "ranker.candidates=True"),
     ],
 )
 def test_a_manifest_with_a_senseless_ranker_is_refused(ranker: RankerInfo, message: str) -> None:

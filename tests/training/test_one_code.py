@@ -109,7 +109,8 @@ def ranked(model: Fitted) -> ModelBundle:
     plain = model.bundle()
     maker = feature_maker(plain.arrays, plain.catalogue, plain.sources, STAT_NAMES)
     trees = random_forest(np.random.default_rng(0), [4] * 3, len(maker.names))
-    info = RankerInfo(maker.names, STAT_NAMES, SPEC.ranker.candidates)
+    shortlist = dict(model.info.blend)
+    info = RankerInfo(maker.names, STAT_NAMES, SPEC.ranker.candidates, shortlist)
     manifest = BundleManifest.describe(replace(model.info, ranker=info), {})
     return bundle_of({**model.arrays, **trees}, manifest)
 
@@ -159,7 +160,12 @@ def asked_of(shop: Shop) -> list[tuple[str, Question]]:
     """Who is asked for: the shopper whose next step it is."""
     owners = {(did.ts, did.item): did.shopper for did in shop.done}
     return [
-        (owners[(_micros(question), next(iter(question.next_step)))], question)
+        (
+            owners[
+                (_micros(question), max(question.next_step, key=question.next_step.__getitem__))
+            ],
+            question,
+        )
         for question in shop.questions()
     ]
 
@@ -183,7 +189,7 @@ def test_training_asks_what_serving_asks(shop: Shop) -> None:
 
 def test_every_feature_is_the_same_in_training_and_in_serving(shop: Shop, seen: list[Seen]) -> None:
     asked = asked_of(shop)
-    classroom = Classroom(NEXT, SPEC.ranker, 1)
+    classroom = Classroom(NEXT, SPEC.ranker, shop.model.info.blend, 1)
     classroom.ask(shop.model, [question for _, question in asked])
     taught, seen[:] = list(seen), []
     bundle = ranked(shop.model)

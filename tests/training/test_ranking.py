@@ -11,10 +11,10 @@ from recommender.bundle_manifest import BundleInfo
 from recommender.placements import Placement
 from recommender.query import Query
 from recommender.ranker import NEXT_STEP, PURCHASE_HEAD
-from tests.bundles import AT, shop_arrays, shop_info, shop_visits, viewed, visit_arrays
+from tests.bundles import AT, BLEND, shop_arrays, shop_info, shop_visits, viewed, visit_arrays
 from training.fitting import Fitted
 from training.models.item_stats import STAT_NAMES
-from training.models.ranker import LEVELS, Lessons, TaughtHead
+from training.models.ranker import LEVELS, Lesson, TaughtHead
 from training.questions import Question
 from training.ranking import Classroom
 from training.sections import RankerSpec
@@ -33,7 +33,7 @@ def shop(**changes: object) -> Fitted:
 def question(*session: int, right: str = "", **purchase: float) -> Question:
     bought = {name.replace("_", "-"): worth for name, worth in purchase.items()}
     query = Query(at=AT, placement="next", session=viewed(*session))
-    return Question(query, frozenset([right] if right else []), bought)
+    return Question(query, {right: 1.0} if right else {}, bought)
 
 
 def returning() -> list[Question]:
@@ -45,11 +45,11 @@ def returning() -> list[Question]:
 
 
 @pytest.fixture
-def lessons(monkeypatch: pytest.MonkeyPatch) -> dict[str, Lessons]:
+def lessons(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Lesson]]:
     """What each head is taught, instead of teaching it."""
-    seen: dict[str, Lessons] = {}
+    seen: dict[str, list[Lesson]] = {}
 
-    def teach(given: Lessons, head: str, *_: object) -> TaughtHead | None:
+    def teach(given: list[Lesson], head: str, *_: object) -> TaughtHead | None:
         seen[head] = given
         return None
 
@@ -58,23 +58,24 @@ def lessons(monkeypatch: pytest.MonkeyPatch) -> dict[str, Lessons]:
 
 
 def taught_by(questions: Sequence[Question], *models: Fitted) -> Classroom:
-    classroom = Classroom(NEXT, SPEC, 1)
+    classroom = Classroom(NEXT, SPEC, BLEND, 1)
     for model in models or (shop(),):
         classroom.ask(model, questions)
     return classroom
 
 
 def test_what_is_right_has_the_highest_level_and_a_purchase_its_worth(
-    lessons: dict[str, Lessons],
+    lessons: dict[str, list[Lesson]],
 ) -> None:
     asked = [
         question(2, 4, right="item-02", item_04=0.5, item_02=1 / 1000),
         question(3, right="no-such-item"),
     ]
     assert taught_by(asked).teach() is None
-    step, purchase = lessons[NEXT_STEP], lessons[PURCHASE_HEAD]
-    assert step.sizes.tolist() == purchase.sizes.tolist()
-    assert (step.sizes <= SPEC.candidates).all()
+    # The second question cannot be answered: the item is not known.
+    (step,), (purchase,) = lessons[NEXT_STEP], lessons[PURCHASE_HEAD]
+    assert step.features is purchase.features
+    assert len(step.levels) <= SPEC.candidates
     assert sorted(step.levels.tolist())[-2:] == [0, LEVELS]
     # What is right at all is worth at least one level.
     assert sorted(purchase.levels.tolist())[-3:] == [0, 1, LEVELS // 2]
@@ -89,7 +90,7 @@ def test_a_stranger_is_asked_but_teaches_nothing() -> None:
 
 def test_each_question_is_reported_as_it_is_put() -> None:
     calls: list[None] = []
-    classroom = Classroom(NEXT, SPEC, 1)
+    classroom = Classroom(NEXT, SPEC, BLEND, 1)
     classroom.ask(shop(), returning(), lambda: calls.append(None))
     assert len(calls) == 18
 
@@ -109,11 +110,11 @@ def test_what_was_taught_orders_the_model_it_is_added_to() -> None:
 
 def test_with_too_few_questions_there_is_no_ranker() -> None:
     assert taught_by(returning()[:5]).teach() is None
-    assert Classroom(NEXT, SPEC, 1).teach() is None
+    assert Classroom(NEXT, SPEC, BLEND, 1).teach() is None
 
 
 def test_models_with_other_sources_teach_the_columns_of_the_first(
-    lessons: dict[str, Lessons],
+    lessons: dict[str, list[Lesson]],
 ) -> None:
     whole = shop()
     fewer = {name: each for name, each in whole.info.sources.items() if name != "item_knn"}
@@ -121,8 +122,8 @@ def test_models_with_other_sources_teach_the_columns_of_the_first(
     classroom = taught_by(returning(), whole, shop(sources=fewer, blend=blend))
     classroom.teach()
     given = lessons[NEXT_STEP]
-    assert len(given.sizes) == 36
-    second = given.features[given.sizes[:18].sum() :]
+    assert len(given) == 36
+    second = np.concatenate([each.features for each in given[18:]])
     names = list(classroom._names)
     assert not second[:, [names.index(f"item_knn.{part}") for part in ("score", "last")]].any()
     assert second[:, names.index("als.last")].any()

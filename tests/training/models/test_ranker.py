@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from recommender.forest import Forest
-from training.models.ranker import LEVELS, Lessons, TaughtHead, teach
+from training.models.ranker import LEVELS, Lesson, TaughtHead, teach
 from training.sections import RankerSpec
 
 SPEC = RankerSpec(rounds=30, leaves=4, min_leaf=5, min_questions=20, patience=5, feature_share=1.0)
 NAMES = ("noise", "signal", "missing")
 
 
-def lessons(questions: int = 120, seed: int = 0, noise: float = 0.0) -> Lessons:
+def lessons(questions: int = 120, seed: int = 0, noise: float = 0.0) -> list[Lesson]:
     """Of ten candidates the one with the highest signal is right, unless noise says otherwise."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(questions, 10, 3)).astype(np.float32)
@@ -21,20 +21,19 @@ def lessons(questions: int = 120, seed: int = 0, noise: float = 0.0) -> Lessons:
     right = (features[:, :, 1] + noise * rng.normal(size=(questions, 10))).argmax(axis=1)
     levels = np.zeros((questions, 10), np.int32)
     levels[np.arange(questions), right] = LEVELS
-    return Lessons(features.reshape(-1, 3), levels.ravel(), np.full(questions, 10, np.int32))
+    return [Lesson(*each) for each in zip(features, levels, strict=True)]
 
 
-def taught(given: Lessons, spec: RankerSpec = SPEC, threads: int = 1) -> TaughtHead:
+def taught(given: list[Lesson], spec: RankerSpec = SPEC, threads: int = 1) -> TaughtHead:
     head = teach(given, "next_step", NAMES, spec, threads)
     assert head is not None
     return head
 
 
-def firsts(head: TaughtHead, asked: Lessons) -> np.ndarray:
+def firsts(head: TaughtHead, asked: list[Lesson]) -> np.ndarray:
     """Whether what is put first is right, bool (questions,)."""
     forest = Forest.from_arrays(head.arrays, "next_step", len(NAMES))
-    best = forest.score(asked.features).reshape(-1, 10).argmax(axis=1)
-    return asked.levels.reshape(-1, 10)[np.arange(len(best)), best] > 0
+    return np.array([each.levels[forest.score(each.features).argmax()] > 0 for each in asked])
 
 
 def test_an_obvious_order_is_learnt() -> None:
@@ -74,21 +73,9 @@ def test_from_too_few_questions_nothing_is_learnt() -> None:
 
 def test_questions_that_nothing_can_be_learnt_from_do_not_count() -> None:
     given = lessons(40)
-    levels = given.levels.reshape(-1, 10).copy()
-    levels[:10] = 0  # nothing right
-    levels[10:25] = 1  # nothing wrong
-    given = replace(given, levels=levels.ravel())
-    assert given.answerable().tolist() == [False] * 25 + [True] * 15
+    nothing_right = [replace(each, levels=each.levels * 0) for each in given[:10]]
+    nothing_wrong = [replace(each, levels=each.levels * 0 + 1) for each in given[10:25]]
+    given = nothing_right + nothing_wrong + given[25:]
+    assert [each.is_answerable for each in given] == [False] * 25 + [True] * 15
     assert teach(given, "next_step", NAMES, SPEC, 1) is None
-    empty = Lessons(np.empty((0, 3), np.float32), np.empty(0, np.int32), np.empty(0, np.int32))
-    assert empty.answerable().tolist() == []
-
-
-def test_a_part_of_the_questions_keeps_their_candidates_together() -> None:
-    given = replace(lessons(3), sizes=np.array([5, 10, 15], np.int32))
-    part = given.part(np.array([True, False, True]))
-    assert part.sizes.tolist() == [5, 15]
-    assert np.array_equal(
-        part.features, np.r_[given.features[:5], given.features[15:]], equal_nan=True
-    )
-    assert part.levels.tolist() == [*given.levels[:5], *given.levels[15:]]
+    assert teach([], "next_step", NAMES, SPEC, 1) is None
