@@ -4,11 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= .demo
 JOBS ?= auto
+SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
+QUALITY = $(BIN)/python -m benchmarks.quality
 
-.PHONY: demo test lint docs lock crash image-steps bench-ingest bench-forest clean help
+.PHONY: demo test lint docs lock crash image-steps bench-ingest bench-forest \
+	bench-closed-loop bench-quality-sessions bench-quality-topn bench-quality-retail clean help
 
 help: ## show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-24s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Desirepath needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -51,6 +54,19 @@ bench-ingest: $(VENV)/.installed ## durable events per second
 
 bench-forest: $(VENV)/.installed ## microseconds to score a query's candidates, against LightGBM
 	$(BIN)/python -m benchmarks.forest
+
+bench-closed-loop: $(VENV)/.installed ## real steps to purchase of the same simulated shoppers, for each policy
+	$(BIN)/python -m benchmarks.closed_loop $(ARGS)
+
+bench-quality-sessions: $(VENV)/.installed ## the next item of public visits, beside popularity and session neighbours
+	$(QUALITY) sessions --train $(SHARED)/sessions/retailrocket/train.parquet \
+		--test $(SHARED)/sessions/retailrocket/test.parquet --json $(ARGS)
+
+bench-quality-topn: $(VENV)/.installed ## public user-item lists, beside popularity and item neighbours
+	$(QUALITY) topn --train $(SHARED)/gowalla/train.txt --test $(SHARED)/gowalla/test.txt --json $(ARGS)
+
+bench-quality-retail: $(VENV)/.installed ## the next basket of a public log of invoices, beside habit
+	$(QUALITY) retail --log $(SHARED)/online_retail_ii/transactions.parquet --format online-retail --json $(ARGS)
 
 clean: ## remove everything that can be made again
 	rm -rf $(VENV) $(DEMO) var build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

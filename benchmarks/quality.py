@@ -21,6 +21,7 @@ from recommender.errors import DesirepathError
 PROTOCOLS = {
     "sessions": ("benchmarks.sessions.protocol", "beginnings of visits: P@20 and MRR@20"),
     "topn": ("benchmarks.topn.protocol", "user-item lists: Recall@20 and nDCG@20"),
+    "retail": ("benchmarks.retail.protocol", "invoices: the next basket at a rolling split"),
 }
 OUT = Path("benchmarks/out")
 
@@ -33,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, (module, summary) in PROTOCOLS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         if given[:1] == [name]:
-            _add_common(command)
             import_module(module).add_arguments(command)
+            _add_output(command)
     arguments = parser.parse_args(given)
     console = Console(as_json=arguments.json)
     try:
@@ -47,9 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--train", type=Path, required=True, help="what may be learnt from")
-    command.add_argument("--test", type=Path, required=True, help="what is asked; never tuned on")
+def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, default=OUT, help="folder of the pictures")
     command.add_argument("--json", action="store_true", help="print the result as one JSON line")
 

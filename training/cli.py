@@ -240,6 +240,9 @@ def tune(
 ) -> None:
     """Search for better settings on the validation period, and write them as a training file.
 
+    Sources, decays, blend and ranker are learnt anew in each trial, as `train` would. Settings are
+    better only if shoppers that no trial saw say so too; else the file is the starting point.
+
     The test period is never looked at. A search that was stopped goes on where it was; the study
     and the winning training.toml are in the folder `tuning` of the store.
 

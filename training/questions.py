@@ -24,7 +24,7 @@ from recommender.terms import EVENT_CODES, PURCHASE
 from training.engine import Engine, EventWindow, Period
 from training.sections import SECONDS_PER_DAY
 from training.spec import TrainingSpec
-from training.split import pasts_of, query_of
+from training.split import may_be_asked, pasts_of, query_of
 
 _BOUGHT = EVENT_CODES[PURCHASE]
 
@@ -52,12 +52,15 @@ class Questioner:
     ----------
     workspace
         Existing folder for files between the stages.
+    without
+        Shoppers (outside ids) of whom nothing is asked.
     """
 
     engine: Engine
     window: EventWindow
     spec: TrainingSpec
     workspace: Path
+    without: frozenset[str] = frozenset()
 
     def questions(self, period: Period) -> list[Question]:
         """Questions of a period in the order of shopper and moment; none where nothing was done."""
@@ -81,6 +84,7 @@ class Questioner:
             self.window.scan()
             .filter(pl.col("ts").is_between(period.start, period.end - 1))
             .filter(pl.col("event_code").is_in(codes))
+            .filter(may_be_asked(self.window, self.without))
         )
         if self.spec.split.asked == "at_cut":
             moments = done.select("shopper_idx", at=pl.lit(period.start, pl.Int64))

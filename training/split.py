@@ -86,10 +86,11 @@ class HoldOut:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How many shoppers to ask for, and the seed of the draw."""
+    """How many shoppers to ask for, the seed of the draw, and who is never asked (outside ids)."""
 
     max_users: int
     seed: int
+    without: frozenset[str] = frozenset()
 
 
 def find_cuts(window: Period, spec: TrainingSpec) -> Cuts:
@@ -128,6 +129,7 @@ def hold_out(
         window.scan()
         .filter(pl.col("ts").is_between(period.start, period.end - 1))
         .filter(pl.col("event_code").is_in(target_codes))
+        .filter(may_be_asked(window, sampling.without))
         .select("shopper_idx", "item_idx", "ts")
         .collect()
     )
@@ -149,6 +151,12 @@ def hold_out(
         later["shopper_idx"].n_unique(),
         spec.split.asked,
     )
+
+
+def may_be_asked(window: EventWindow, without: frozenset[str]) -> pl.Expr:
+    """Condition on rows of the window: not of these shoppers (outside ids)."""
+    left_out = [index for index, name in enumerate(window.shopper_ids) if name in without]
+    return ~pl.col("shopper_idx").is_in(left_out)
 
 
 def _questions(

@@ -65,6 +65,8 @@ class Trainer:
         Existing folder for files between the stages.
     timer
         See `training.fitting.Fitting`.
+    without
+        Shoppers (outside ids) whom weights and ranker learn nothing from: they are to judge them.
     """
 
     engine: Engine
@@ -72,6 +74,7 @@ class Trainer:
     placement: Placement
     workspace: Path
     timer: StageTimer = untimed
+    without: frozenset[str] = frozenset()
 
     def train(self, layout: StoreLayout, as_of: int | None = None) -> Trained:
         """Train on what was known before `as_of` (microseconds; None: all of the log).
@@ -100,19 +103,27 @@ class Trainer:
         model = with_ranker(ranker, replace(fitting, timer=self.timer).fit(cuts.end, blend))
         return Trained(model, judged, report, test, window, cuts, ranker)
 
-    def learn_order(self, fitting: Fitting, cuts: Cuts) -> tuple[dict[str, float], Taught | None]:
+    def learn_order(
+        self, fitting: Fitting, cuts: Cuts, model: Fitted | None = None
+    ) -> tuple[dict[str, float], Taught | None]:
         """Source weights and ranker, learnt on what came after earlier models.
 
         The models end where the validation period begins and, as the spec says, where such periods
         before it do.
+
+        Parameters
+        ----------
+        model
+            The first of them, where the caller has it.
         """
         blend = shortlist = dict(self.spec.blend.weights)
         if not (self.spec.blend.learn or self.spec.ranker.learn):
             return blend, None
         begin = fitting.window.period.start
         periods = _earlier_periods(cuts, begin, self.spec.ranker.cuts)
-        with self.timer("fit_to_learn"):
-            model = fitting.fit(periods[0].start, blend)
+        if model is None:
+            with self.timer("fit_to_learn"):
+                model = fitting.fit(periods[0].start, blend)
         if self.spec.blend.learn:
             with self.timer("blend"):
                 blend, shortlist = self._learn_weights(fitting, model.bundle(), periods[0])
@@ -129,7 +140,7 @@ class Trainer:
         """
         settings, ranker = self.spec.blend, self.spec.ranker
         fixed = dict(settings.weights)
-        sampling = Sampling(settings.max_users, settings.seed)
+        sampling = Sampling(settings.max_users, settings.seed, self.without)
         asked = hold_out(self.engine, fitting.window, self.spec, period, sampling, self.workspace)
         candidates = score_candidates(bundle, self.placement, asked.queries, asked.targets)
         if len(candidates.targets) < settings.min_users:
@@ -151,7 +162,9 @@ class Trainer:
     ) -> Taught | None:
         threads = os.cpu_count() or 1
         classroom = Classroom(self.placement, self.spec.ranker, shortlist, threads)
-        questioner = Questioner(self.engine, fitting.window, self.spec, self.workspace)
+        questioner = Questioner(
+            self.engine, fitting.window, self.spec, self.workspace, self.without
+        )
         for period in periods:
             if period is not periods[0]:
                 with self.timer("fit_to_learn"):

@@ -202,9 +202,9 @@ class Search:
 
 def _study_name(judge: Judge, start: TrainingSpec, space: Sequence[Knob], seed: int) -> str:
     """Equal for searches that mean the same: data, starting point, space, place and seed."""
-    asked = [len(part) for part in (judge.learn, judge.judge, judge.confirm)]
+    asked = [len(part) for part in (judge.judge, judge.confirm)]
     meaning = [start.resolved, [asdict(knob) for knob in space], judge.placement.name, asked, seed]
-    text = json.dumps([judge.data_digest, judge.until, meaning], sort_keys=True)
+    text = json.dumps([judge.data_digest, judge.cuts.validation, meaning], sort_keys=True)
     return f"tune-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 

@@ -46,7 +46,7 @@ class TuneOutcome:
     changed
         Settings in which the best trial differs from the start: value then, value now.
     file
-        Training file of the best trial.
+        Training file of the best trial if that is better, else of the start.
     """
 
     study: str
@@ -65,8 +65,8 @@ class TuneOutcome:
 
     @property
     def is_better(self) -> bool:
-        """Whether a trial found more than the start."""
-        return bool(self.changed)
+        """Whether a trial found more than the start, and not only with those who chose it."""
+        return bool(self.changed) and is_confirmed(self.gain)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -85,6 +85,11 @@ class TuneOutcome:
             flat |= {f"{name}_{part}": value for part, value in asdict(interval).items()}
         flat |= {f"trials_{state}": float(count) for state, count in self.counts.items()}
         return flat | {"known_shoppers": float(self.known), "fits_shared": float(self.fits_shared)}
+
+
+def is_confirmed(gain: Interval) -> bool:
+    """Shoppers that no trial saw were served better on average, and perhaps by no accident."""
+    return gain.mean > 0 and gain.high > 0
 
 
 def tune(request: TrainRequest, limits: Limits, bench: Workbench) -> TuneOutcome:
@@ -145,13 +150,14 @@ def _search(
         search.run(on_trial)
     best, spec = search.best()
     best_interval, start_interval, gain = judge.gain(spec, request.spec)
+    written = spec if is_confirmed(gain) else request.spec
     head = (
-        f"Found by `desirepath tune`: trial {best.number} of {search.name}, {len(search.rows())} "
-        f"trials.\nnDCG@{K} of validation shoppers that no trial saw: {best_interval.mean:.4f}, "
+        f"{_verdict(best, gain)}; {len(search.rows())} trials of {search.name}.\n"
+        f"nDCG@{K} of validation shoppers that no trial saw: {best_interval.mean:.4f}, "
         f"{start_interval.mean:.4f} where the search started."
     )
     file = folder / WINNER_FILE
-    write_atomic(file, spec_text(spec, head).encode())
+    write_atomic(file, spec_text(written, head).encode())
     return TuneOutcome(
         search.name,
         resumed,
@@ -167,6 +173,12 @@ def _search(
         file,
         fits.shared,
     )
+
+
+def _verdict(best: TrialRow, gain: Interval) -> str:
+    if is_confirmed(gain):
+        return f"Found by `desirepath tune`: trial {best.number}"
+    return f"Nothing better found by `desirepath tune`, the start again: not trial {best.number}"
 
 
 def _changed(search: Search, best: TrialRow) -> dict[str, tuple[Value, Value]]:

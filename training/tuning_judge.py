@@ -1,9 +1,10 @@
 """How good a specification is: nDCG@20 on validation shoppers, through the pipeline that serves.
 
 The shoppers of the validation period are parted in three, and no part does the work of another:
-from the first the blend of a trial is learnt, by the second the trial is judged, and on the third,
-which no trial has seen, the winner is compared with where the search started. The test period is
-never touched.
+from the first a trial learns its blend and its ranker, as training would (`Trainer.learn_order`);
+by the second the trial is judged; and on the third, which no trial has seen, the winner is compared
+with where the search started. Whoever judges or confirms is also left out of the questions of
+earlier periods. The test period is never touched.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from recommender.terms import Float64Array
 from training.dataset import known_before
 from training.engine import Engine
 from training.evaluation.bootstrap import Bootstrap, Interval
-from training.evaluation.offline import answers, score_each, with_blend
+from training.evaluation.offline import answers, score_each
 from training.fitting import Fitting
-from training.models.blend import learn_weights, score_candidates
 from training.spec import TrainingSpec
-from training.split import HoldOut, Sampling, find_cuts, hold_out
+from training.split import Cuts, HoldOut, Sampling, find_cuts, hold_out
+from training.trainer import Trainer, with_ranker
 from training.workflow import TrainRequest
 
 K = 20
@@ -43,16 +44,15 @@ class Judge:
     ----------
     fitting
         Of the specification that the search starts from.
-    until
-        Where the validation period begins, microseconds since the epoch.
-    learn, judge, confirm
-        The three parts.
+    cuts
+        Of the window; models end where the validation period begins.
+    judge, confirm
+        Two parts of the shoppers; everybody else teaches.
     """
 
     fitting: Fitting
     placement: Placement
-    until: int
-    learn: HoldOut
+    cuts: Cuts
     judge: HoldOut
     confirm: HoldOut
 
@@ -77,8 +77,8 @@ class Judge:
                 f"{MIN_SHOPPERS}: lengthen split.validation_days, or bring in more of the log"
             )
         fitting = Fitting(engine, window, catalogue, spec, workspace)
-        parts = (_part(asked, begin, 3) for begin in range(3))
-        return cls(fitting, request.placement, cuts.validation, *parts)
+        judge, confirm = (_part(asked, begin, 3) for begin in (1, 2))
+        return cls(fitting, request.placement, cuts, judge, confirm)
 
     @property
     def data_digest(self) -> str:
@@ -90,22 +90,20 @@ class Judge:
         """Shoppers of the second part of whom anything is known: only they can be served better."""
         return sum(bool(query.history or query.session) for query in self.judge.queries)
 
+    @property
+    def without(self) -> frozenset[str]:
+        """Shoppers whom no trial learns its order from."""
+        return frozenset(self.judge.shopper_ids + self.confirm.shopper_ids)
+
     def model(self, spec: TrainingSpec) -> ModelBundle:
-        """Fit a specification on what was before the validation period, and learn its blend."""
-        bundle = replace(self.fitting, spec=spec).fit(self.until).bundle()
-        settings = spec.blend
-        if not settings.learn:
-            return bundle
-        asked = self.learn
-        candidates = score_candidates(bundle, self.placement, asked.queries, asked.targets)
-        if len(candidates.targets) < settings.min_users:
-            return bundle
-        fixed = dict(settings.weights)
-        learnt = learn_weights(candidates, fixed, restarts=settings.restarts, seed=settings.seed)
-        weights = fixed | learnt
-        return with_blend(
-            bundle, {name: w for name, w in weights.items() if name in bundle.sources}
+        """Fit a specification on what was before the validation period, and learn its order."""
+        fitting = replace(self.fitting, spec=spec)
+        model = fitting.fit(self.cuts.validation)
+        trainer = Trainer(
+            fitting.engine, spec, self.placement, fitting.workspace, without=self.without
         )
+        blend, ranker = trainer.learn_order(fitting, self.cuts, model)
+        return with_ranker(ranker, model.with_blend(blend)).bundle()
 
     def value(self, spec: TrainingSpec, report: Callable[[int, float], None]) -> float:
         """nDCG@20 on the second part.

@@ -93,6 +93,7 @@ SPACE: Final[tuple[Knob, ...]] = (
     ladder("linear.user_exponent", 0.0, 0.2, 0.4, 0.6),
     ladder("linear.popularity_exponent", 0.0, 0.25, 0.5),
     ladder("linear.sharpness", 0.25, 0.5, 0.75, 1.0),
+    ladder("linear.neighbours", 50, 100, 200),
     words("item_knn.weighting", "bm25", "cosine"),
     ladder("item_knn.k1", 0.3, 0.6, 1.2, 2.4, 5.0),
     ladder("item_knn.b", 0.0, 0.25, 0.5, 0.75, 1.0),
@@ -121,19 +122,46 @@ SPACE: Final[tuple[Knob, ...]] = (
     ladder("covisitation.purchase_purchase.half_life_days", 7.0, 30.0, 90.0, 365.0),
     ladder("covisitation.purchase_purchase.popularity_damping", 0.0, 0.15, 0.3, 0.5, 0.7),
     ladder("covisitation.purchase_purchase.smoothing", 0.0, 2.0, 5.0, 20.0),
+    ladder("covisitation.seen_together.lag_decay", 0.5, 0.65, 0.8, 0.9, 1.0),
+    ladder("covisitation.view_cart.lag_decay", 0.5, 0.65, 0.8, 0.9, 1.0),
+    ladder("covisitation.cart_purchase.lag_decay", 0.5, 0.65, 0.8, 0.9, 1.0),
+    ladder("covisitation.purchase_purchase.lag_decay", 0.5, 0.65, 0.8, 0.9, 1.0),
+    ladder("two_steps.reach", 20, 40, 60, 100),
+    ladder("two_steps.smoothing", 0.0, 2.0, 5.0, 20.0),
+    ladder("two_steps.lag_decay", 0.5, 0.65, 0.8, 0.9, 1.0),
+    ladder("session_knn.k", 250, 500, 1_000, 1_500, 3_000),
+    ladder("session_knn.sample", 1_000, 2_500, 5_000, 10_000),
+    ladder("session_knn.seed_reach", 1.0, 2.0, 4.0, 8.0),
+    ladder("session_knn.item_reach", 2.0, 5.0, 10.0, 20.0),
+    ladder("session_knn.backward", 0.4, 0.6, 0.8, 1.0),
+    ladder("session_knn.near_k", 100, 250, 500, 1_000),
+    ladder("session_knn.near_seed_reach", 0.6, 1.2, 2.0, 4.0),
+    ladder("session_knn.near_item_reach", 1.0, 2.0, 4.0),
+    ladder("session_knn.near_backward", 0.3, 0.6, 0.8, 1.0),
     ladder("trend.short_half_life_days", 1.0, 3.0, 7.0, 14.0),
     ladder("new_items.days", 14.0, 30.0, 60.0, 120.0),
     ladder("early_adopters.half_life_days", 1.0, 3.0, 7.0, 14.0),
+    ladder("ranker.candidates", 50, 100, 150, 200, 300),
+    ladder("ranker.cuts", 1, 2, 3),
+    words("ranker.objective", "lambdarank", "rank_xendcg"),
+    ladder("ranker.learning_rate", 0.02, 0.05, 0.1),
+    ladder("ranker.leaves", 15, 31, 63, 127),
+    ladder("ranker.min_leaf", 20, 50, 100, 200, 500),
+    ladder("ranker.feature_share", 0.2, 0.4, 0.6, 0.8, 1.0),
+    ladder("ranker.truncation", 10, 20, 40, 80),
+    ladder("ranker.visit_decay", 0.0, 0.25, 0.5, 0.75, 0.9),
+    ladder("ranker.purchase_decay", 0.5, 0.7, 0.85, 0.95, 1.0),
 )
 
 
 def space_of(start: TrainingSpec) -> tuple[Knob, ...]:
-    """The knobs there are: an event type that counts nothing at the start stays so."""
+    """The knobs there are: what counts nothing or is not learnt at the start stays so."""
     weighed = dict(start.event_weights)
     return tuple(
         knob
         for knob in SPACE
-        if not knob.key.startswith("event_weights.") or weighed.get(knob.key.split(".")[1])
+        if (not knob.key.startswith("event_weights.") or weighed.get(knob.key.split(".")[1]))
+        and (not knob.key.startswith("ranker.") or start.ranker.learn)
     )
 
 

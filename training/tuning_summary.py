@@ -26,12 +26,24 @@ def show_tuning(outcome: TuneOutcome, console: Console) -> None:
             for name, (start, best) in outcome.changed.items()
         ],
     )
+    if not outcome.is_better:
+        console.say(_nothing_better(outcome))
     console.table(
         "Which settings matter",
         [
             {"setting": name, "share": f"{share:.1%}"}
             for name, share in list(outcome.importances.items())[:_SHOWN]
         ],
+    )
+
+
+def _nothing_better(outcome: TuneOutcome) -> str:
+    if not outcome.changed:
+        return "nothing better: no trial found more than the start"
+    return (
+        f"nothing better: trial {outcome.best.number} found {outcome.best.value or 0:.4f} with the "
+        f"shoppers that judged it (the start: {outcome.start.value or 0:.4f}), but with those that "
+        f"no trial saw its gain is {shown(outcome.gain, signed=True)}"
     )
 
 

@@ -9,6 +9,7 @@ import argparse
 import os
 from dataclasses import dataclass
 
+from benchmarks.two_files import add_files
 from feature_store.console import Console
 from training.stages import Stages
 
@@ -35,7 +36,8 @@ class Row:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this protocol alone."""
+    """Options of this protocol."""
+    add_files(parser)
     parser.add_argument(
         "--questions", type=int, default=50_000, help="moments that the ranker learns from"
     )

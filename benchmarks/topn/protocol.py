@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from benchmarks.two_files import add_files
 from feature_store.console import Console
 from training.stages import Stages
 
@@ -37,7 +38,8 @@ class Row:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this protocol alone."""
+    """Options of this protocol."""
+    add_files(parser)
     parser.add_argument(
         "--validation-users",
         type=_positive,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.retail_baselines import (
+from benchmarks.retail.baselines import (
     Known,
     TifuKnn,
     UpCf,
@@ -17,7 +17,7 @@ from benchmarks.retail_baselines import (
     popular,
     rank,
 )
-from benchmarks.retail_baskets import Purchases, rolling_periods
+from benchmarks.retail.baskets import Purchases, rolling_periods
 from recommender.errors import DataError
 from training.engine import Period
 from training.split import MICROS_PER_DAY as DAY

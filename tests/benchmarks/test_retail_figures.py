@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.retail_figures import Questions, Scored, fold_means, full_recall, relative_gain
+from benchmarks.retail.figures import Questions, Scored, fold_means, full_recall, relative_gain
 
 ASKED = Questions(
     np.array([0, 0, 1], np.int32),

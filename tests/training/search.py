@@ -21,9 +21,8 @@ class KnownJudge:
     killed_at: int | None = None
     data_digest: str = "0" * 64
     asked: int = 0
-    until: int = 0
+    cuts: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(validation=0))
     placement: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(name="next"))
-    learn: str = "aaa"
     judge: str = "aaa"
     confirm: str = "aaa"
 

@@ -23,6 +23,10 @@ def test_the_sample_file_names_every_setting_and_equals_the_defaults() -> None:
     assert written == TrainingSpec().resolved
 
 
+def test_what_is_resolved_gives_itself_back() -> None:
+    assert parse_spec(TrainingSpec().resolved) == TrainingSpec()
+
+
 def test_what_is_not_named_keeps_its_default() -> None:
     spec = parse_spec({"als": {"factors": 8}, "covisitation": {"view_cart": {"max_distance": 3}}})
     assert spec == replace(

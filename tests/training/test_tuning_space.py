@@ -38,6 +38,13 @@ def test_an_event_that_counts_nothing_has_no_knob() -> None:
     assert "event_weights.add_to_cart" not in names
 
 
+def test_a_ranker_that_is_not_learnt_has_no_knobs() -> None:
+    names = [knob.name for knob in space_of(parse_spec({"ranker": {"learn": False}}))]
+    assert names
+    assert not [name for name in names if name.startswith("ranker.")]
+    assert "ranker.leaves" in [knob.name for knob in space_of(TrainingSpec())]
+
+
 def test_settings_that_do_not_fit_are_refused() -> None:
     start = TrainingSpec()
     off = {name: False for name in settings_of(start, SPACE) if ".pairs." in name}

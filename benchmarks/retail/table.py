@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.retail_figures import Figures, K
+from benchmarks.retail.figures import Figures, K
 
 
 def table(found: Mapping[str, Any], product: str) -> list[str]:

@@ -1,16 +1,13 @@
 """Next basket on a shop's invoices: the served pipeline beside "buy what you bought".
 
-Run ``python -m benchmarks.quality_retail --log FILE``. A rolling split by time: at each cut the
-product trains with its defaults on what was known before, and answers once for every shopper who
-buys within the horizon; right are the items of the first basket. Everything else that is measured
-(baselines, popularity, single sources) answers the same questions. The settings of the baselines
-are chosen on the stretch before the first cut.
+A rolling split by time: at each cut the product trains with its defaults on what was known before,
+and answers once for every shopper who buys within the horizon; right are the items of the first
+basket. Everything else that is measured (baselines, popularity, single sources) answers the same
+questions. The settings of the baselines are chosen on the stretch before the first cut.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 import time
@@ -20,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.retail_baselines import (
+from benchmarks.retail.baselines import (
     Known,
     Scorer,
     choices,
@@ -28,7 +25,7 @@ from benchmarks.retail_baselines import (
     popular,
     rank,
 )
-from benchmarks.retail_baskets import (
+from benchmarks.retail.baskets import (
     Purchases,
     described,
     named,
@@ -36,7 +33,7 @@ from benchmarks.retail_baskets import (
     rolling_periods,
     shopper_rows,
 )
-from benchmarks.retail_figures import (
+from benchmarks.retail.figures import (
     K,
     Questions,
     Ranking,
@@ -44,12 +41,10 @@ from benchmarks.retail_figures import (
     fold_means,
     relative_gain,
 )
-from benchmarks.retail_plot import draw
-from benchmarks.retail_table import table
+from feature_store.console import Console
 from feature_store.ingest import ingest
 from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle
-from recommender.errors import DesirepathError
 from recommender.placements import Placement, read_placements
 from recommender.terms import PURCHASE
 from training.engine import EventWindow, Period
@@ -123,7 +118,7 @@ class Fold:
     us_per_query: float
 
 
-def measure(shop: Shop, number: int, period: Period, baselines: Mapping[str, Scorer]) -> Fold:
+def ask_at(shop: Shop, number: int, period: Period, baselines: Mapping[str, Scorer]) -> Fold:
     """Train before the period and ask everybody."""
     asked = shop.ask(period)
     began = time.perf_counter()
@@ -232,9 +227,17 @@ def _best(variants: Mapping[str, Mapping[str, object]], prefix: str) -> str:
     return max(listed, key=lambda name: float(str(variants[name][f"recall@{K}"])))
 
 
-def run(log: Path, source_format: str, folds: int, out: Path | None) -> dict[str, object]:
-    """Measure a log; the table goes to standard error, the picture and the JSON to `out`."""
-    began, stages = time.perf_counter(), Stages(announce=lambda name: _say(f"  {name} …"))
+def measure(log: Path, source_format: str, folds: int, console: Console) -> dict[str, object]:
+    """Ask everybody at each cut of a log.
+
+    Raises
+    ------
+    DataError
+        The log is too short for so many cuts.
+    RefusedError
+        No row of the log was kept.
+    """
+    began, stages = time.perf_counter(), Stages()
     with tempfile.TemporaryDirectory(prefix="retail-") as scratch, stages.stage("all"):
         shop = Shop.of(log, source_format, Path(scratch))
         periods = rolling_periods(shop.window.period, folds, HORIZON_DAYS)
@@ -243,49 +246,10 @@ def run(log: Path, source_format: str, folds: int, out: Path | None) -> dict[str
         scorers = {name: scorer for name, (_, scorer) in chosen.items()}
         measured = []
         for number, period in enumerate(periods):
-            _say(f"  fold {number + 1} of {folds}: {described(period)}")
-            measured.append(measure(shop, number, period, scorers))
+            console.say(f"  fold {number + 1} of {folds}: {described(period)}")
+            measured.append(ask_at(shop, number, period, scorers))
     settings = {name: described_as for name, (described_as, _) in chosen.items()}
-    found = summarise(measured, settings) | {
+    return summarise(measured, settings) | {
         "seconds": round(time.perf_counter() - began, 1),
         "peak_mib": round(stages.costs[0].peak_mb * 1e6 / 2**20, 1),
     }
-    for line in table(found, PRODUCT):
-        _say(line)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "retail.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        draw(found, out / "retail.png")
-    return found
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of this protocol."""
-    parser.add_argument("--log", type=Path, required=True, help="file of invoices")
-    parser.add_argument("--format", default="online-retail", help="name of a loader")
-    parser.add_argument("--folds", type=int, default=4, help="cuts, 28 days apart")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, last")
-    parser.add_argument("--out", type=Path, help="folder for retail.json and retail.png")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the protocol; 1 when the log is refused."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    add_arguments(parser)
-    options = parser.parse_args(argv)
-    try:
-        found = run(options.log, options.format, options.folds, options.out)
-    except DesirepathError as error:
-        _say(f"error: {error}")
-        return 1
-    if options.json:
-        print(json.dumps(found))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

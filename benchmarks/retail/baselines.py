@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from benchmarks.retail_baskets import Purchases
+from benchmarks.retail.baskets import Purchases
 from recommender.terms import Float64Array, Int32Array
 from training.split import MICROS_PER_DAY
 

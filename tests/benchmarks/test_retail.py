@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality_retail import Shop, main
+from benchmarks.quality import main
+from benchmarks.retail.measure import Shop
 from training.engine import Period
 from training.split import MICROS_PER_DAY
 
@@ -65,7 +66,8 @@ def test_the_command_finds_habits_and_says_the_same_twice(
     found = []
     for number in (1, 2):
         out = tmp_path / str(number)
-        assert main(["--log", str(log), "--folds", "2", "--json", "--out", str(out)]) == 0
+        arguments = ["--log", str(log), "--folds", "2", "--json", "--out", str(out)]
+        assert main(["retail", *arguments]) == 0
         found.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
         assert json.loads((out / "retail.json").read_text("utf-8")) == found[-1]
     assert _untimed(found[0]) == _untimed(found[1])
@@ -87,9 +89,9 @@ def test_the_command_finds_habits_and_says_the_same_twice(
 def test_the_options_are_checked(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--log", str(log), "--folds", "20"]) == 1
+    assert main(["retail", "--log", str(log), "--folds", "20"]) == 1
     assert "ask for fewer" in capsys.readouterr().err
-    assert main(["--log", str(tmp_path / "none.csv")]) == 1
+    assert main(["retail", "--log", str(tmp_path / "none.csv")]) == 1
 
 
 def _last_period(shop: Shop) -> Period:
