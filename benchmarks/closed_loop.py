@@ -40,10 +40,19 @@ from training.simulation.loop_report import LoopReport, compare
 from training.simulation.pipeline import answering
 from training.simulation.shop import ShopSpec
 from training.simulation.shoppers import ShopperSpec
-from training.spec import TrainingSpec, load_spec
+from training.spec import load_spec, parse_spec
 from training.trainer import Trainer
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
+# Pages ask on the way, not at the beginning of a week; and less is asked than by default, so that a
+# run takes minutes.
+ASKED_ON_THE_WAY = parse_spec(
+    {
+        "split": {"asked": "in_visit"},
+        "ranker": {"max_questions": 4_000, "learning_rate": 0.08, "leaves": 31},
+        "evaluation": {"max_users": 1_000},
+    }
+)
 
 
 def request_of(arguments: argparse.Namespace) -> LoopRequest:
@@ -62,7 +71,7 @@ def learn(request: LoopRequest, arguments: argparse.Namespace, console: Console)
     """The model that `desirepath train` would learn from the log before the switch."""
     if arguments.bundle is not None and arguments.bundle.exists():
         return load_bundle(arguments.bundle)
-    spec = load_spec(arguments.config) if arguments.config else TrainingSpec()
+    spec = load_spec(arguments.config) if arguments.config else ASKED_ON_THE_WAY
     place = read_placements(arguments.placements)[spec.evaluation.placement]
     with tempfile.TemporaryDirectory(prefix="closed-loop-", dir=arguments.folder) as scratch:
         root = Path(scratch)

@@ -12,7 +12,7 @@ from recommender.placements import Placement
 from recommender.policy import SlatePolicy
 from recommender.query import Interaction, Query
 from recommender.ranking import Blended, Proposed, Ranking, blend, fill, pool_of, reordered
-from recommender.rules import Eligibility, eligible_items
+from recommender.rules import Eligibility, eligible_items, on_page
 from recommender.seeds import NO_SEEDS, Seeds, seeds_of
 from recommender.slate import ScoredItems, Slate, SlateItem
 from recommender.terms import (
@@ -67,7 +67,8 @@ def recommend(
     """
     eligibility = eligible_items(query, bundle.catalogue, placement)
     level, seeds = find_seeds(query, bundle, placement)
-    proposed = propose(seeds, bundle, placement, eligibility)
+    page = on_page(eligibility, query, bundle.catalogue, placement)
+    proposed = propose(seeds, bundle, placement, page)
     ranking = rank(proposed, level, seeds, bundle, placement)
     ranking = fill(ranking, query, bundle.catalogue, placement, eligibility.mask)
     return _slate(query, bundle.catalogue, ranking, policy, eligibility)
@@ -141,7 +142,8 @@ def explain(
     """What each source adds to the best candidates: (item_id, source → part of the score)."""
     eligibility = eligible_items(query, bundle.catalogue, placement)
     _, seeds = find_seeds(query, bundle, placement)
-    proposed = propose(seeds, bundle, placement, eligibility)
+    page = on_page(eligibility, query, bundle.catalogue, placement)
+    proposed = propose(seeds, bundle, placement, page)
     weights = bundle.manifest.info.blend
     pool = pool_of(proposed, weights)
     if not pool.names:

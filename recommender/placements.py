@@ -43,6 +43,8 @@ class Placement:
         List length where the caller names none.
     candidates
         How many candidates each source may propose.
+    within_category
+        On a page with a category, sources propose items of that category only.
     exclude
         Rules that take items away, see `recommender.rules`.
     purchased_within_days, seen_within_days
@@ -63,6 +65,7 @@ class Placement:
     seeds: tuple[str, ...] = ("history", "session", "cart", "context")
     limit: int = 10
     candidates: int = 200
+    within_category: bool = False
     exclude: tuple[str, ...] = ("context", "cart", "dismissed")
     purchased_within_days: float = 0.0
     seen_within_days: float = 0.0
@@ -140,6 +143,10 @@ def _value(placement: str, key: str, kind: str, value: object) -> Any:
         if isinstance(value, str):
             return value
         raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a text")
+    if kind == "bool":
+        if isinstance(value, bool):
+            return value
+        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: true or false")
     accepted = int if kind == "int" else int | float
     if isinstance(value, bool) or not isinstance(value, accepted):
         raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a number ({kind})")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -61,6 +61,20 @@ def eligible_items(query: Query, catalogue: Catalogue, placement: Placement) -> 
         mask &= filter_mask(query.filter, catalogue)
         removed.append(("filter", left - int(np.count_nonzero(mask))))
     return Eligibility(mask, tuple(entry for entry in removed if entry[1]))
+
+
+def on_page(
+    eligibility: Eligibility, query: Query, catalogue: Catalogue, placement: Placement
+) -> Eligibility:
+    """Keep what sources may propose to the page's category, where the placement wants that.
+
+    The ladder may still fill the list from outside; a category of which nothing may be shown
+    changes nothing.
+    """
+    if not placement.within_category or query.category is None:
+        return eligibility
+    inside = filter_mask({"category": query.category}, catalogue) & eligibility.mask
+    return replace(eligibility, mask=inside) if inside.any() else eligibility
 
 
 def excluded_ids(query: Query, placement: Placement) -> frozenset[str]:

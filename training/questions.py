@@ -4,9 +4,13 @@
 right (or a seeded sample of them) is a question, asked with all that was known just before. The
 next step is what was done at that moment, worth 1, and what followed in the visit, worth
 ``visit_decay`` for each moment that it lies ahead; the purchase is what the shopper bought next,
-within `LOOKBACK_DAYS`, worth ``purchase_decay`` for each moment that it lies ahead. ``asked =
+within `LOOKBACK_MICROS`, worth ``purchase_decay`` for each moment that it lies ahead. ``asked =
 "at_cut"``: each shopper is asked once, at the start of the period; the next step is everything
 until its end.
+
+A purchase of what the shopper had met on this way before is worth ``met_worth`` of that, by default
+nothing: a list can save steps only before the first sight, and taught with all purchases the trees
+learn little more than that what is bought is mostly something that was looked at.
 """
 
 from __future__ import annotations
@@ -18,11 +22,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recommender.journey import LOOKBACK_DAYS
+from recommender.journey import LOOKBACK_MICROS
 from recommender.query import Query
 from recommender.terms import EVENT_CODES, PURCHASE
 from training.engine import Engine, EventWindow, Period
-from training.sections import SECONDS_PER_DAY
 from training.spec import TrainingSpec
 from training.split import may_be_asked, pasts_of, query_of
 
@@ -70,15 +73,46 @@ class Questioner:
         depth = self.spec.seeds.max_history
         path = self.engine.join_as_of(self.window, asked, "shopper_idx", depth, self.workspace)
         pasts = pasts_of(pl.read_parquet(path), self.window, len(asked))
-        right = self._right(asked, period)
+        right = self._right(asked.filter("is_drawn"), period)
         bought = self._bought(asked, period)
         return [
-            Question(query_of(past, at, self.spec), right[number], bought.get(number, {}))
+            Question(query_of(past, at, self.spec), right.get(number, {}), bought.get(number, {}))
             for number, (past, at) in enumerate(zip(pasts, asked["at"].to_list(), strict=True))
-            if number in right
+            if number in right or number in bought
         ]
 
     def _moments(self, period: Period) -> pl.DataFrame:
+        """A sample of all moments, and one of those that a purchase followed.
+
+        Ways to a purchase are few: in a sample of everything there are too few to learn from. Only
+        moments of the first sample (``is_drawn``) are asked for the next step, lest buyers' ways
+        count more than others there.
+        """
+        found = self._all_moments(period)
+        most, seed = self.spec.ranker.max_questions, self.spec.ranker.seed
+        bought = (
+            self.window.scan()
+            .filter(pl.col("ts").is_between(period.start, period.end - 1))
+            .filter(pl.col("event_code") == _BOUGHT)
+            .group_by("shopper_idx")
+            .agg(last=pl.col("ts").max())
+            .collect()
+        )
+        ways = found.join(bought, on="shopper_idx").filter(pl.col("at") <= pl.col("last"))
+        samples = [_sampled(found, most, seed), _sampled(ways.drop("last"), most, seed)]
+        return (
+            pl.concat(
+                part.with_columns(is_drawn=pl.lit(number == 0))
+                for number, part in enumerate(samples)
+            )
+            .group_by("shopper_idx", "at")
+            .agg(pl.col("is_drawn").any())
+            .sort("shopper_idx", "at")
+            .with_row_index("question")
+            .cast({"question": pl.Int64})
+        )
+
+    def _all_moments(self, period: Period) -> pl.DataFrame:
         codes = [EVENT_CODES[name] for name in self.spec.split.target_events]
         done = (
             self.window.scan()
@@ -93,8 +127,7 @@ class Questioner:
             first = self.window.scan().group_by("shopper_idx").agg(first=pl.col("ts").min())
             later = done.join(first, on="shopper_idx").filter(pl.col("ts") > pl.col("first"))
             moments = later.select("shopper_idx", at=pl.col("ts"))
-        found = moments.unique().sort("shopper_idx", "at").collect()
-        return _sampled(found, self.spec.ranker.max_questions, self.spec.ranker.seed)
+        return moments.unique().sort("shopper_idx", "at").collect()
 
     def _right(self, asked: pl.DataFrame, period: Period) -> dict[int, dict[str, float]]:
         codes = [EVENT_CODES[name] for name in self.spec.split.target_events]
@@ -109,8 +142,7 @@ class Questioner:
         return self._worths(visit, self.spec.ranker.visit_decay)
 
     def _bought(self, asked: pl.DataFrame, period: Period) -> dict[int, dict[str, float]]:
-        horizon = LOOKBACK_DAYS * SECONDS_PER_DAY * 1_000_000
-        ahead = self._ahead(asked, period).filter(pl.col("ts") < pl.col("at") + horizon)
+        ahead = self._ahead(asked, period).filter(pl.col("ts") < pl.col("at") + LOOKBACK_MICROS)
         steps = (
             ahead.sort("question", "ts")
             .with_columns(moments=_moments_ahead())
@@ -118,14 +150,39 @@ class Questioner:
             # Only the next purchase: the way to the one after it is another way.
             .filter(pl.col("ts") == pl.col("ts").min().over("question"))
         )
-        return self._worths(steps, self.spec.ranker.purchase_decay)
+        met = self._met(asked).with_columns(share=pl.lit(self.spec.ranker.met_worth))
+        shared = steps.join(met, on=["question", "item_idx"], how="left")
+        return self._worths(shared, self.spec.ranker.purchase_decay)
+
+    def _met(self, asked: pl.DataFrame) -> pl.LazyFrame:
+        """Items of each question's way so far, since the last purchase or `LOOKBACK_MICROS`."""
+        bought = pl.col("ts").filter(pl.col("event_code") == _BOUGHT).max().over("question")
+        return (
+            self.window.scan()
+            .join(asked.lazy(), on="shopper_idx")
+            .filter(
+                pl.col("ts").is_between(pl.col("at") - LOOKBACK_MICROS, pl.col("at"), closed="left")
+            )
+            .filter(pl.col("ts") > bought.fill_null(-1))
+            .select("question", "item_idx")
+            .unique()
+        )
 
     def _worths(self, rows: pl.LazyFrame, decay: float) -> dict[int, dict[str, float]]:
-        """Of each question, what its items are worth by how many moments they lie ahead."""
-        nearest = rows.group_by("question", "item_idx").agg(pl.col("moments").min())
+        """Of each question, what its items are worth by how many moments they lie ahead.
+
+        Where there is a column ``share``, that share of it; what is worth nothing is left out.
+        """
+        if "share" not in rows.collect_schema():
+            rows = rows.with_columns(share=pl.lit(1.0))
+        nearest = rows.group_by("question", "item_idx").agg(
+            pl.col("moments").min(), pl.col("share").first().fill_null(1.0)
+        )
         ids, found = self.window.item_ids, dict[int, dict[str, float]]()
-        for question, item, moments in nearest.sort("question", "item_idx").collect().iter_rows():
-            found.setdefault(question, {})[ids[item]] = decay**moments
+        ordered = nearest.sort("question", "item_idx").collect()
+        for question, item, moments, share in ordered.iter_rows():
+            if worth := share * decay**moments:
+                found.setdefault(question, {})[ids[item]] = worth
         return found
 
     def _ahead(self, asked: pl.DataFrame, period: Period) -> pl.LazyFrame:
@@ -146,5 +203,5 @@ def _moments_ahead() -> pl.Expr:
 def _sampled(moments: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
     if len(moments) > most:
         chosen = np.random.default_rng(seed).choice(len(moments), most, replace=False)
-        moments = moments[np.sort(chosen)]
-    return moments.with_columns(question=pl.int_range(len(moments), dtype=pl.Int64))
+        return moments[np.sort(chosen)]
+    return moments

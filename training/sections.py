@@ -266,6 +266,7 @@ class RankerSpec:
     check_share: float = number(0.15, 0.01, 0.5)
     visit_decay: float = number(0.5, 0, 1)
     purchase_decay: float = number(0.85, 0.01, 1)
+    met_worth: float = number(0, 0, 1)
     seed: int = whole(42, 0, 2**31 - 1)
 
 

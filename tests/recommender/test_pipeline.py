@@ -62,6 +62,24 @@ def test_the_ladder_says_its_level(parts: dict[str, object], level: str) -> None
     assert len(ids) == 10
 
 
+def test_a_page_may_keep_proposals_to_its_category() -> None:
+    seeds = {"session": viewed(2, 4), "limit": 12}
+    ids, slate = ask(query(**seeds, category="garden/seeds"), replace(NEXT, within_category=True))
+    inside = [each for each in ids if int(each[-2:]) % 4 == 2]
+    assert ids[: len(inside)] == inside
+    assert (len(inside), len(ids), slate.fallback_level) == (5, 12, "session")
+    everywhere, _ = ask(query(**seeds, category="garden/seeds"))
+    assert everywhere[:5] != inside
+
+
+@pytest.mark.parametrize("category", [None, "attic"])
+def test_a_page_of_no_or_an_unknown_category_keeps_proposals_to_nothing(
+    category: str | None,
+) -> None:
+    asked = query(session=viewed(2, 4), category=category)
+    assert ask(asked, replace(NEXT, within_category=True)) == ask(asked)
+
+
 def test_the_last_rung_is_the_static_list() -> None:
     static = Placement("s", ladder=("static",), static_items=("item-07", "gone", "item-07"))
     ids, slate = ask(query(), static)

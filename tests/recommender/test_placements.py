@@ -32,6 +32,7 @@ def test_the_shipped_file_is_acceptable_and_names_the_usual_places() -> None:
         {"placements": {"home": {"static_items": [3]}}},
         {"placements": {"home": {"purchased_within_days": -1}}},
         {"placements": {"home": {"seen_within_days": float("nan")}}},
+        {"placements": {"home": {"within_category": 1}}},
         {"placements": {"home": {"objective": "clicks"}}},
         {"placements": {"home": {"objective": ["path"]}}},
         {"placements": {"home": {"purchase_share": 1.1}}},

@@ -17,8 +17,12 @@ ENGINE = LocalEngine()
 CUT = START + 10 * DAY
 PERIOD = Period(CUT, CUT + 9 * DAY)
 DECAY = 0.5
-IN_VISIT = parse_spec({"split": {"asked": "in_visit"}, "ranker": {"purchase_decay": DECAY}})
-AT_CUT = parse_spec({"split": {"asked": "at_cut"}, "ranker": {"purchase_decay": DECAY}})
+IN_VISIT = parse_spec(
+    {"split": {"asked": "in_visit"}, "ranker": {"purchase_decay": DECAY, "met_worth": 1.0}}
+)
+AT_CUT = parse_spec(
+    {"split": {"asked": "at_cut"}, "ranker": {"purchase_decay": DECAY, "met_worth": 1.0}}
+)
 
 
 def questions(root: Path, done: list[Did], spec: TrainingSpec) -> list[Question]:
