@@ -50,6 +50,7 @@ def without_costs(result: dict[str, object]) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_the_same_files_give_the_same_figures(
     files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
