@@ -19,6 +19,8 @@ from recommender.errors import DataError
 from recommender.terms import EVENT_TYPE, PURCHASE, TS, VISITOR_ID
 
 STRANGER = "a-stranger"
+# A training file that is done within minutes.
+QUICK = Path(__file__).with_name("training.toml")
 
 
 def prepare(
@@ -45,7 +47,7 @@ def prepare(
         log, source_format = simulated / "events.jsonl", "desirepath-jsonl"
         catalogue = ["--catalogue", simulated / "catalogue.jsonl"]
     run(["ingest", "--log", log, "--format", source_format, "--store", folder, *catalogue], console)
-    run(["train", "--out", folder], console)
+    run(["train", "--out", folder, "--config", QUICK], console)
     run(["materialise", "--store", folder], console)
 
 

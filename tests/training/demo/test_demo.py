@@ -12,8 +12,9 @@ from feature_store.console import Console
 from feature_store.ingest import ingest
 from feature_store.layout import StoreLayout
 from recommender.errors import DataError
-from training.demo.steps import invitation, known_visitor, popular_item, run
+from training.demo.steps import QUICK, invitation, known_visitor, popular_item, run
 from training.demo.trial import free_port
+from training.spec import TrainingSpec, load_spec
 
 LINES = """\
 {"event_id":"1","event_type":"view_item","ts":"2026-01-01T10:00:00Z","visitor_id":"a","items":[{"item_id":"i"}]}
@@ -77,3 +78,14 @@ def test_the_whole_demonstration_on_a_small_shop(tmp_path: Path) -> None:
     assert result["stranger_after_a_view"]["fallback_level"] == "session"
     assert result["stranger_after_a_view"]["items"] != result["stranger"]["items"]
     assert (tmp_path / "demo" / "evaluation.json").exists()
+
+
+def test_the_quick_training_file_is_the_defaults_with_less_work() -> None:
+    quick, usual = load_spec(QUICK), TrainingSpec()
+    assert quick.blend.weights == usual.blend.weights
+    assert quick.ranker.learn
+    assert quick.ranker.max_questions < usual.ranker.max_questions
+    assert quick.ranker.rounds < usual.ranker.rounds
+    assert quick.evaluation.max_users < usual.evaluation.max_users
+    for kept in ("als", "covisitation", "session_knn", "split", "gate"):
+        assert getattr(quick, kept) == getattr(usual, kept)
