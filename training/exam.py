@@ -7,7 +7,7 @@ the period. That is how a champion and a challenger are compared on the same sho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -15,16 +15,18 @@ from typing import Final
 from feature_store.catalogue import read_catalogue
 from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle
+from recommender.forest_arrays import array_name, heads_of
 from recommender.placements import Placement
 from recommender.terms import MICROS_PER_SECOND
 from training.dataset import known_before
-from training.engine import Engine
-from training.fitting import Fitting
+from training.engine import Engine, Period
+from training.fitting import Fitted, Fitting
 from training.spec import TrainingSpec, parse_spec
 from training.split import Cuts, HoldOut, Sampling, find_cuts, hold_out
 
 AS_SERVED: Final = "as served"
 REFITTED: Final = "same recipe, fitted before the hold-out period"
+UNRANKED: Final = f"{REFITTED}, without the ranker, which has learnt from it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Exam:
         Returns
         -------
         tuple
-            The model in memory, and `AS_SERVED` or `REFITTED`.
+            The model in memory, and `AS_SERVED`, `REFITTED` or `UNRANKED`.
 
         Raises
         ------
@@ -92,7 +94,25 @@ def innocent(bundle: ModelBundle, store: Store, cuts: Cuts) -> tuple[ModelBundle
     window = store.engine.ingest_window(store.layout, recipe, store.as_of, store.workspace)
     catalogue = read_catalogue(store.layout, known_before(store.as_of))
     fitting = Fitting(store.engine, window, catalogue, recipe, store.workspace)
-    return fitting.fit(cuts.test, bundle.manifest.info.blend).bundle(), REFITTED
+    fitted = fitting.fit(cuts.test, bundle.manifest.info.blend)
+    if bundle.manifest.info.ranker is None:
+        return fitted.bundle(), REFITTED
+    # The ranker learnt from what was before the test period of its own window.
+    if find_cuts(window_of(bundle), recipe).test > cuts.test:
+        return fitted.bundle(), UNRANKED
+    return _ranked_as(bundle, fitted).bundle(), REFITTED
+
+
+def _ranked_as(bundle: ModelBundle, fitted: Fitted) -> Fitted:
+    """A model with the ranker of another."""
+    trees = {
+        name: array
+        for head in heads_of(bundle.arrays)
+        for name, array in bundle.arrays.items()
+        if name.startswith(array_name(head, ""))
+    }
+    info = replace(fitted.info, ranker=bundle.manifest.info.ranker)
+    return replace(fitted, arrays={**fitted.arrays, **trees}, info=info)
 
 
 def set_exam(store: Store, spec: TrainingSpec, placement: Placement) -> Exam:
@@ -110,7 +130,13 @@ def set_exam(store: Store, spec: TrainingSpec, placement: Placement) -> Exam:
     return Exam(store, spec, placement, cuts, test)
 
 
+def window_of(bundle: ModelBundle) -> Period:
+    """The time that the bundle learnt from."""
+    info = bundle.manifest.info
+    start, end = (datetime.fromisoformat(each) for each in (info.window_start, info.window_end))
+    return Period(*(round(each.timestamp() * MICROS_PER_SECOND) for each in (start, end)))
+
+
 def window_end(bundle: ModelBundle) -> int:
     """Microseconds since the epoch before which the bundle learnt."""
-    end = datetime.fromisoformat(bundle.manifest.info.window_end)
-    return round(end.timestamp() * MICROS_PER_SECOND)
+    return window_of(bundle).end
