@@ -151,7 +151,7 @@ def _check_indices(arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Mapping
     }
     limits |= {name: (-1, items) for name in arrays if name.endswith("_idx")}
     limits |= {
-        name: (0, items) for name in arrays if SHORTLIST.fullmatch(name) and "_items" in name
+        name: (0, items) for name in arrays if SHORTLIST.fullmatch(name) and name.endswith("_items")
     }
     if "session_offsets" in arrays:
         limits |= {"session_items": (0, items), "item_sessions": (0, sizes["sessions"])}

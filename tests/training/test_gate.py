@@ -129,7 +129,7 @@ def _with_blend(bundle: ModelBundle, blend: dict[str, float]) -> ModelBundle:
 
 
 def _popular_only(bundle: ModelBundle) -> ModelBundle:
-    return _with_blend(bundle, {"popularity": 1.0})
+    return replace(_with_blend(bundle, {"popularity": 1.0}), ranker=None)
 
 
 def _constant(bundle: ModelBundle) -> ModelBundle:

@@ -118,8 +118,8 @@ def test_a_step_is_what_one_shopper_did_of_one_type_at_one_moment(tmp_path: Path
     ]
     assert found == [
         ("viewed", VIEW_ITEM, 0),
-        ("basket-2", PURCHASE, 1),
         ("basket-1", PURCHASE, 1),
+        ("basket-2", PURCHASE, 1),
         ("later", VIEW_ITEM, 2),
         ("later", VIEW_ITEM, 3),
     ]

@@ -21,10 +21,10 @@ from training.models.blend import ScoredCandidates, learn_weights, score_candida
 NEXT = Placement("next", exclude=("dismissed",), candidates=20)
 
 
-def candidates_of(parts: np.ndarray, right: np.ndarray, ideal: float = 1.0) -> ScoredCandidates:
+def candidates_of(parts: np.ndarray, right: np.ndarray, targets: int = 1) -> ScoredCandidates:
     names = tuple(f"source-{row}" for row in range(len(parts)))
     return ScoredCandidates(
-        names, parts.astype(np.float32), right, np.full(right.shape[0], ideal, np.float64)
+        names, parts.astype(np.float32), right, np.full(right.shape[0], targets, np.int64)
     )
 
 
@@ -49,7 +49,7 @@ def test_the_only_source_that_knows_is_found_and_the_noise_is_turned_down() -> N
 def test_the_blend_is_never_worse_than_any_start_or_single_source(seed: int) -> None:
     rng = np.random.default_rng(seed)
     parts = rng.random((4, 30, 40)) * (rng.random((4, 30, 40)) < 0.5)
-    found = candidates_of(parts, rng.random((30, 40)) < 0.1, 3.0)
+    found = candidates_of(parts, rng.random((30, 40)) < 0.1, 8)
     fallback = dict.fromkeys(found.sources, 1.0)
     weights = learn_weights(found, fallback, restarts=6, seed=1)
     assert weights == learn_weights(found, fallback, restarts=6, seed=1)
@@ -63,7 +63,7 @@ def test_a_source_that_proposed_nothing_is_not_weighed() -> None:
     rng = np.random.default_rng(3)
     parts = rng.random((3, 30, 40))
     parts[1] = 0
-    found = candidates_of(parts, rng.random((30, 40)) < 0.1, 3.0)
+    found = candidates_of(parts, rng.random((30, 40)) < 0.1, 8)
     learnt = learn_weights(found, {"source-1": 0.7}, restarts=6, seed=1)
     assert learnt.keys() == {"source-0", "source-2"}
 
@@ -72,7 +72,7 @@ def test_ndcg_is_that_of_the_formula() -> None:
     parts = np.array([[[0.9, 0.8, 0.7]]])
     right = np.array([[False, True, True]])
     ideal = 1 + 1 / math.log2(3)
-    found = candidates_of(parts, right, ideal)
+    found = candidates_of(parts, right, 2)
     gained = 1 / math.log2(3) + 1 / math.log2(4)
     assert found.ndcg(found.scores(np.ones(1))) == pytest.approx(gained / ideal)
 
@@ -81,7 +81,7 @@ def test_without_queries_the_weights_stay_as_they_are() -> None:
     bundle = Fitted(shop_arrays(), shop_info()).bundle()
     stranger = Query(at=AT, placement="next", limit=20)
     none = score_candidates(bundle, NEXT, [stranger], [frozenset({"item-00"})])
-    assert none.ideal.shape == (0,)
+    assert none.targets.shape == (0,)
     learnt = learn_weights(none, {"als": 0.5, "returns": 0.25}, restarts=2, seed=0)
     assert learnt["als"] == 0.5
     assert learnt["item_knn"] == 0
