@@ -165,11 +165,11 @@ class Trainer:
         questioner = Questioner(
             self.engine, fitting.window, self.spec, self.workspace, self.without
         )
-        for period in periods:
-            if period is not periods[0]:
-                with self.timer("fit_to_learn"):
+        for number, period in enumerate(periods, start=1):
+            if number > 1:
+                with self.timer(f"fit_to_learn_{number}"):
                     model = fitting.fit(period.start)
-            with self.timer("ask"):
+            with self.timer(f"ask_{number}"):
                 classroom.ask(model, questioner.questions(period))
         with self.timer("teach"):
             return classroom.teach()
