@@ -37,7 +37,7 @@ def _curves(axes: Axes, heads: Mapping[str, TaughtHead]) -> None:
         axes.plot(trees, taught.curve, color=_COLOURS.get(head, "#555555"), label=head)
         axes.axvline(taught.rounds, color=_COLOURS.get(head, "#555555"), linestyle=":")
     axes.set_xlabel("trees (dotted: kept)")
-    axes.set_ylabel("nDCG@20 on questions kept aside")
+    axes.set_ylabel("nDCG@20, kept aside")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
 
