@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,11 +70,7 @@ class Ranker:
 
     def taught(self, features: Float32Array) -> Float32Array:
         """Columns in the order that the trees were taught; what this model lacks is 0."""
-        if np.array_equal(self.columns, np.arange(features.shape[1])):
-            return features
-        chosen = features[:, self.columns]
-        chosen[:, self.columns < 0] = 0
-        return np.ascontiguousarray(chosen)
+        return arranged(features, self.columns)
 
     def _heads_for(self, placement: Placement) -> tuple[str, ...]:
         wanted = {"path": (NEXT_STEP, PURCHASE_HEAD)}.get(
@@ -96,10 +92,24 @@ def build_ranker(
     if not (heads := heads_of(arrays)) or "item_stats" not in arrays:
         raise BundleError("a ranker is described, but its trees or item_stats are not there")
     maker = feature_maker(arrays, catalogue, sources, info.stats)
-    known = {name: column for column, name in enumerate(maker.names)}
-    columns = np.array([known.get(name, -1) for name in info.features], np.int32)
+    columns = columns_of(info.features, maker.names)
     forests = {head: Forest.from_arrays(arrays, head, len(columns)) for head in heads}
     return Ranker(maker, columns, forests, info.candidates, info.shortlist)
+
+
+def columns_of(wanted: Sequence[str], names: Sequence[str]) -> Int32Array:
+    """Column of each wanted feature among these names, -1 where there is none; int32 (wanted,)."""
+    known = {name: column for column, name in enumerate(names)}
+    return np.array([known.get(name, -1) for name in wanted], np.int32)
+
+
+def arranged(features: Float32Array, columns: Int32Array) -> Float32Array:
+    """The columns in this order, float32 (c, columns), C-contiguous; -1 is a column of 0."""
+    if np.array_equal(columns, np.arange(features.shape[1])):
+        return features
+    chosen = features[:, columns]
+    chosen[:, columns < 0] = 0
+    return np.ascontiguousarray(chosen)
 
 
 def feature_maker(

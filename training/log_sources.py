@@ -26,7 +26,7 @@ from training.models.new_items import new_items
 from training.models.shortlist import Shortlist
 from training.models.trend import rising_items
 from training.models.two_steps import two_steps
-from training.models.visits import visits_of
+from training.models.visits import Visits, visits_of
 from training.spec import TrainingSpec
 
 Part = tuple[dict[str, npt.NDArray[np.generic]], dict[str, SourceInfo]]
@@ -38,11 +38,14 @@ class LogSources:
 
     Parameters
     ----------
+    visits
+        The visits among the events.
     item_category
         As the bundle has it, int32 (items,).
     """
 
     events: KnownEvents
+    visits: Visits
     dataset: Dataset
     spec: TrainingSpec
     item_category: Int32Array
@@ -72,7 +75,7 @@ class LogSources:
 
     def _two_steps(self) -> Part:
         settings = self.spec.two_steps
-        lists = two_steps(visits_of(self.events, self.spec.weight_by_code), settings)
+        lists = two_steps(self.visits, settings)
         if not (lists.weight > 0).any():
             return {}, {}
         params = {"lag_decay": settings.lag_decay}
@@ -80,7 +83,7 @@ class LogSources:
 
     def _session_knn(self) -> Part:
         settings = self.spec.session_knn
-        visits = visits_of(self.events, self.spec.weight_by_code).latest(settings.max_sessions)
+        visits = self.visits.latest(settings.max_sessions)
         if not len(visits):
             return {}, {}
         wide = {
@@ -153,7 +156,9 @@ def log_sources(
     window: EventWindow, dataset: Dataset, spec: TrainingSpec, item_category: Int32Array
 ) -> LogSources:
     """Gather what they learn from: what was known before the moment of the dataset."""
-    return LogSources(known_events(window, dataset), dataset, spec, item_category)
+    events = known_events(window, dataset)
+    visits = visits_of(events, spec.weight_by_code)
+    return LogSources(events, visits, dataset, spec, item_category)
 
 
 def _listed(name: str, found: Shortlist, everybody: float) -> Part:

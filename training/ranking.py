@@ -18,7 +18,13 @@ from recommender.bundle_manifest import RankerInfo
 from recommender.features import FeatureMaker
 from recommender.pipeline import find_seeds, propose, shortlisted
 from recommender.placements import Placement
-from recommender.ranker import NEXT_STEP, PURCHASE_HEAD, feature_maker
+from recommender.ranker import (
+    NEXT_STEP,
+    PURCHASE_HEAD,
+    arranged,
+    columns_of,
+    feature_maker,
+)
 from recommender.ranking import blend, pool_of
 from recommender.rules import eligible_items
 from recommender.terms import Float32Array, Int32Array
@@ -112,9 +118,8 @@ class Classroom:
         """Put questions before a model that knows nothing of their period."""
         bundle = model.bundle()
         maker = feature_maker(bundle.arrays, bundle.catalogue, bundle.sources, STAT_NAMES)
-        known = {name: column for column, name in enumerate(maker.names)}
         self._names = self._names or maker.names
-        columns = np.array([known.get(name, -1) for name in self._names], np.int32)
+        columns = columns_of(self._names, maker.names)
         # One thread: small systems are solved here, and BLAS threads would wait for each other.
         with threadpool_limits(1, "blas"):
             for question in questions:
@@ -128,8 +133,7 @@ class Classroom:
     def _keep(
         self, features: Float32Array, levels: Mapping[str, Int32Array], columns: Int32Array
     ) -> None:
-        chosen = features[:, columns]
-        chosen[:, columns < 0] = 0
+        chosen = arranged(features, columns)
         for head, each in levels.items():
             # Most questions cannot be answered for the purchase: nothing was bought after them.
             if (lesson := Lesson(chosen, each)).is_answerable:

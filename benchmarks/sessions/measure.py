@@ -20,6 +20,7 @@ from recommender.bundle import ModelBundle
 from recommender.pipeline import find_seeds, propose, recommend, shortlisted
 from recommender.placements import Placement, read_placements
 from recommender.policy import TopPolicy
+from recommender.query import Query
 from recommender.ranking import blend, pool_of
 from recommender.rules import eligible_items
 from recommender.terms import VIEW_ITEM, Int64Array
@@ -135,13 +136,13 @@ def _candidate_recall(bundle: ModelBundle, placement: Placement, asked: Asked) -
     }
 
 
-def _pairs(asked: Asked) -> Iterable[tuple[object, str]]:
+def _pairs(asked: Asked) -> Iterable[tuple[Query, str]]:
     return zip(asked.queries, asked.targets, strict=True)
 
 
-def _place(bundle: ModelBundle, placement: Placement, query: object, target: str) -> int:
-    eligibility = eligible_items(query, bundle.catalogue, placement)  # type: ignore[arg-type]
-    _, seeds = find_seeds(query, bundle, placement)  # type: ignore[arg-type]
+def _place(bundle: ModelBundle, placement: Placement, query: Query, target: str) -> int:
+    eligibility = eligible_items(query, bundle.catalogue, placement)
+    _, seeds = find_seeds(query, bundle, placement)
     weights = bundle.ranker.shortlist if bundle.ranker else bundle.manifest.info.blend
     pool = pool_of(propose(seeds, bundle, placement, eligibility), weights)
     shortlist = shortlisted(blend(pool, weights), max(CANDIDATES))
