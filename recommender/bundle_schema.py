@@ -59,6 +59,7 @@ REQUIRED: Final[dict[str, ArraySpec]] = {
 OPTIONAL: Final[dict[str, ArraySpec]] = {
     "item_factors": ArraySpec("float32", ("items", "factors")),
     "factor_inverse": ArraySpec("float32", ("factors", "factors")),
+    "item_vectors": ArraySpec("float32", ("items", "vector_factors")),
     "session_items": ArraySpec("int32", ("session_steps",)),
     "session_offsets": ArraySpec("int64", ("sessions+1",)),
     "item_sessions": ArraySpec("int32", ("item_session_pairs",)),

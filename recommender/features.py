@@ -10,8 +10,9 @@ each number comes from; `FeatureMaker.names` has them in order:
     weight of the candidate in the neighbour list of the item met last, of the two before, of any
 ``blend``, ``place``
     the blended score, and the 0-based place by it
-``als.last``, ``als.way``
-    cosine of the candidate's factors with those of the item met last; with the decayed mean of all
+``als.last``, ``als.way``, ``embedding.cosine_last``, ``embedding.cosine_way``
+    cosine of the candidate's factors, its vector with those of the item met last; with the decayed
+    mean of all
 ``met.…``
     how the shopper dealt with the candidate: ``lag`` in moments, ``order`` among distinct items,
     ``first_lag``, ``times``, ``views``, ``carts``, ``purchases``, ``age`` and ``purchase_age`` in
@@ -78,8 +79,10 @@ class Model(NamedTuple):
         int32 and float32 (items, width of all), padded with -1 and 0 within each source.
     bounds
         Columns of each source, int32 (s + 1,).
-    factors, norm
+    factors, factor_norm
         float32 (items, f) and (items,), see `recommender.candidates.als`.
+    vectors, vector_norm
+        float32 (items, v) and (items,), see `training.models.embedding`.
     stats
         float32 (items, figures).
     category, brand
@@ -92,7 +95,9 @@ class Model(NamedTuple):
     weight: Float32Array
     bounds: Int32Array
     factors: Float32Array
-    norm: Float32Array
+    factor_norm: Float32Array
+    vectors: Float32Array
+    vector_norm: Float32Array
     stats: Float32Array
     category: Int32Array
     brand: Int32Array
@@ -158,6 +163,8 @@ class FeatureMaker:
             *(f"{source}.{lag}" for source in self.neighbour_sources for lag in LAGS),
             "als.last",
             "als.way",
+            "embedding.cosine_last",
+            "embedding.cosine_way",
             *(f"met.{name}" for name in MET),
             *(f"like.{name}" for name in LIKE),
             *(f"{whose}.{name}" for whose in ("item", "last") for name in self.stat_names),
@@ -237,7 +244,8 @@ def _fill(
     for row in range(candidates.shape[0]):
         place[candidates[row]] = row + 1
     column = _from_lists(rows, column, way, model, place)
-    column = _from_factors(rows, column, candidates, way, model)
+    column = _from_directions(rows, column, candidates, way, model.factors, model.factor_norm)
+    column = _from_directions(rows, column, candidates, way, model.vectors, model.vector_norm)
     column = _from_met(rows, column, way, place)
     column = _from_likeness(rows, column, candidates, way, model)
     column = _from_stats(rows, column, candidates, way, model)
@@ -267,32 +275,37 @@ def _from_lists(rows: Float32Array, column: int, way: Way, model: Model, place: 
 
 
 @kernel
-def _from_factors(
-    rows: Float32Array, column: int, candidates: Int32Array, way: Way, model: Model
+def _from_directions(
+    rows: Float32Array,
+    column: int,
+    candidates: Int32Array,
+    way: Way,
+    vectors: Float32Array,
+    norm: Float32Array,
 ) -> int:
-    mean = _mean_direction(way, model)
-    last = model.factors[way.met[0]] / max(model.norm[way.met[0]], np.float32(1e-12))
+    mean = _mean_direction(way, vectors, norm)
+    last = vectors[way.met[0]] / max(norm[way.met[0]], np.float32(1e-12))
     for row in range(candidates.shape[0]):
         item = candidates[row]
         with_last, with_way = np.float32(0), np.float32(0)
         for f in range(mean.shape[0]):
-            with_last += model.factors[item, f] * last[f]
-            with_way += model.factors[item, f] * mean[f]
-        if model.norm[item] > 0:
-            rows[row, column] = with_last / model.norm[item]
-            rows[row, column + 1] = with_way / model.norm[item]
+            with_last += vectors[item, f] * last[f]
+            with_way += vectors[item, f] * mean[f]
+        if norm[item] > 0:
+            rows[row, column] = with_last / norm[item]
+            rows[row, column + 1] = with_way / norm[item]
     return column + 2
 
 
 @kernel
-def _mean_direction(way: Way, model: Model) -> Float32Array:
+def _mean_direction(way: Way, vectors: Float32Array, norm: Float32Array) -> Float32Array:
     """Decayed mean of the met items' directions, of length 1; float32 (f,)."""
-    mean = np.zeros(model.factors.shape[1], np.float32)
+    mean = np.zeros(vectors.shape[1], np.float32)
     strength = np.float32(1)
     for item in way.met:
-        if model.norm[item] > 0:
+        if norm[item] > 0:
             for f in range(mean.shape[0]):
-                mean[f] += strength * model.factors[item, f] / model.norm[item]
+                mean[f] += strength * vectors[item, f] / norm[item]
         strength *= _WAY_DECAY
     length = np.float32(1e-12)
     for f in range(mean.shape[0]):

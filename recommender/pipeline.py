@@ -39,6 +39,7 @@ REASONS = {
     "view_view": "viewed_next",
     "seen_together": "viewed_next",
     "two_steps": "viewed_next",
+    "embedding": "related",
     "session_knn": "viewed_next",
     "session_knn_near": "viewed_next",
     "view_cart": "goes_with",

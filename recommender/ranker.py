@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from recommender.bundle_manifest import RankerInfo
 from recommender.candidates.neighbours import NeighbourSource
@@ -124,16 +125,12 @@ def feature_maker(
         raise BundleError(
             f"item_stats {stats.shape}; accepted: one column for each of {stat_names}"
         )
-    factors = arrays.get("item_factors")
-    if factors is None:
-        factors = np.zeros((len(catalogue), 1), np.float32)
     listed = {name: each for name, each in sources.items() if isinstance(each, NeighbourSource)}
     names = tuple(sorted(listed))
-    vectors = np.asarray(factors, np.float32)
     parts = (
         *_side_by_side([listed[name] for name in names], len(catalogue)),
-        vectors,
-        norms(vectors),
+        *_with_norms(arrays.get("item_factors"), len(catalogue)),
+        *_with_norms(arrays.get("item_vectors"), len(catalogue)),
         stats,
         catalogue.item_category,
         catalogue.item_brand,
@@ -141,6 +138,16 @@ def feature_maker(
     )
     model = Model(*map(read_only, parts))
     return FeatureMaker(tuple(sorted(sources)), names, stat_names, model)
+
+
+def _with_norms(
+    vectors: npt.NDArray[np.generic] | None, items: int
+) -> tuple[Float32Array, Float32Array]:
+    """Vectors and the length of each; without any, all of length 0."""
+    if vectors is None:
+        vectors = np.zeros((items, 1), np.float32)
+    found = np.asarray(vectors, np.float32)
+    return found, norms(found)
 
 
 def _side_by_side(

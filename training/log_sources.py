@@ -21,6 +21,7 @@ from training.known_events import KnownEvents, known_events
 from training.models.buy_again import repeat_intervals
 from training.models.content import content_neighbours
 from training.models.early_adopters import early_adopters_picks
+from training.models.embedding import embed
 from training.models.item_stats import item_stats
 from training.models.new_items import new_items
 from training.models.shortlist import Shortlist
@@ -64,6 +65,7 @@ class LogSources:
     def _parts(self) -> Mapping[str, Callable[[], Part]]:
         return {
             "two_steps": self._two_steps,
+            "embedding": self._embedding,
             "session_knn": self._session_knn,
             "item_stats": self._item_stats,
             "trend": self._trend,
@@ -80,6 +82,14 @@ class LogSources:
             return {}, {}
         params = {"lag_decay": settings.lag_decay}
         return lists.arrays("two_steps"), {"two_steps": SourceInfo(params=params)}
+
+    def _embedding(self) -> Part:
+        settings = self.spec.embedding
+        if (found := embed(self.visits, settings)) is None:
+            return {}, {}
+        params = {"lag_decay": settings.lag_decay}
+        arrays = {"item_vectors": found.vectors, **found.lists.arrays("embedding")}
+        return arrays, {"embedding": SourceInfo(params=params)}
 
     def _session_knn(self) -> Part:
         settings = self.spec.session_knn

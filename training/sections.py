@@ -28,6 +28,7 @@ SOURCES: Final = (
     "linear",
     *PAIR_EVENTS,
     "two_steps",
+    "embedding",
     "session_knn",
     "session_knn_near",
     "returns",
@@ -231,6 +232,19 @@ class TwoStepsSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingSpec:
+    """Item vectors from who stands beside whom in visits."""
+
+    factors: int = whole(128, 1, 1_024)
+    neighbours: int = whole(100, 1, 10_000)
+    max_distance: int = whole(8, 1, 100)
+    position_decay: float = number(0.8, 0.01, 1)
+    shift: float = number(1, -10, 10)
+    lag_decay: float = number(0.8, 0.01, 1)
+    seed: int = whole(42, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True, slots=True)
 class SessionKnnSpec:
     """Past visits that resemble the running one; see `recommender.candidates.session_knn`."""
 
@@ -289,6 +303,7 @@ class BlendSpec:
         ("cart_purchase", 0.05),
         ("purchase_purchase", 0.15),
         ("two_steps", 0.2),
+        ("embedding", 0.1),
         ("session_knn", 0.2),
         ("session_knn_near", 0.2),
         ("returns", 1.0),

@@ -35,6 +35,7 @@ from training.sections import (
     ContentSpec,
     CovisitationSpec,
     EarlyAdoptersSpec,
+    EmbeddingSpec,
     EvaluationSpec,
     GateSpec,
     ItemKnnSpec,
@@ -76,6 +77,7 @@ class TrainingSpec:
     linear: LinearSpec = field(default_factory=LinearSpec)
     covisitation: CovisitationSpec = field(default_factory=CovisitationSpec)
     two_steps: TwoStepsSpec = field(default_factory=TwoStepsSpec)
+    embedding: EmbeddingSpec = field(default_factory=EmbeddingSpec)
     session_knn: SessionKnnSpec = field(default_factory=SessionKnnSpec)
     trend: TrendSpec = field(default_factory=TrendSpec)
     new_items: NewItemsSpec = field(default_factory=NewItemsSpec)

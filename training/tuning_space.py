@@ -129,6 +129,8 @@ SPACE: Final[tuple[Knob, ...]] = (
     ladder("two_steps.reach", 20, 40, 60, 100),
     ladder("two_steps.smoothing", 0.0, 2.0, 5.0, 20.0),
     ladder("two_steps.lag_decay", 0.5, 0.65, 0.8, 0.9, 1.0),
+    ladder("embedding.shift", 0.0, 1.0, 2.0),
+    ladder("embedding.lag_decay", 0.5, 0.65, 0.8, 0.9, 1.0),
     ladder("session_knn.k", 250, 500, 1_000, 1_500, 3_000),
     ladder("session_knn.sample", 1_000, 2_500, 5_000, 10_000),
     ladder("session_knn.seed_reach", 1.0, 2.0, 4.0, 8.0),

@@ -92,12 +92,21 @@ def _weight(source: NeighbourSource, item: int, other: int) -> float:
 
 
 def _factors(bundle: ModelBundle, journey: Journey, item: int) -> Row:
-    factors = np.asarray(bundle.arrays.get("item_factors", np.zeros((99, 1))), np.float64)
-    way = sum(0.75**order * _unit(factors[other]) for order, other in enumerate(journey.met))
+    als = _cosines(bundle, "item_factors", journey, item)
+    embedding = _cosines(bundle, "item_vectors", journey, item)
     return {
-        "als.last": float(_unit(factors[item]) @ _unit(factors[journey.met[0]])),
-        "als.way": float(_unit(factors[item]) @ _unit(np.asarray(way))),
+        "als.last": als[0],
+        "als.way": als[1],
+        "embedding.cosine_last": embedding[0],
+        "embedding.cosine_way": embedding[1],
     }
+
+
+def _cosines(bundle: ModelBundle, name: str, journey: Journey, item: int) -> tuple[float, float]:
+    vectors = np.asarray(bundle.arrays.get(name, np.zeros((99, 1))), np.float64)
+    way = sum(0.75**order * _unit(vectors[other]) for order, other in enumerate(journey.met))
+    unit = _unit(vectors[item])
+    return float(unit @ _unit(vectors[journey.met[0]])), float(unit @ _unit(np.asarray(way)))
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -77,6 +77,7 @@ def test_the_arrays_are_as_the_bundle_wants_them(trained: Trained, tmp_path: Pat
         "view_view",
         "seen_together",
         "two_steps",
+        "embedding",
         "session_knn",
         "session_knn_near",
         "view_cart",
@@ -207,7 +208,16 @@ def test_relabelling_shoppers_only_permutes_the_answers(trained: Trained, tmp_pa
 def test_a_log_of_views_alone_has_only_the_sources_it_can_fill(tmp_path: Path) -> None:
     views = [replace(did, category=None) for did in checkerboard() if did.event_type == VIEW_ITEM]
     found = train(tmp_path, views)
-    names = {"als", "item_knn", "linear", "view_view", "seen_together", "two_steps", "session_knn"}
+    names = {
+        "als",
+        "item_knn",
+        "linear",
+        "view_view",
+        "seen_together",
+        "two_steps",
+        "embedding",
+        "session_knn",
+    }
     names |= {"session_knn_near", "returns", "popularity"}
     assert set(found.model.info.sources) == names
     assert set(found.model.info.blend) == names

@@ -38,17 +38,8 @@ def two_steps(visits: Visits, spec: TwoStepsSpec) -> NeighbourLists:
 
 def _shares(visits: Visits, spec: TwoStepsSpec) -> sparse.csr_array:
     """W, float64 (items, items)."""
-    size = (visits.catalogue, visits.catalogue)
-    visit = np.repeat(np.arange(len(visits)), np.diff(visits.offsets))
-    total = sparse.csr_array(size, dtype=np.float64)
-    for distance in range(1, _DISTANCE + 1):
-        near = np.flatnonzero(visit[:-distance] == visit[distance:])
-        if not len(near):
-            break
-        pair = (visits.items[near], visits.items[near + distance])
-        weight = np.full(len(near), _DECAY ** (distance - 1))
-        total = total + sparse.csr_array((weight, pair), shape=size)
-    both = sparse.csr_array(total + total.T)
+    near = visits.near_pairs(_DISTANCE, _DECAY)
+    both = sparse.csr_array(near + near.T)
     both.setdiag(0)
     both.eliminate_zeros()
     outgoing = np.asarray(both.sum(axis=1)).ravel() + spec.smoothing
@@ -57,7 +48,7 @@ def _shares(visits: Visits, spec: TwoStepsSpec) -> sparse.csr_array:
     kept = best.idx >= 0
     row = np.nonzero(kept)[0]
     return sparse.csr_array(
-        (best.weight[kept].astype(np.float64), (row, best.idx[kept])), shape=size
+        (best.weight[kept].astype(np.float64), (row, best.idx[kept])), shape=both.shape
     )
 
 

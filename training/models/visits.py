@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from recommender.terms import Float64Array, Int32Array, Int64Array
 from training.known_events import KnownEvents
@@ -37,6 +38,23 @@ class Visits:
         begin = max(0, len(self) - most)
         offsets = self.offsets[begin:]
         return Visits(self.items[offsets[0] :], offsets - offsets[0], self.catalogue)
+
+    def near_pairs(self, max_distance: int, position_decay: float) -> sparse.csr_array:
+        """Directed pairs of items, float64 (catalogue, catalogue).
+
+        Two steps of a visit that are d apart count ``position_decay ** (d - 1)``, of one item too.
+        """
+        size = (self.catalogue, self.catalogue)
+        visit = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        total = sparse.csr_array(size, dtype=np.float64)
+        for distance in range(1, max_distance + 1):
+            near = np.flatnonzero(visit[:-distance] == visit[distance:])
+            if not len(near):
+                break
+            pair = (self.items[near], self.items[near + distance])
+            weight = np.full(len(near), position_decay ** (distance - 1))
+            total = total + sparse.csr_array((weight, pair), shape=size)
+        return sparse.csr_array(total)
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays of `recommender.candidates.session_knn.SessionIndex`."""

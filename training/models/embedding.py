@@ -1,0 +1,101 @@
+"""Item vectors from who stands beside whom in visits: a factorised table of associations.
+
+With n_ij the pairs of items near each other in visits (both directions, nearer ones counting more),
+n_i the sums of its rows and p_j ∝ n_j^0.75, the table is the
+shifted positive pointwise mutual information
+
+    m_ij = max(0, log(n_ij / (n_i p_j)) + shift),
+
+and the vectors are its leading left singular vectors, each times the root of its singular value:
+what skip-gram with negative sampling factorises implicitly (Levy, Goldberg 2014, "Neural word
+embedding as implicit matrix factorization"; smoothed contexts: Levy, Goldberg, Dagan 2015). Items
+that were never seen together are near each other where they are seen beside the same others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import svds
+
+from recommender.terms import Float32Array
+from training.models.neighbours import NeighbourLists, strongest_of
+from training.models.visits import Visits
+from training.sections import EmbeddingSpec
+
+_SMOOTHING = 0.75
+_ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Item vectors and the lists made from them.
+
+    Parameters
+    ----------
+    vectors
+        Rows of length 1, or 0 for an item that stands beside nothing; float32 (items, factors).
+    lists
+        Nearest items by cosine.
+    """
+
+    vectors: Float32Array
+    lists: NeighbourLists
+
+
+def embed(visits: Visits, spec: EmbeddingSpec) -> Embedding | None:
+    """Learn the vectors; None where no two items were seen together."""
+    table = associations(visits, spec)
+    factors = min(spec.factors, min(table.shape) - 1)
+    if factors < 1 or not table.nnz:
+        return None
+    # The start is given, so that the same visits give the same vectors.
+    start = np.random.default_rng(spec.seed).standard_normal(table.shape[0])
+    left, strength, _ = svds(table, k=factors, v0=start)
+    vectors = _unit(left * np.sqrt(strength))
+    return Embedding(vectors, _nearest(vectors, spec.neighbours))
+
+
+def associations(visits: Visits, spec: EmbeddingSpec) -> sparse.csr_array:
+    """The table of the module, float64 (items, items)."""
+    near = visits.near_pairs(spec.max_distance, spec.position_decay)
+    both = sparse.csr_array(near + near.T)
+    both.setdiag(0)
+    both.eliminate_zeros()
+    total = np.asarray(both.sum(axis=1)).ravel()
+    common = total**_SMOOTHING
+    common /= max(common.sum(), 1e-12)
+    row = np.repeat(np.arange(both.shape[0]), np.diff(both.indptr))
+    information = np.log(both.data / (total[row] * common[both.indices])) + spec.shift
+    both.data = np.maximum(information, 0.0)
+    both.eliminate_zeros()
+    return both
+
+
+def _nearest(vectors: Float32Array, width: int) -> NeighbourLists:
+    width = min(width, len(vectors) - 1)
+    return strongest_of(_cosines(vectors, width), len(vectors), width)
+
+
+def _cosines(vectors: Float32Array, width: int) -> Iterator[sparse.csr_array]:
+    """Rows of cosines in order, of each the largest `width` besides its own."""
+    items = len(vectors)
+    for start in range(0, items, _ROWS_AT_ONCE):
+        cosines = vectors[start : start + _ROWS_AT_ONCE] @ vectors.T
+        row = np.arange(len(cosines))
+        cosines[row, start + row] = 0
+        best = np.argpartition(-cosines, width - 1, axis=1)[:, :width]
+        # A tie at the border may be cut either way by argpartition, the same way every time.
+        found = (cosines[row[:, None], best].ravel(), (np.repeat(row, width), best.ravel()))
+        yield sparse.csr_array(found, shape=cosines.shape)
+
+
+def _unit(vectors: np.ndarray) -> Float32Array:
+    length = np.sqrt((vectors**2).sum(axis=1, keepdims=True))
+    # What is numerically nothing has no direction.
+    known = length > 1e-6 * max(float(length.max(initial=0)), 1e-12)
+    unit: Float32Array = np.where(known, vectors / np.maximum(length, 1e-12), 0).astype(np.float32)
+    return unit
