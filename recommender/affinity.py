@@ -1,13 +1,13 @@
 """How a shopper stands to brands: signed, decayed, and shrunk so that one look says little.
 
-Notation: an event e of age a_e on an item of brand b has the signed weight w_e of `SIGNS` and decays
-as δ_e = 2 ** (-a_e / h). With κ the weight of what is not known,
+Notation: an event e of age a_e on an item of brand b has the signed weight w_e of `SIGNS` and
+decays as δ_e = 2 ** (-a_e / h). With κ the weight of what is not known,
 
     affinity(b) = Σ w_e δ_e / (κ + Σ |w_e| δ_e)        over the events on items of b,
 
-between -1 and 1, exclusive: near 0 where little is known, where it is long ago, and where it speaks
-for both sides. A refund takes back a little more than its purchase gave, a removal what the cart gave.
-Reviews carry no rating in the event schema, so they do not count. Sums are exact (`math.fsum`), so
+between -1 and 1, exclusive: near 0 where little is known, where it is long ago, and where it
+speaks for both sides. A refund takes back a little more than its purchase gave, a removal what the
+cart gave. Reviews carry no rating in the event schema, so they do not count. Sums are exact (`math.fsum`), so
 the order of the events is no matter.
 """
 

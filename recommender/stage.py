@@ -1,8 +1,8 @@
 """How a shopper stands to the shop: one word from what they did, never from who they are.
 
-Notation: n purchases that were kept, the time d since the last one and the time g between them, the
-shop's usual time u between two purchases. A first purchase is expected to be followed after u, later
-ones after the shopper's own interval shrunk towards it,
+Notation: n purchases, the mean time g between them, the shop's usual time u between two purchases
+of one shopper. A first purchase is expected to be followed after u, later ones after the shopper's
+own interval shrunk towards it,
 
     e = (κ u + (n - 1) g) / (κ + n - 1),        κ = `StageLimits.prior_intervals`.
 
@@ -11,7 +11,7 @@ The stages, least close first; the position is the code:
 ``prospect``
     bought nothing that was kept
 ``lapsing``
-    bought, but nothing for longer than `lapse_factor` e
+    bought, but nothing for longer than `lapse_factor` times e
 ``first_time``
     one purchase
 ``repeat``
@@ -21,8 +21,8 @@ The stages, least close first; the position is the code:
 ``advocate``
     more than one, and shared or reviewed `advocate_acts` times or more
 
-A refund undoes a purchase, see `recommender.behaviour`. Only counts and two moments are looked at, so
-the order in which they became known is no matter.
+Purchases that were given back are none, see `recommender.behaviour`. Only counts and two moments
+are looked at, so the order in which they became known is no matter.
 """
 
 from __future__ import annotations

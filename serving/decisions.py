@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from feature_store.events import Scalar
 from feature_store.records import DecisionItem, DecisionRecord
 from recommender.query import Query
-from recommender.stage import stage_of
 from recommender.slate import Slate
+from recommender.stage import stage_of
 from recommender.terms import FULL, OFF
 from serving.bundle_source import ServingModel
 from serving.exchange import Exchange

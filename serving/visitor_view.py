@@ -69,7 +69,9 @@ def _marks(items: dict[str, int]) -> list[KnownMark]:
 
 
 def _brands(state: VisitorState, bundle: ModelBundle, moment: int) -> list[BrandAffinity]:
-    known = known_of(msgspec.structs.replace(state, preference=None), moment_of(moment), SESSION_GAP)
+    known = known_of(
+        msgspec.structs.replace(state, preference=None), moment_of(moment), SESSION_GAP
+    )
     interactions = (*known.history, *known.session)
     scores = brand_affinity(interactions, brand_lookup(bundle.catalogue), moment)
     strongest = list(scores.items())[:MAX_BRANDS]

@@ -1,7 +1,7 @@
 """What is learnt from single events and the catalogue.
 
-Trend, new items, early adopters, content, buy again, the usual time between purchases. None of them says anything about a shopper:
-their arrays are about items.
+Trend, new items, early adopters, content, buy again, the usual time between purchases. None of them
+says anything about a shopper: their arrays are about items and the shop.
 """
 
 from __future__ import annotations

@@ -178,7 +178,9 @@ def _state(stored: _Stored) -> VisitorState:
         ids[place]: (ts := ts + gap * unit) for place, gap in zip(dismissed, dismissed, strict=True)
     }
     ts = start
-    wishes = {ids[place]: (ts := ts + gap * unit) for place, gap in zip(wished, wished, strict=True)}
+    wishes = {
+        ids[place]: (ts := ts + gap * unit) for place, gap in zip(wished, wished, strict=True)
+    }
     ts = start
     return VisitorState(
         recent=tuple(interactions),

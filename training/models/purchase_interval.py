@@ -1,8 +1,8 @@
 """The shop's usual time between two purchases of one shopper, for `recommender.stage`.
 
-The median over all pairs of consecutive purchases. Only intervals that were completed can be seen, so
-it is too short for a log that is not much longer than they are; `StageLimits.lapse_factor` allows
-for that. What follows within half a day is the same purchase.
+The median over all pairs of consecutive purchases. Only intervals that were completed can be seen,
+so it is too short for a log that is not much longer than they are; `StageLimits.lapse_factor`
+allows for that. What follows within half a day is the same purchase.
 """
 
 from __future__ import annotations
