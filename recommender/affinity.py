@@ -7,8 +7,8 @@ decays as δ_e = 2 ** (-a_e / h). With κ the weight of what is not known,
 
 between -1 and 1, exclusive: near 0 where little is known, where it is long ago, and where it
 speaks for both sides. A refund takes back a little more than its purchase gave, a removal what the
-cart gave. Reviews carry no rating in the event schema, so they do not count. Sums are exact (`math.fsum`), so
-the order of the events is no matter.
+cart gave. Reviews carry no rating in the event schema, so they do not count. Sums are exact
+(`math.fsum`), so the order of the events is no matter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from recommender.catalogue import Catalogue
 from recommender.errors import InvalidInputError
@@ -76,10 +76,9 @@ class AffinityParams:
 
 
 DEFAULT_PARAMS: Final = AffinityParams()
-Sums = TypeVar("Sums", bound=Any)
 
 
-def affinity(signed: Sums, strength: Sums, prior: float = DEFAULT_PARAMS.prior) -> Sums:
+def affinity(signed: Any, strength: Any, prior: float = DEFAULT_PARAMS.prior) -> Any:
     """Score of decayed sums, Σ w δ and Σ |w| δ: numbers, or columns of them."""
     return signed / (strength + prior)
 

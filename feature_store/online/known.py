@@ -50,8 +50,8 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FUL
     history, session = state.split(at, gap)
     cart_items = tuple(reversed(state.cart_items))
     if level == LIGHT:
-        added = {seen.item_id for seen in session if seen.event_type == ADD_TO_CART}
-        cart_items = tuple(item_id for item_id in cart_items if item_id in added)
+        put = {seen.item_id for seen in session if seen.event_type == ADD_TO_CART}
+        cart_items = tuple(item_id for item_id in cart_items if item_id in put)
         return Known(session=session, cart_items=cart_items, personalize=LIGHT)
     recent = {(item_id, event_type) for item_id, event_type, _ in (*history, *session)}
     older = [

@@ -6,7 +6,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from feature_store.online.visitors import Visitors
 from feature_store.records import EventRecord
+from recommender.errors import StorageError
 from tests.serving.service import TestClient, event, records
 
 
@@ -128,3 +130,15 @@ def test_a_wish_may_be_sent_as_an_event(client: TestClient) -> None:
     body = event("ann", kind="personalize_light") | {"items": []}
     assert client.post("/v1/events", json=body).json()["accepted"] == 1
     assert known(client, "ann")["preferences"]["personalize"] == "light"
+
+
+def test_a_wish_that_answers_cannot_see_yet_is_not_promised(
+    client: TestClient, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise StorageError("disk on fire")
+
+    monkeypatch.setattr(Visitors, "apply", breaks)
+    answer = wish(client, "ann", "off")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
+    assert len(records(root)) == 1
