@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from feature_store.all_views import VIEWS
 from feature_store.layout import StoreLayout
 from feature_store.online.features import FeatureRow, put_features
 from feature_store.online.lmdb import LmdbStore
@@ -23,7 +24,7 @@ from feature_store.online.visitors import Visitors
 from feature_store.rebuild import ROWS_PER_BUCKET, attribute, rebuild
 from feature_store.tables import read_interactions
 from feature_store.view_rows import latest_values
-from feature_store.views import VIEWS, FeatureView
+from feature_store.views import FeatureView
 from recommender.errors import DataError, InvalidInputError
 from recommender.terms import AVAILABLE_AT, MICROS_PER_SECOND
 
@@ -212,7 +213,7 @@ def materialise_store(
     Parameters
     ----------
     views
-        Names out of `feature_store.views.VIEWS`.
+        Names out of `feature_store.all_views.VIEWS`.
 
     Raises
     ------

@@ -15,19 +15,22 @@ from typing import NamedTuple
 import polars as pl
 
 from feature_store.online.cart import Cart, CartChange
-from feature_store.online.facts import MAX_TERM_CHARACTERS, cart_change
+from feature_store.online.facts import MAX_TERM_CHARACTERS, cart_change, preference_fact
 from feature_store.online.reconcile import Rebuilt
 from feature_store.online.state import Purchased, StateLimits, VisitorState, joined
 from feature_store.online.visitor_draft import USER, VISITOR
 from recommender.query import Interaction
 from recommender.terms import (
     ADD_TO_CART,
+    ADD_TO_WISHLIST,
     DISMISS,
     EVENT_CODES,
     EVENT_ID,
     EVENT_TYPE,
     INTERACTION_TYPES,
     ITEM_ID,
+    PERSONALIZE_LEVELS,
+    PREFERENCES,
     PURCHASE,
     QUANTITY,
     REFUND,
@@ -152,6 +155,11 @@ class _Row(NamedTuple):
     cart_pieces: list[float | None] | None
     dismissed_items: list[str] | None
     dismissed_times: list[int] | None
+    wished_items: list[str] | None
+    wished_times: list[int] | None
+    first_bought: int | None
+    preference: str | None
+    preferred_at: int | None
     search_terms: list[str] | None
     search_times: list[int] | None
 
@@ -166,7 +174,10 @@ def _states(frame: pl.DataFrame, limits: StateLimits) -> Iterator[tuple[str, Vis
         _recent(items, limits),
         _bought(items, limits),
         _cart(items),
-        _dismissed(items, limits),
+        _latest(items, DISMISS, "dismissed", limits.dismissed),
+        _latest(items, ADD_TO_WISHLIST, "wished", limits.wished),
+        _first_bought(items),
+        _preferences(frame),
         _searches(frame, limits),
     ]
     shoppers = frame.group_by(_OWNER).agg(
@@ -194,10 +205,13 @@ def _facts(row: _Row) -> VisitorState:
             )
         ),
         dismissed=dict(zip(row.dismissed_items or (), row.dismissed_times or (), strict=True)),
+        wished=dict(zip(row.wished_items or (), row.wished_times or (), strict=True)),
         searches=tuple(zip(row.search_times or (), row.search_terms or (), strict=True)),
         totals=dict(zip(row.total_types, row.total_counts, strict=True)),
         first_seen=row.first_seen,
         last_seen=row.last_seen,
+        first_bought=row.first_bought or 0,
+        preference=preference_fact(row.preference or "", row.preferred_at or 0),
     )
 
 
@@ -259,13 +273,30 @@ def _cart(items: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _dismissed(items: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
-    dismissed = items.filter(pl.col(EVENT_TYPE) == DISMISS)
-    facts = dismissed.group_by(_OWNER, ITEM_ID).agg(pl.col(TS).max())
+def _latest(items: pl.DataFrame, event_type: str, name: str, limit: int) -> pl.DataFrame:
+    """The items that had an event of this type most recently, and when."""
+    touched = items.filter(pl.col(EVENT_TYPE) == event_type)
+    facts = touched.group_by(_OWNER, ITEM_ID).agg(pl.col(TS).max())
     return (
-        _newest(facts, TS, ITEM_ID, limits.dismissed)
-        .group_by(_OWNER)
-        .agg(pl.col(ITEM_ID).alias("dismissed_items"), pl.col(TS).alias("dismissed_times"))
+        _newest(facts, TS, ITEM_ID, limit)
+        .group_by(_OWNER, maintain_order=True)
+        .agg(pl.col(ITEM_ID).alias(f"{name}_items"), pl.col(TS).alias(f"{name}_times"))
+    )
+
+
+def _first_bought(items: pl.DataFrame) -> pl.DataFrame:
+    bought = items.filter(pl.col(EVENT_TYPE) == PURCHASE)
+    return bought.group_by(_OWNER).agg(pl.col(TS).min().alias("first_bought"))
+
+
+def _preferences(frame: pl.DataFrame) -> pl.DataFrame:
+    """The event that said last how much may take part; of two at one moment the stricter."""
+    said = frame.filter(pl.col(EVENT_TYPE).is_in(list(PREFERENCES)))
+    leniency = {kind: PERSONALIZE_LEVELS.index(level) for kind, level in PREFERENCES.items()}
+    rank = pl.col(EVENT_TYPE).replace_strict(leniency, return_dtype=pl.Int8)
+    order = said.with_columns(rank.alias(_CODE)).sort(TS, _CODE, descending=[False, True])
+    return order.group_by(_OWNER, maintain_order=True).agg(
+        pl.col(EVENT_TYPE).last().alias("preference"), pl.col(TS).last().alias("preferred_at")
     )
 
 

@@ -91,6 +91,8 @@ def features_at(
     keys = list(view.entity.keys)
     bucket = pl.struct(keys).hash(seed=0) % bucket_count
     ordered = labels.with_row_index(_PLACE)
+    if view.prepared is not None:
+        interactions = view.prepared(interactions)
     parts = [
         join_as_of(
             ordered.filter(bucket == number),
@@ -122,6 +124,8 @@ def service_features_at(
 def latest_values(view: FeatureView, interactions: pl.LazyFrame, at: datetime) -> pl.DataFrame:
     """Features of every entity seen within the time to live, as known at `at`."""
     known = interactions.filter(pl.col(AVAILABLE_AT) <= at)
+    if view.prepared is not None:
+        known = view.prepared(known)
     seen = _events(view, known).group_by(view.entity.keys).agg(pl.col(TS).max())
     entities = seen.filter(pl.col(TS) >= at - view.ttl).select(view.entity.keys).collect()
     labels = entities.sort(view.entity.keys).with_columns(

@@ -11,7 +11,7 @@ exact at any time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -123,6 +123,9 @@ class FeatureView:
     ----------
     ttl
         Nothing is known about an entity whose last event is older.
+    prepared
+        Fills in columns that the entity's keys or the aggregates need, using nothing that was not
+        known when a row was; None: the rows have them.
     """
 
     name: str
@@ -130,6 +133,7 @@ class FeatureView:
     aggregates: tuple[Aggregate, ...]
     features: tuple[Feature, ...]
     ttl: timedelta
+    prepared: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
 
     @property
     def event_types(self) -> tuple[str, ...]:
@@ -189,7 +193,7 @@ def _micros(duration: timedelta) -> int:
     return duration // timedelta(microseconds=1)
 
 
-def _count(name: str, *event_types: str, window: timedelta | None = None) -> Aggregate:
+def count_of(name: str, *event_types: str, window: timedelta | None = None) -> Aggregate:
     """Events, whatever their number of items."""
     once = pl.col(EVENT_ID).is_first_distinct().cast(pl.Int64)
     return Aggregate(name, How.SUM, event_types, once, window)
@@ -218,7 +222,7 @@ def _as_count(name: str) -> Feature:
 
 def _windowed(kinds: dict[str, str], days: Sequence[int]) -> tuple[Aggregate, ...]:
     return tuple(
-        _count(f"{name}_{day}d", kind, window=timedelta(days=day))
+        count_of(f"{name}_{day}d", kind, window=timedelta(days=day))
         for name, kind in kinds.items()
         for day in days
     )
@@ -307,8 +311,3 @@ VISITOR_ITEM: Final = FeatureView(
     ),
     ttl=365 * _DAY,
 )
-
-VIEWS: Final = MappingProxyType(
-    {view.name: view for view in (VISITOR_ACTIVITY, ITEM_STATISTICS, VISITOR_ITEM)}
-)
-RANKING: Final = FeatureService("ranking", (VISITOR_ACTIVITY, ITEM_STATISTICS, VISITOR_ITEM))

@@ -30,6 +30,7 @@ from recommender.candidates.build import build_source
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
+from recommender.stage import UNKNOWN_INTERVAL_SECONDS
 
 if TYPE_CHECKING:
     from recommender.ranker import Ranker
@@ -64,6 +65,12 @@ class ModelBundle:
     def version(self) -> str:
         """Version that answers and decision records name."""
         return self.manifest.version
+
+    @property
+    def usual_interval_seconds(self) -> float:
+        """The shop's usual time between two purchases of a shopper, for `recommender.stage`."""
+        usual = self.arrays.get("usual_interval")
+        return UNKNOWN_INTERVAL_SECONDS if usual is None else float(usual[0])
 
 
 def save_bundle(folder: Path, arrays: Arrays, info: BundleInfo) -> BundleManifest:

@@ -68,6 +68,7 @@ OPTIONAL: Final[dict[str, ArraySpec]] = {
     "repeat_probability": ArraySpec("float32", ("items",)),
     "interval_log_mean": ArraySpec("float32", ("items",)),
     "interval_log_sd": ArraySpec("float32", ("items",)),
+    "usual_interval": ArraySpec("float32", ("usual_intervals",)),
 }
 
 _SESSION_ARRAYS = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
@@ -105,6 +106,7 @@ def check_arrays(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     for name in sorted(arrays):
         _check_array(name, arrays[name], sizes)
     _check_pairs(arrays)
+    _check_usual_interval(arrays)
     _check_indices(arrays, sizes)
     for head in heads_of(arrays):
         check_forest(arrays, head)
@@ -138,6 +140,12 @@ def _check_pairs(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     for one, other in pairs:
         if (one in arrays) != (other in arrays):
             raise BundleError(f"{one} and {other} belong together; only one of them is there")
+
+
+def _check_usual_interval(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    usual = arrays.get("usual_interval")
+    if usual is not None and not (usual.shape == (1,) and usual.item() > 0):
+        raise BundleError(f"usual_interval: {usual.tolist()}; accepted: one number above 0")
 
 
 def _check_indices(arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Mapping[str, int]) -> None:

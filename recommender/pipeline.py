@@ -8,6 +8,7 @@ import numpy as np
 
 from recommender.bundle import ModelBundle
 from recommender.catalogue import Catalogue
+from recommender.personalisation import permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
 from recommender.query import Interaction, Query
@@ -128,7 +129,7 @@ def shortlisted(blended: Blended, most: int) -> Proposed:
 def find_seeds(query: Query, bundle: ModelBundle, placement: Placement) -> tuple[str, Seeds]:
     """What the sources start from, and the rung of the ladder that this is."""
     at_micros = round(query.at.timestamp() * MICROS_PER_SECOND)
-    parts = dict(_seed_parts(query, placement, at_micros))
+    parts = dict(_seed_parts(permitted(query, placement), placement, at_micros))
     resolved = {name: _resolve(part, bundle, at_micros, name) for name, part in parts.items()}
     if len(session := resolved.get("session", NO_SEEDS)) and (page := resolved.get("context")):
         # The last step was to open this very page. Counted again it would count twice where the
@@ -165,11 +166,9 @@ def _seed_parts(
     query: Query, placement: Placement, at_micros: int
 ) -> Iterable[tuple[str, tuple[Interaction, ...]]]:
     parts = {
-        "history": query.history if query.personalize else (),
-        "session": query.session if query.personalize else (),
-        "cart": _as_interactions(
-            query.cart_items if query.personalize else (), ADD_TO_CART, at_micros
-        ),
+        "history": query.history,
+        "session": query.session,
+        "cart": _as_interactions(query.cart_items, ADD_TO_CART, at_micros),
         "context": _as_interactions(query.context_items, VIEW_ITEM, at_micros),
     }
     return ((name, part) for name, part in parts.items() if part and name in placement.seeds)

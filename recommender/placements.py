@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recommender.errors import ConfigError
-from recommender.terms import POPULAR, POPULAR_IN_CATEGORY, STATIC
+from recommender.terms import FULL, PERSONALIZE_LEVELS, POPULAR, POPULAR_IN_CATEGORY, STATIC
 
 DEFAULT_FILE = Path(__file__).with_name("placements.toml")
 SEED_KINDS = ("history", "session", "cart", "context")
@@ -19,7 +19,13 @@ RULES = ("context", "cart", "dismissed", "purchased", "seen")
 OBJECTIVES = ("next_step", "purchase", "path")
 MAX_LIMIT = 100
 
-_WORDS = {"seeds": SEED_KINDS, "exclude": RULES, "ladder": FILL_RUNGS, "objective": OBJECTIVES}
+_WORDS = {
+    "seeds": SEED_KINDS,
+    "exclude": RULES,
+    "ladder": FILL_RUNGS,
+    "objective": OBJECTIVES,
+    "personalize": PERSONALIZE_LEVELS,
+}
 _RANGES = {
     "limit": (1, MAX_LIMIT),
     "candidates": (1, 10_000),
@@ -58,6 +64,8 @@ class Placement:
         item bought in the end; ``path``, both. It orders what a model with such scores ranks.
     purchase_share
         With ``path``: the share of the item bought in the end in the score, 0 to 1.
+    personalize
+        How much of the shopper may take part here at most, see `recommender.personalisation`.
     """
 
     name: str
@@ -73,6 +81,7 @@ class Placement:
     static_items: tuple[str, ...] = ()
     objective: str = "next_step"
     purchase_share: float = 0.5
+    personalize: str = FULL
 
     def __post_init__(self) -> None:
         for part, accepted in _WORDS.items():

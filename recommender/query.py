@@ -8,7 +8,9 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
+from recommender.behaviour import NO_BEHAVIOUR, Behaviour
 from recommender.errors import InvalidInputError
+from recommender.terms import FULL, PERSONALIZE_LEVELS
 
 
 class Interaction(NamedTuple):
@@ -56,7 +58,9 @@ class Query:
     filter
         Attribute conditions that every shown item must meet, see `recommender.rules`.
     personalize
-        False: nothing about the shopper may influence the answer.
+        How much of the shopper may influence the answer, see `recommender.personalisation`.
+    behaviour
+        What the shopper did in all; interactions may be cut off, this is not.
     """
 
     at: datetime
@@ -69,7 +73,8 @@ class Query:
     category: str | None = None
     exclude_items: frozenset[str] = frozenset()
     filter: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
-    personalize: bool = True
+    personalize: str = FULL
+    behaviour: Behaviour = NO_BEHAVIOUR
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
@@ -78,3 +83,6 @@ class Query:
             )
         if not 1 <= self.limit <= 100:
             raise InvalidInputError(f"limit={self.limit}; accepted: 1 to 100")
+        if self.personalize not in PERSONALIZE_LEVELS:
+            accepted = ", ".join(PERSONALIZE_LEVELS)
+            raise InvalidInputError(f"personalize={self.personalize!r}; accepted: {accepted}")

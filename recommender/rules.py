@@ -19,6 +19,7 @@ import numpy as np
 
 from recommender.catalogue import UNKNOWN_PRICE, Catalogue
 from recommender.errors import InvalidInputError
+from recommender.personalisation import permitted
 from recommender.placements import Placement
 from recommender.query import Interaction, Query
 from recommender.terms import DISMISS, PURCHASE, BoolArray
@@ -86,10 +87,10 @@ def excluded_ids(query: Query, placement: Placement) -> frozenset[str]:
 def _exclusions(query: Query, placement: Placement) -> Iterable[tuple[str, Iterable[str]]]:
     if query.exclude_items:
         yield "excluded", query.exclude_items
+    # What may not take part must not show in what is missing, either.
+    query = permitted(query, placement)
     for rule in placement.exclude:
-        # What the shopper did must not show in an answer that was asked to be impersonal.
-        if rule == "context" or query.personalize:
-            yield rule, EXCLUSION_RULES[rule](query, placement)
+        yield rule, EXCLUSION_RULES[rule](query, placement)
 
 
 def _done(query: Query, event_type: str | None, within: timedelta | None) -> Iterable[str]:

@@ -39,6 +39,9 @@ DISMISS: Final = "dismiss"
 SHARE: Final = "share"
 REVIEW: Final = "review"
 IDENTIFY: Final = "identify"
+PERSONALIZE_OFF: Final = "personalize_off"
+PERSONALIZE_LIGHT: Final = "personalize_light"
+PERSONALIZE_FULL: Final = "personalize_full"
 
 # The position in this tuple is the event's code in stored visitor states and arrays: append only.
 EVENT_TYPES: Final = (
@@ -61,6 +64,9 @@ EVENT_TYPES: Final = (
     SHARE,
     REVIEW,
     IDENTIFY,
+    PERSONALIZE_OFF,
+    PERSONALIZE_LIGHT,
+    PERSONALIZE_FULL,
 )
 EVENT_CODES: Final[dict[str, int]] = {name: code for code, name in enumerate(EVENT_TYPES)}
 
@@ -111,5 +117,17 @@ POPULAR_IN_CATEGORY: Final = "popular_in_category"
 POPULAR: Final = "popular"
 STATIC: Final = "static"
 LADDER: Final = (PERSONALISED, SESSION, SIMILAR, POPULAR_IN_CATEGORY, POPULAR, STATIC)
+
+# ---- how much of the shopper may take part in an answer, strictest first ---------------
+OFF: Final = "off"
+LIGHT: Final = "light"
+FULL: Final = "full"
+PERSONALIZE_LEVELS: Final = (OFF, LIGHT, FULL)
+# The wish of a shopper is an event like any other.
+PREFERENCES: Final[dict[str, str]] = {
+    PERSONALIZE_OFF: OFF,
+    PERSONALIZE_LIGHT: LIGHT,
+    PERSONALIZE_FULL: FULL,
+}
 
 MICROS_PER_SECOND: Final = 1_000_000

@@ -11,15 +11,16 @@ from datetime import timedelta
 import msgspec
 from msgspec import UNSET
 
-from feature_store.online.known import Known, known_of
+from feature_store.online.known import NOTHING, Known, known_of
 from recommender.catalogue import Catalogue
 from recommender.errors import DesirepathError, InvalidInputError
+from recommender.personalisation import strictest
 from recommender.pipeline import explain, recommend
 from recommender.placements import MAX_LIMIT, Placement
 from recommender.query import Query
 from recommender.rules import excluded_ids
 from recommender.slate import Slate, SlateItem
-from recommender.terms import STATIC
+from recommender.terms import OFF, STATIC
 from serving.bundle_source import ServingModel
 from serving.decisions import Decision, record_decision
 from serving.errors import Problem
@@ -101,9 +102,10 @@ def answer(
 def _query(
     exchange: Exchange, request: RecommendationRequest, placement: Placement, moment: int
 ) -> tuple[Query, str | None]:
-    known, failure = Known(), None
-    if request.personalize:
-        known, failure = _known(exchange, request, moment)
+    level = strictest(request.level, placement.personalize)
+    known, failure = NOTHING, None
+    if level != OFF:
+        known, failure = _known(exchange, request, moment, level)
     query = Query(
         at=moment_of(moment),
         placement=placement.name,
@@ -115,24 +117,27 @@ def _query(
         category=request.context.category,
         exclude_items=frozenset(request.exclude_item_ids),
         filter=msgspec.to_builtins(request.filter),
-        personalize=request.personalize,
+        personalize=known.personalize,
+        behaviour=known.behaviour,
     )
     return query, failure
 
 
 def _known(
-    exchange: Exchange, request: RecommendationRequest, moment: int
+    exchange: Exchange, request: RecommendationRequest, moment: int, level: str
 ) -> tuple[Known, str | None]:
+    """What may take part; nothing when it is not known whether the shopper objects."""
     if request.visitor_id is None and request.user_id is None:
-        return Known(), None
+        return Known(personalize=level), None
     state = exchange.state
     at = moment_of(moment)
     try:
         found = state.visitors.get(request.visitor_id or "", request.user_id, at)
-        return known_of(found, at, timedelta(seconds=state.settings.session_gap_seconds)), None
+        gap = timedelta(seconds=state.settings.session_gap_seconds)
+        return known_of(found, at, gap, level), None
     except DesirepathError:
         logger.exception("the online store failed", extra={"request_id": exchange.request_id})
-        return Known(), "online_store_failed"
+        return NOTHING, "online_store_failed"
 
 
 def _slate(

@@ -9,6 +9,8 @@ from feature_store.events import Scalar
 from feature_store.records import DecisionItem, DecisionRecord
 from recommender.query import Query
 from recommender.slate import Slate
+from recommender.stage import stage_of
+from recommender.terms import FULL, OFF
 from serving.bundle_source import ServingModel
 from serving.exchange import Exchange
 from serving.schemas import RecommendationRequest
@@ -55,7 +57,8 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
     """The record of one answer."""
     state, slate, request = exchange.state, decision.slate, decision.request
     subject_type, subject_key = _subject(exchange, decision)
-    session_id = request.session_id if request.personalize else None
+    is_off = decision.query.personalize == OFF
+    session_id = None if is_off else request.session_id
     return DecisionRecord(
         decision_id=decision.decision_id,
         request_id=exchange.request_id,
@@ -77,9 +80,9 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         ),
         eligible_count=slate.eligible_count,
         slate_propensity_log=math.fsum(math.log(item.propensity) for item in slate.items),
-        consent=None if request.personalize else False,
+        consent=False if is_off else None,
         context=_context(request),
-        attributes_used=_attributes(decision.query),
+        attributes_used=_attributes(decision),
         filters=slate.filters,
         candidates=slate.candidates,
         degraded_reason=decision.degraded_reason,
@@ -89,9 +92,11 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
 
 def _subject(exchange: Exchange, decision: Decision) -> tuple[str, str]:
     request = decision.request
-    if request.personalize and request.visitor_id:
+    if decision.query.personalize == OFF:
+        return ANONYMOUS, ""
+    if request.visitor_id:
         return "visitor", exchange.state.pseudonyms.of("visitor", request.visitor_id)
-    if request.personalize and request.user_id:
+    if request.user_id:
         return "user", exchange.state.pseudonyms.of("user", request.user_id)
     return ANONYMOUS, ""
 
@@ -110,11 +115,17 @@ def _context(request: RecommendationRequest) -> dict[str, Scalar | tuple[str, ..
     return {name: value for name, value in given.items() if value}
 
 
-def _attributes(query: Query) -> dict[str, Scalar]:
-    if not query.personalize:
+def _attributes(decision: Decision) -> dict[str, Scalar]:
+    query = decision.query
+    if query.personalize == OFF:
         return {}
-    return {
+    counts: dict[str, Scalar] = {
         "history": len(query.history),
         "session": len(query.session),
         "cart": len(query.cart_items),
+        "personalize": query.personalize,
     }
+    if query.personalize != FULL:
+        return counts
+    usual = decision.model.bundle.usual_interval_seconds
+    return counts | {"stage": stage_of(query.behaviour, decision.moment, usual)}

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from recommender.terms import FULL, OFF
+
 MAX_ID_BYTES = 256
 MAX_LIMIT = 100
 
@@ -28,6 +30,7 @@ Word = Annotated[str, Meta(min_length=1, max_length=64)]
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
 Texts = Annotated[list[Text], Meta(min_length=1, max_length=100)]
 Amount = Annotated[float, Meta(ge=0)]
+Level = Literal["off", "light", "full"]
 Limit = Annotated[
     int,
     Meta(
@@ -89,7 +92,7 @@ class Context(Asked, frozen=True):
 class RecommendationRequest(Asked, frozen=True):
     """Ask for suggestions.
 
-    Without `visitor_id` and `user_id`, or with `personalize` false, the answer is impersonal.
+    Without `visitor_id` and `user_id`, or with `personalize` off, the answer is impersonal.
     """
 
     placement: Word
@@ -100,7 +103,7 @@ class RecommendationRequest(Asked, frozen=True):
     limit: Limit | None = None
     exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []
     filter: Filter = Filter()
-    personalize: bool = True
+    personalize: bool | Level = True
     explain: bool = False
     dry_run: bool = False
     return_properties: bool = False
@@ -108,6 +111,13 @@ class RecommendationRequest(Asked, frozen=True):
     def __post_init__(self) -> None:
         check_ids(self.exclude_item_ids)
         check_ids(each for each in (self.visitor_id, self.user_id, self.session_id) if each)
+
+    @property
+    def level(self) -> str:
+        """How much of the shopper the caller wants to take part; true is all, false nothing."""
+        if isinstance(self.personalize, str):
+            return self.personalize
+        return FULL if self.personalize else OFF
 
 
 class SimilarItemsRequest(Asked, frozen=True):
@@ -257,22 +267,61 @@ class KnownPurchase(msgspec.Struct, frozen=True):
     last: str
 
 
+class KnownMark(msgspec.Struct, frozen=True):
+    """An item dismissed or wished for, and since when."""
+
+    item_id: str
+    since: str
+
+
+class BrandAffinity(msgspec.Struct, frozen=True):
+    """How the visitor stands to a brand, from -1 (against it) to 1."""
+
+    brand: str
+    score: float
+
+
+class Preferences(Asked, frozen=True):
+    """What the shopper wishes: how much of them may take part in answers."""
+
+    personalize: Level
+
+
+class KnownPreferences(msgspec.Struct, frozen=True):
+    """What the shopper wishes, and since when; `since` is null where they never said."""
+
+    personalize: Level
+    since: str | None
+
+
+class VisitorParams(Asked, frozen=True):
+    """How the journal is handed over: `json` as a file to keep."""
+
+    format: Literal["json"] | None = None
+
+
 class VisitorResponse(msgspec.Struct, frozen=True):
     """What is known about a visitor, newest first. An unknown one gets the same shape, empty.
 
-    `totals` counts events by type; `cart` holds the pieces of each item.
+    `totals` counts events by type; `cart` holds the pieces of each item; `brand_affinity` has the
+    20 strongest, whatever their sign.
     """
 
     visitor_id: str
     user_id: str | None
     first_seen: str | None
     last_seen: str | None
+    stage: Literal["prospect", "lapsing", "first_time", "repeat", "loyal", "advocate"]
+    preferences: KnownPreferences
     totals: dict[str, int]
     interactions: list[KnownInteraction]
     cart: dict[str, float]
     purchases: list[KnownPurchase]
+    wish_list: list[KnownMark]
     dismissed_item_ids: list[str]
+    dismissed: list[KnownMark]
     searches: list[str]
+    brand_affinity: list[BrandAffinity]
 
 
 class LiveResponse(msgspec.Struct, frozen=True):

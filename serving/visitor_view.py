@@ -4,19 +4,41 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from feature_store.online.state import VisitorState
-from serving.schemas import KnownInteraction, KnownPurchase, VisitorResponse
+import msgspec
 
+from feature_store.online.known import known_of
+from feature_store.online.state import SESSION_GAP, VisitorState
+from recommender.affinity import brand_affinity, brand_lookup
+from recommender.bundle import ModelBundle
+from recommender.stage import stage_of
+from recommender.terms import FULL
+from serving.schemas import (
+    BrandAffinity,
+    KnownInteraction,
+    KnownMark,
+    KnownPreferences,
+    KnownPurchase,
+    VisitorResponse,
+)
+
+MAX_BRANDS = 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def visitor_response(visitor_id: str, state: VisitorState) -> VisitorResponse:
-    """Everything known, newest first."""
+def visitor_response(
+    visitor_id: str, state: VisitorState, bundle: ModelBundle, moment: int
+) -> VisitorResponse:
+    """Everything known, newest first, and what follows from it at a moment (microseconds).
+
+    The journal is the shopper's own: it says everything, also to who wants no personal answers.
+    """
     return VisitorResponse(
         visitor_id=visitor_id,
         user_id=state.user_id,
         first_seen=_moment(state.first_seen),
         last_seen=_moment(state.last_seen),
+        stage=stage_of(state.behaviour, moment, bundle.usual_interval_seconds),  # type: ignore[arg-type]
+        preferences=preferences_of(state),
         totals=state.totals,
         interactions=[
             KnownInteraction(each.item_id, each.event_type, rfc3339(each.ts))
@@ -27,9 +49,33 @@ def visitor_response(visitor_id: str, state: VisitorState) -> VisitorResponse:
             KnownPurchase(item_id, each.times, rfc3339(each.last))
             for item_id, each in reversed(state.purchased_items.items())
         ],
+        wish_list=_marks(state.wished_items),
         dismissed_item_ids=list(reversed(state.dismissed_items)),
+        dismissed=_marks(state.dismissed_items),
         searches=[term for _, term in reversed(state.searches)],
+        brand_affinity=_brands(state, bundle, moment),
     )
+
+
+def preferences_of(state: VisitorState) -> KnownPreferences:
+    """What the shopper wishes."""
+    if state.preference is None:
+        return KnownPreferences(FULL, None)
+    return KnownPreferences(state.preference.level, rfc3339(state.preference.ts))  # type: ignore[arg-type]
+
+
+def _marks(items: dict[str, int]) -> list[KnownMark]:
+    return [KnownMark(item_id, rfc3339(ts)) for item_id, ts in reversed(items.items())]
+
+
+def _brands(state: VisitorState, bundle: ModelBundle, moment: int) -> list[BrandAffinity]:
+    known = known_of(
+        msgspec.structs.replace(state, preference=None), moment_of(moment), SESSION_GAP
+    )
+    interactions = (*known.history, *known.session)
+    scores = brand_affinity(interactions, brand_lookup(bundle.catalogue), moment)
+    strongest = list(scores.items())[:MAX_BRANDS]
+    return [BrandAffinity(brand, round(score, 4)) for brand, score in strongest]
 
 
 def moment_of(micros: int) -> datetime:

@@ -64,6 +64,7 @@ def shop_arrays(n: int = 20, factors: int = 4, seed: int = 0) -> dict[str, np.nd
         "repeat_probability": np.linspace(0.9, 0.1, n).astype(np.float32),
         "interval_log_mean": np.log(np.linspace(7, 60, n)).astype(np.float32),
         "interval_log_sd": np.full(n, 0.5, np.float32),
+        "usual_interval": np.array([30 * 86_400], np.float32),
     }
 
 

@@ -1,7 +1,7 @@
-"""Sources learnt from single events and the catalogue.
+"""What is learnt from single events and the catalogue.
 
-Trend, new items, early adopters, content, buy again. None of them says anything about a shopper:
-their arrays are about items.
+Trend, new items, early adopters, content, buy again, the usual time between purchases. None of them
+says anything about a shopper: their arrays are about items and the shop.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from training.models.early_adopters import early_adopters_picks
 from training.models.embedding import embed
 from training.models.item_stats import item_stats
 from training.models.new_items import new_items
+from training.models.purchase_interval import usual_interval
 from training.models.shortlist import Shortlist
 from training.models.trend import rising_items
 from training.models.two_steps import two_steps
@@ -73,6 +74,7 @@ class LogSources:
             "early_adopters": self._early_adopters,
             "content": self._content,
             "buy_again": self._buy_again,
+            "usual_interval": self._usual_interval,
         }
 
     def _two_steps(self) -> Part:
@@ -160,6 +162,10 @@ class LogSources:
             "least": settings.least,
         }
         return dict(arrays), {"buy_again": SourceInfo(params=params)}
+
+    def _usual_interval(self) -> Part:
+        found = usual_interval(self.events)
+        return ({"usual_interval": found} if len(found) else {}), {}
 
 
 def log_sources(

@@ -69,7 +69,7 @@ class QueryRow(pydantic.BaseModel):
     category: str | None = None
     exclude_items: list[str] | None = None
     filter: FilterRow | None = None
-    personalize: bool | None = None
+    personalize: str | None = None
 
     @pydantic.field_validator("limit", mode="before")
     @classmethod

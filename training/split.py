@@ -18,6 +18,7 @@ import polars as pl
 
 from recommender.errors import DataError
 from recommender.query import Interaction, Query
+from recommender.stage import behaviour_of
 from recommender.terms import EVENT_CODES, EVENT_TYPES
 from training.dataset import moment
 from training.engine import Engine, EventWindow, Period
@@ -232,4 +233,5 @@ def query_of(past: Sequence[Interaction], at: int, spec: TrainingSpec) -> Query:
         history=tuple(past[:begin]),
         session=tuple(past[begin:]),
         cart_items=cart_of(past),
+        behaviour=behaviour_of(past, at),
     )

@@ -13,17 +13,21 @@ from feature_store.events import EventItem, InteractionEvent
 from feature_store.online.cart import CartChange
 from feature_store.online.state import (
     DEFAULT_LIMITS,
+    Preference,
     Purchased,
     StateLimits,
     VisitorState,
     bought_in_all,
     joined,
+    latest_preference,
 )
 from recommender.query import Interaction
 from recommender.terms import (
     ADD_TO_CART,
+    ADD_TO_WISHLIST,
     DISMISS,
     INTERACTION_TYPES,
+    PREFERENCES,
     PURCHASE,
     REFUND,
     REMOVE_FROM_CART,
@@ -58,7 +62,8 @@ def facts(events: Iterable[InteractionEvent]) -> VisitorState:
         ),
         cart=_cart(touched),
         purchased=_purchased(touched),
-        dismissed=_dismissed(touched),
+        dismissed=_latest(touched, DISMISS),
+        wished=_latest(touched, ADD_TO_WISHLIST),
         searches=tuple(
             (event.ts, event.search_term[:MAX_TERM_CHARACTERS])
             for event in events
@@ -67,6 +72,12 @@ def facts(events: Iterable[InteractionEvent]) -> VisitorState:
         totals=dict(Counter(event.event_type for event in events)),
         first_seen=min(times, default=0),
         last_seen=max(times, default=0),
+        first_bought=min(
+            (event.ts for event, _ in touched if event.event_type == PURCHASE), default=0
+        ),
+        preference=latest_preference(
+            *(preference_fact(event.event_type, event.ts) for event in events)
+        ),
     )
 
 
@@ -92,6 +103,12 @@ def purchase_fact(event_type: str, ts: int) -> Purchased | None:
     return Purchased(-1, 0) if event_type == REFUND else None
 
 
+def preference_fact(event_type: str, ts: int) -> Preference | None:
+    """What an event says about how much of the shopper may take part, None when nothing."""
+    level = PREFERENCES.get(event_type)
+    return None if level is None else Preference(ts, level)
+
+
 def _items(event: InteractionEvent) -> tuple[EventItem, ...]:
     """Items that the event says something about; a list shown says nothing about its items."""
     return event.items if event.event_type in _REMEMBERED else ()
@@ -114,9 +131,10 @@ def _purchased(touched: list[tuple[InteractionEvent, EventItem]]) -> dict[str, P
     return purchased
 
 
-def _dismissed(touched: list[tuple[InteractionEvent, EventItem]]) -> dict[str, int]:
-    dismissed: dict[str, int] = {}
+def _latest(touched: list[tuple[InteractionEvent, EventItem]], event_type: str) -> dict[str, int]:
+    """When each item had an event of this type last."""
+    latest: dict[str, int] = {}
     for event, item in touched:
-        if event.event_type == DISMISS:
-            dismissed[item.item_id] = max(event.ts, dismissed.get(item.item_id, 0))
-    return dismissed
+        if event.event_type == event_type:
+            latest[item.item_id] = max(event.ts, latest.get(item.item_id, 0))
+    return latest

@@ -6,26 +6,53 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from feature_store.online.state import VisitorState
+from recommender.behaviour import NO_BEHAVIOUR, Behaviour
+from recommender.personalisation import strictest
 from recommender.query import Interaction
-from recommender.terms import DISMISS, PURCHASE
+from recommender.terms import ADD_TO_CART, ADD_TO_WISHLIST, DISMISS, FULL, LIGHT, OFF, PURCHASE
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the pipeline may know about a shopper; see `recommender.query.Query`."""
+    """What the pipeline may know about a shopper; see `recommender.query.Query`.
+
+    Parameters
+    ----------
+    personalize
+        How much may take part: the stricter of what was asked for and the shopper's own wish.
+    """
 
     history: tuple[Interaction, ...] = ()
     session: tuple[Interaction, ...] = ()
     cart_items: tuple[str, ...] = ()
+    behaviour: Behaviour = NO_BEHAVIOUR
+    personalize: str = FULL
 
 
-def known_of(state: VisitorState, at: datetime, gap: timedelta) -> Known:
-    """History, running session and cart.
+NOTHING = Known(personalize=OFF)
 
-    Purchases and dismissals that are too old for the list of recent interactions still count, as
-    history: an item bought or dismissed long ago must not be offered as if it were new.
+
+def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FULL) -> Known:
+    """History, running session, cart, and what was done in all.
+
+    Purchases, wishes and dismissals that are too old for the list of recent interactions still
+    count, as history: an item bought or dismissed long ago must not be offered as if it were new.
+
+    Parameters
+    ----------
+    asked
+        How much of the shopper the caller wants to take part. ``light`` keeps the session, and of
+        the cart what was added in it.
     """
+    level = strictest(asked, state.preference.level if state.preference else FULL)
+    if level == OFF:
+        return NOTHING
     history, session = state.split(at, gap)
+    cart_items = tuple(reversed(state.cart_items))
+    if level == LIGHT:
+        put = {seen.item_id for seen in session if seen.event_type == ADD_TO_CART}
+        cart_items = tuple(item_id for item_id in cart_items if item_id in put)
+        return Known(session=session, cart_items=cart_items, personalize=LIGHT)
     recent = {(item_id, event_type) for item_id, event_type, _ in (*history, *session)}
     older = [
         *(
@@ -33,8 +60,9 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta) -> Known:
             for item_id, each in state.purchased_items.items()
         ),
         *(Interaction(item_id, DISMISS, ts) for item_id, ts in state.dismissed_items.items()),
+        *(Interaction(item_id, ADD_TO_WISHLIST, ts) for item_id, ts in state.wished.items()),
     ]
     added = [each for each in older if (each.item_id, each.event_type) not in recent]
     if added:
         history = tuple(sorted((*added, *history), key=lambda each: each.ts))
-    return Known(history, session, tuple(reversed(state.cart_items)))
+    return Known(history, session, cart_items, state.behaviour)

@@ -90,7 +90,10 @@ def _later_than(until: int, rebuilt: VisitorState, online: VisitorState) -> Visi
             if bought.last > until
         },
         dismissed={item_id: ts for item_id, ts in online.dismissed.items() if ts > until},
+        wished={item_id: ts for item_id, ts in online.wished.items() if ts > until},
         searches=tuple((ts, term) for ts, term in online.searches if ts > until),
         first_seen=online.first_seen,
         last_seen=online.last_seen,
+        first_bought=online.first_bought,
+        preference=online.preference,
     )

@@ -18,11 +18,17 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from feature_store.online.cart import Cart, bounded_cart, joined_cart, quantity
+from recommender.behaviour import Behaviour
 from recommender.errors import InvalidInputError
 from recommender.query import Interaction
 from recommender.terms import (
+    ADD_TO_WISHLIST,
     EVENT_CODES,
     MICROS_PER_SECOND,
+    PERSONALIZE_LEVELS,
+    PURCHASE,
+    REVIEW,
+    SHARE,
 )
 
 SESSION_GAP = timedelta(minutes=30)
@@ -45,6 +51,21 @@ class Purchased(NamedTuple):
     last: int
 
 
+class Preference(NamedTuple):
+    """How much of them a shopper lets take part in answers.
+
+    Parameters
+    ----------
+    ts
+        When they said so, microseconds.
+    level
+        One of `recommender.terms.PERSONALIZE_LEVELS`.
+    """
+
+    ts: int
+    level: str
+
+
 @dataclass(frozen=True, slots=True)
 class StateLimits:
     """Bounds of a state, so that it stays about a kilobyte.
@@ -61,6 +82,7 @@ class StateLimits:
     cart_lines: int = 50
     purchased: int = 100
     dismissed: int = 100
+    wished: int = 100
     searches: int = 3
     dismissed_days: int = 90
     late_days: int = 7
@@ -82,10 +104,16 @@ class VisitorState(msgspec.Struct, frozen=True):
         The most recently bought items, oldest first.
     dismissed
         When each item was dismissed last, microseconds.
+    wished
+        When each item was put on the wish-list last, microseconds, oldest first.
     searches
         ``(ts, term)`` of the latest different terms, oldest first.
     totals
         Events by canonical type, all time.
+    first_bought
+        Time of the earliest purchase, microseconds; 0 when there was none.
+    preference
+        The latest one; None: the shopper never said.
     first_seen, last_seen
         Times of the earliest and the latest event, microseconds; 0 when there was none.
     user_id
@@ -98,10 +126,13 @@ class VisitorState(msgspec.Struct, frozen=True):
     cart: Cart = {}
     purchased: dict[str, Purchased] = {}
     dismissed: dict[str, int] = {}
+    wished: dict[str, int] = {}
     searches: tuple[tuple[int, str], ...] = ()
     totals: dict[str, int] = {}
     first_seen: int = 0
     last_seen: int = 0
+    first_bought: int = 0
+    preference: Preference | None = None
     user_id: str | None = None
     linked_at: int = 0
 
@@ -125,6 +156,33 @@ class VisitorState(msgspec.Struct, frozen=True):
     def dismissed_items(self) -> dict[str, int]:
         """Items not to be shown, and since when (microseconds)."""
         return self.dismissed
+
+    @property
+    def wished_items(self) -> dict[str, int]:
+        """Items on the wish-list, and since when (microseconds), the latest last.
+
+        What was bought since is off it.
+        """
+        never = Purchased(0, 0)
+        return {
+            item_id: ts
+            for item_id, ts in self.wished.items()
+            if ts > self.purchased.get(item_id, never).last
+        }
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What `recommender.stage` looks at, as far as it is known."""
+        count = self.totals.get
+        return Behaviour(
+            purchases=count(PURCHASE, 0),
+            kept_lines=sum(bought.times for bought in self.purchased.values()),
+            first_bought=self.first_bought,
+            last_bought=max((bought.last for bought in self.purchased.values()), default=0),
+            wishes=count(ADD_TO_WISHLIST, 0),
+            shares=count(SHARE, 0),
+            reviews=count(REVIEW, 0),
+        )
 
     def split(
         self, at: datetime, gap: timedelta = SESSION_GAP
@@ -177,10 +235,13 @@ def joined(
         cart=_joined_carts(one, other, purchased, limits),
         purchased=purchased,
         dismissed=_obeyed(one, other, limits),
+        wished=_wished(one, other, limits),
         searches=_latest_terms(one.searches, other.searches, limits.searches),
         totals=_union(one.totals, other.totals, int.__add__),
-        first_seen=min(filter(None, (one.first_seen, other.first_seen)), default=0),
+        first_seen=_earliest(one.first_seen, other.first_seen),
         last_seen=last_seen,
+        first_bought=_earliest(one.first_bought, other.first_bought),
+        preference=latest_preference(one.preference, other.preference),
         user_id=user_id or None,
         linked_at=linked_at,
     )
@@ -189,6 +250,20 @@ def joined(
 def bought_in_all(one: Purchased, other: Purchased) -> Purchased:
     """Both purchase facts as one."""
     return Purchased(one.times + other.times, max(one.last, other.last))
+
+
+def latest_preference(*preferences: Preference | None) -> Preference | None:
+    """The latest of preferences; of two at one moment the stricter."""
+    said = [preference for preference in preferences if preference]
+    return max(said, key=_preference_order, default=None)
+
+
+def _preference_order(preference: Preference) -> tuple[int, int]:
+    return preference.ts, -PERSONALIZE_LEVELS.index(preference.level)
+
+
+def _earliest(*times: int) -> int:
+    return min(filter(None, times), default=0)
 
 
 def interaction_order(interaction: Interaction) -> tuple[int, int, str]:
@@ -227,6 +302,12 @@ def _obeyed(one: VisitorState, other: VisitorState, limits: StateLimits) -> dict
         dismissed = _newest(union, limits.dismissed, int)
     since = max(one.last_seen, other.last_seen) - limits.dismissed_days * _DAY
     return {item: ts for item, ts in dismissed.items() if ts >= since}
+
+
+def _wished(one: VisitorState, other: VisitorState, limits: StateLimits) -> dict[str, int]:
+    if not other.wished:
+        return one.wished
+    return _newest(_union(one.wished, other.wished, max), limits.wished, int)
 
 
 def _last_bought(bought: Purchased) -> int:

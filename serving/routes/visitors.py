@@ -1,42 +1,102 @@
-"""What is known about a visitor."""
+"""What is known about a visitor, and what they wish."""
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from feature_store.events import InteractionEvent
+from feature_store.online.state import VisitorState
+from feature_store.verdicts import ACCEPTED
 from recommender.errors import StorageError
+from recommender.terms import PREFERENCES
 from serving.endpoint import Endpoint
-from serving.errors import Problem
-from serving.exchange import exchange_of, json_answer
-from serving.schemas import MAX_ID_BYTES, VisitorResponse
-from serving.security import ADMIN
-from serving.visitor_view import moment_of, visitor_response
+from serving.errors import Problem, storage_problem
+from serving.exchange import Exchange, exchange_of, json_answer
+from serving.openapi import query_parameters
+from serving.reading import params_of, read_struct
+from serving.schemas import (
+    MAX_ID_BYTES,
+    KnownPreferences,
+    Preferences,
+    VisitorParams,
+    VisitorResponse,
+)
+from serving.security import ADMIN, WRITE
+from serving.visitor_view import moment_of, preferences_of, visitor_response
 
-PREFIX = b"/v1/visitors/"
+PREFIX, PREFERENCES_SUFFIX = b"/v1/visitors/", b"/preferences"
+EVENT_OF = {level: event_type for event_type, level in PREFERENCES.items()}
 
 
 async def visitor(request: Request) -> Response:
     """What is known about a visitor, merged with the user they were identified as.
 
-    An unknown visitor gets the same shape, empty.
+    An unknown visitor gets the same shape, empty. With `format=json` the answer is a file to keep.
     """
+    params = params_of(request, VisitorParams)
     visitor_id = _visitor_id(request)
-    state = exchange_of(request).state
-    at = moment_of(state.clock())
+    exchange = exchange_of(request)
+    moment = exchange.state.clock()
+    known = _known(exchange, visitor_id, moment_of(moment))
+    headers = {"Content-Disposition": 'attachment; filename="visitor.json"'}
+    bundle = exchange.state.models.current.bundle
+    answer = visitor_response(visitor_id, known, bundle, moment)
+    return json_answer(answer, headers=headers if params.format else None)
+
+
+async def set_preferences(request: Request) -> Response:
+    """Remember how much of a shopper may take part in answers: `off`, `light` or `full`.
+
+    It is on disk, and obeyed from the very next answer on, before this one leaves. It follows the
+    shopper over devices once they are identified; what was said last holds.
+    """
+    wished = await read_struct(request, Preferences)
+    visitor_id = _visitor_id(request, PREFERENCES_SUFFIX)
+    exchange = exchange_of(request)
+    event = InteractionEvent(
+        event_id=exchange.state.new_id(),
+        event_type=EVENT_OF[wished.personalize],
+        ts=exchange.state.clock(),
+        visitor_id=visitor_id,
+    )
+    await _stored(exchange, event)
+    known = _known(exchange, visitor_id, moment_of(exchange.state.clock()))
+    if known.preference is None or known.preference.ts < event.ts:
+        raise _store_failed()  # it is in the log, but not yet where answers look
+    return json_answer(preferences_of(known))
+
+
+async def _stored(exchange: Exchange, event: InteractionEvent) -> None:
+    """Wait until an event is durable and applied. Raises `Problem`."""
     try:
-        known = state.visitors.get(visitor_id, None, at)
+        future = exchange.state.intake.submit([event], [b""])
+        (verdict,) = await asyncio.wrap_future(future)
     except StorageError as error:
-        raise Problem(503, "store_failed", "The online store failed.", retry_after=1) from error
-    return json_answer(visitor_response(visitor_id, known))
+        raise storage_problem(error) from error
+    if verdict.status != ACCEPTED:
+        raise Problem(422, "invalid_value", f"{verdict.detail}")
 
 
-def _visitor_id(request: Request) -> str:
+def _known(exchange: Exchange, visitor_id: str, at: datetime) -> VisitorState:
+    try:
+        return exchange.state.visitors.get(visitor_id, None, at)
+    except StorageError as error:
+        raise _store_failed() from error
+
+
+def _store_failed() -> Problem:
+    return Problem(503, "store_failed", "The online store failed.", retry_after=1)
+
+
+def _visitor_id(request: Request, suffix: bytes = b"") -> str:
     # The server's own decoding of the path replaces bytes that are not UTF-8; ids are byte-exact.
     raw: bytes = request.scope["raw_path"]
-    encoded = unquote_to_bytes(raw.partition(b"?")[0])
+    encoded = unquote_to_bytes(raw.partition(b"?")[0].removesuffix(suffix))
     root = request.scope.get("root_path", "").encode()
     encoded = encoded.removeprefix(root).removeprefix(PREFIX)
     if not 1 <= len(encoded) <= MAX_ID_BYTES:
@@ -48,6 +108,13 @@ def _visitor_id(request: Request) -> str:
         raise Problem(400, "invalid_utf8", "The visitor id is not UTF-8.") from error
 
 
+_ID_PARAMETER = {
+    "name": "visitor_id",
+    "in": "path",
+    "required": True,
+    "description": "Percent-encoded.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES},
+}
 ENDPOINTS = (
     Endpoint(
         "GET",
@@ -55,16 +122,19 @@ ENDPOINTS = (
         visitor,
         frozenset({ADMIN}),
         "What is known about a visitor",
-        params=(
-            {
-                "name": "visitor_id",
-                "in": "path",
-                "required": True,
-                "description": "Percent-encoded.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES},
-            },
-        ),
+        params=(_ID_PARAMETER, *query_parameters(VisitorParams)),
         response=VisitorResponse,
         problems=(400, 422),
+    ),
+    Endpoint(
+        "PUT",
+        "/v1/visitors/{visitor_id:path}/preferences",
+        set_preferences,
+        frozenset({WRITE, ADMIN}),
+        "Remember what a shopper wishes",
+        request=Preferences,
+        params=(_ID_PARAMETER,),
+        response=KnownPreferences,
+        problems=(400, 408, 422, 507),
     ),
 )

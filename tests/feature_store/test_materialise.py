@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -20,10 +21,11 @@ from feature_store.online.features import get_features
 from feature_store.online.lmdb import LmdbStore
 from feature_store.online.memory import MemoryStore
 from feature_store.online.state import VisitorState, micros
+from feature_store.online.state_codec import SCHEMA as STATE_SCHEMA
 from feature_store.online.visitors import Visitors
 from feature_store.tables import SCHEMA
 from recommender.errors import DataError
-from recommender.terms import EVENT_TYPES
+from recommender.terms import EVENT_TYPES, PREFERENCES
 from tests.tabling import bring_in, row
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -62,10 +64,12 @@ def new_visitors() -> Visitors:
     return Visitors(MemoryStore(lambda: micros(START)))
 
 
+# What a state remembers in its own way.
+TELLING = ("purchase", "refund", "dismiss", "add_to_wishlist", *PREFERENCES)
 drafts = st.lists(
     st.tuples(
         st.sampled_from(["d0", "d1", "d2"]),
-        st.sampled_from(EVENT_TYPES),
+        st.sampled_from(EVENT_TYPES) | st.sampled_from(TELLING),
         st.lists(
             st.tuples(st.sampled_from("abcd"), st.none() | st.integers(-1, 3)),
             max_size=3,
@@ -192,7 +196,7 @@ def test_nothing_to_materialise_is_said(tmp_path) -> None:  # type: ignore[no-un
 
 def test_a_store_written_by_a_newer_program_is_left_alone_and_counted() -> None:
     store = MemoryStore(lambda: micros(START))
-    newer = b"\x92\x02\xa6future"
+    newer = msgspec.msgpack.encode([STATE_SCHEMA + 1, "future"])
     store.update(["v:v1"], lambda _: {"v:v1": newer}, 3600)
     report = materialise_rows(table_of([view("v1", 1), view("v2", 1)]), Visitors(store))
     assert (report.put, report.skipped_newer_schema) == (1, 1)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from feature_store.all_views import RANKING, VIEWS
 from feature_store.materialise import materialise_view
 from feature_store.online.features import FeatureRow, entity_key, get_features, put_features
 from feature_store.online.memory import MemoryStore
@@ -26,8 +27,6 @@ from feature_store.view_rows import (
 from feature_store.views import (
     HALF_LIFE,
     ITEM_STATISTICS,
-    RANKING,
-    VIEWS,
     VISITOR_ACTIVITY,
     VISITOR_ITEM,
     Aggregate,
@@ -52,6 +51,7 @@ class Row(NamedTuple):
     price: float | None
     category: str | None = None
     event: int = 0
+    brand: str | None = None
 
     @property
     def known(self) -> float:
@@ -70,6 +70,7 @@ def table_of(rows: list[Row]) -> pl.LazyFrame:
         "item_id": [row.item for _, row in ordered],
         "price": [row.price for _, row in ordered],
         "category": [row.category for _, row in ordered],
+        "brand": [row.brand for _, row in ordered],
     }
     schema = {name: SCHEMA.get(name, pl.String()) for name in columns}
     return pl.LazyFrame(columns, schema=schema)
@@ -176,6 +177,7 @@ rows_strategy = st.lists(
         st.none() | st.sampled_from([1.0, 2.5, 9.99]),
         st.none() | st.sampled_from(["x", "x/y"]),
         event=st.just(0),
+        brand=st.none() | st.sampled_from(["Ast", "Rau"]),
     ),
     max_size=25,
 )

@@ -115,6 +115,8 @@ ARRAY_MUTANTS: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "listed twice": lambda a: a["shortlist_trend_items"].__setitem__(0, 2),
     "no spread of intervals": lambda a: a["interval_log_sd"].__setitem__(3, 0),
     "more than certain to repeat": lambda a: a["repeat_probability"].__setitem__(3, 1.5),
+    "no usual interval": lambda a: a["usual_interval"].__setitem__(0, 0),
+    "two usual intervals": lambda a: a.update(usual_interval=np.ones(2, np.float32)),
     "a third of the intervals": lambda a: a.pop("interval_log_mean"),
     "source without arrays": lambda a: (
         a.pop("neighbours_item_knn_idx"),

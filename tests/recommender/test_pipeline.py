@@ -17,7 +17,7 @@ from recommender.placements import Placement, read_placements
 from recommender.policy import TopPolicy
 from recommender.query import Interaction, Query
 from recommender.slate import Slate
-from recommender.terms import DISMISS, INTERACTION_TYPES, PURCHASE
+from recommender.terms import DISMISS, INTERACTION_TYPES, PERSONALIZE_LEVELS, PURCHASE
 from tests.bundles import AT, AT_MICROS, MINUTE, shop_bundle, shop_info, viewed
 
 BUNDLE = shop_bundle()
@@ -30,6 +30,9 @@ def ask(
 ) -> tuple[list[str], Slate]:
     slate = recommend(query, bundle, placement, TopPolicy())
     return [item.item_id for item in slate.items], slate
+
+
+LEVEL = PERSONALIZE_LEVELS.index
 
 
 def query(**parts: object) -> Query:
@@ -53,7 +56,9 @@ def test_a_garden_shopper_gets_garden_things() -> None:
         ({"category": "kitchen"}, "popular_in_category"),
         ({}, "popular"),
         ({"session": (Interaction("never-heard-of", "view_item", AT_MICROS),)}, "popular"),
-        ({"history": viewed(3), "personalize": False}, "popular"),
+        ({"history": viewed(3), "personalize": "off"}, "popular"),
+        ({"history": viewed(3), "personalize": "light"}, "popular"),
+        ({"history": viewed(3), "session": viewed(5), "personalize": "light"}, "session"),
     ],
 )
 def test_the_ladder_says_its_level(parts: dict[str, object], level: str) -> None:
@@ -188,7 +193,7 @@ queries = st.builds(
     context_items=st.lists(st.integers(0, 24).map("item-{:02d}".format), max_size=3).map(tuple),
     category=st.sampled_from([None, "garden", "garden/tools", "attic"]),
     exclude_items=st.frozensets(st.integers(0, 24).map("item-{:02d}".format), max_size=15),
-    personalize=st.booleans(),
+    personalize=st.sampled_from(PERSONALIZE_LEVELS),
 )
 
 
@@ -213,10 +218,20 @@ def test_nothing_after_the_moment_of_asking_matters(asked: Query) -> None:
 
 @given(queries)
 def test_an_impersonal_answer_is_the_same_for_everybody(asked: Query) -> None:
-    impersonal = replace(asked, personalize=False)
+    impersonal = replace(asked, personalize="off")
     nobody = replace(impersonal, history=(), session=(), cart_items=())
     for placement in PLACEMENTS.values():
-        assert ask(impersonal, placement)[0] == ask(nobody, placement)[0]
+        assert ask(impersonal, placement)[1] == ask(nobody, placement)[1]
+        assert ask(asked, replace(placement, personalize="off")) == ask(impersonal, placement)
+
+
+@given(queries)
+def test_a_light_answer_knows_no_earlier_visit(asked: Query) -> None:
+    light = replace(asked, personalize=min(asked.personalize, "light", key=LEVEL))
+    today = replace(light, history=())
+    for placement in PLACEMENTS.values():
+        assert ask(light, placement)[1] == ask(today, placement)[1]
+        assert ask(asked, replace(placement, personalize="light")) == ask(light, placement)
 
 
 @given(queries, st.permutations(range(20)))

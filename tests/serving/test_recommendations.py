@@ -95,6 +95,61 @@ def test_personalize_false_forgets_the_shopper(client: TestClient) -> None:
     impersonal = ask(client, visitor_id="ann", placement="next", personalize=False)
     assert item_ids(impersonal) == item_ids(ask(client, placement="next"))
     assert impersonal.json()["fallback_level"] == "popular"
+    assert ask(client, visitor_id="ann", personalize=True).json()["fallback_level"] == "session"
+
+
+def test_the_strictest_of_wish_request_and_placement_holds(root: Path, client: TestClient) -> None:
+    old = event("ann", "item-06")
+    tell(client, old | {"ts": old["ts"] - 86_400_000_000}, event("ann", "item-08"))
+    strangers = ask(client, visitor_id="stranger", placement="next").json()
+
+    def level(**more: Any) -> str:
+        return ask(client, visitor_id="ann", placement="next", **more).json()["fallback_level"]
+
+    assert [level(personalize=each) for each in ("full", "light", "off")] == [
+        "personalised",
+        "session",
+        "popular",
+    ]
+    client.put("/v1/visitors/ann/preferences", json={"personalize": "light"})
+    assert [level(), level(personalize=True), level(personalize="off")] == [
+        "session",
+        "session",
+        "popular",
+    ]
+    client.put("/v1/visitors/ann/preferences", json={"personalize": "off"})
+    page = {"cart_item_ids": ["item-02"]}
+    answer = ask(client, visitor_id="ann", placement="next", session_id="s", context=page).json()
+    assert answer["items"] == strangers["items"]
+    record = decisions(root)[-1]
+    assert (record.consent, record.subject_type, record.subject_key) == (False, "anonymous", "")
+    assert (record.session_key, record.attributes_used) == (None, {})
+
+
+def test_light_knows_no_earlier_visit(client: TestClient) -> None:
+    old = event("ann", "item-06", "add_to_cart")
+    tell(client, old | {"ts": old["ts"] - 86_400_000_000})
+    tell(client, event("ann", "item-08"), event("bob", "item-08"))
+    light = {"placement": "next", "personalize": "light"}
+    ann, bob = (ask(client, visitor_id=each, **light).json() for each in ("ann", "bob"))
+    assert [each["item_id"] for each in ann["items"]] == [each["item_id"] for each in bob["items"]]
+    assert ann["fallback_level"] == "session"
+
+
+def test_a_placement_has_a_ceiling(root: Path) -> None:
+    placements = root / "placements.toml"
+    placements.write_text('[placements.home]\npersonalize = "light"\n')
+    with in_process(root, placements=placements) as client:
+        old = event("ann", "item-06")
+        tell(client, old | {"ts": old["ts"] - 86_400_000_000})
+        assert ask(client, visitor_id="ann").json()["fallback_level"] == "popular"
+        tell(client, event("ann", "item-08"))
+        assert ask(client, visitor_id="ann").json()["fallback_level"] == "session"
+
+
+@pytest.mark.parametrize("personalize", ["some", 1, None, "OFF"])
+def test_a_level_that_is_none_is_refused(client: TestClient, personalize: object) -> None:
+    assert ask(client, personalize=personalize).status_code == 422
 
 
 @pytest.mark.parametrize(("asked", "given"), [(1, 1), (19, 19), (100, 19), (1 << 62, 19)])
@@ -281,7 +336,13 @@ def test_every_answer_is_recorded_before_it_leaves(root: Path) -> None:
     assert record.slate_propensity_log == 0.0
     assert record.served_level == answer["fallback_level"]
     assert record.context == {"device": "phone", "item_ids": ("item-02",)}
-    assert record.attributes_used == {"history": 0, "session": 1, "cart": 0}
+    assert record.attributes_used == {
+        "history": 0,
+        "session": 1,
+        "cart": 0,
+        "personalize": "full",
+        "stage": "prospect",
+    }
     assert record.surface == "next"
     assert record.qa is False
     assert len(record.candidates) >= 3
@@ -360,7 +421,9 @@ def test_an_online_store_that_breaks_costs_the_personal_part(
     with in_process(root) as client:
         tell(client, event("ann", "item-06"))
         monkeypatch.setattr(Visitors, "get", breaks)
-        assert ask(client, visitor_id="ann").json()["fallback_level"] == "popular"
+        page = {"cart_item_ids": ["item-02"]}  # whether the shopper objects cannot be told
+        answer = ask(client, visitor_id="ann", context=page)
+        assert answer.json()["fallback_level"] == "popular"
         assert client.get("/v1/visitors/ann").status_code == 503
     assert decisions(root)[-1].degraded_reason == "online_store_failed"
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
 
-from tests.serving.service import TestClient, event
+from feature_store.online.visitors import Visitors
+from feature_store.records import EventRecord
+from recommender.errors import StorageError
+from tests.serving.service import TestClient, event, records
 
 
 def known(client: TestClient, visitor_id: str) -> dict:
@@ -29,6 +34,10 @@ def test_what_is_known_newest_first(client: TestClient) -> None:
     assert [each["item_id"] for each in state["purchases"]] == ["item-03"]
     assert state["purchases"][0]["count"] == 1
     assert state["dismissed_item_ids"] == ["item-04"]
+    assert [each["item_id"] for each in state["dismissed"]] == ["item-04"]
+    assert state["stage"] == "first_time"
+    # One look 1, one cart 2, one purchase 5, one dismissal -3, all of one brand: 5 / (10 + 11).
+    assert state["brand_affinity"] == [{"brand": "acme", "score": 0.2381}]
     assert state["searches"] == ["rake"]
     assert state["totals"]["purchase"] == 1
     assert state["first_seen"] < state["last_seen"]
@@ -61,3 +70,75 @@ def test_a_user_is_merged_from_all_devices(client: TestClient) -> None:
     client.post("/v1/events", json=[event("laptop", "item-02", user_id="u-1")])
     items = [each["item_id"] for each in known(client, "phone")["interactions"]]
     assert sorted(items) == ["item-01", "item-02"]
+
+
+def test_the_journal_has_wishes_and_can_be_kept_as_a_file(client: TestClient) -> None:
+    client.post("/v1/events", json=event("ann", "item-05", "add_to_wishlist"))
+    answer = client.get("/v1/visitors/ann?format=json")
+    assert answer.headers["content-disposition"] == 'attachment; filename="visitor.json"'
+    assert [each["item_id"] for each in answer.json()["wish_list"]] == ["item-05"]
+    plain = client.get("/v1/visitors/ann")
+    assert plain.json() == answer.json()
+    assert "content-disposition" not in plain.headers
+    assert client.get("/v1/visitors/ann?format=csv").json()["code"] == "invalid_value"
+
+
+def test_a_dismissed_brand_is_below_nothing(client: TestClient) -> None:
+    client.post("/v1/events", json=event("ann", "item-12", "dismiss"))
+    assert known(client, "ann")["brand_affinity"] == [{"brand": "zenith", "score": -0.2308}]
+    assert known(client, "ann")["stage"] == "prospect"
+
+
+# ---- preferences -----------------------------------------------------------------------------
+
+
+def wish(client: TestClient, visitor_id: str, level: object) -> httpx.Response:
+    path = f"/v1/visitors/{quote(visitor_id, safe='')}/preferences"
+    return client.put(path, json={"personalize": level})
+
+
+@pytest.mark.parametrize("visitor_id", ["ann", "a/b", "é", "x/preferences"])
+def test_a_wish_is_remembered_and_the_last_one_holds(client: TestClient, visitor_id: str) -> None:
+    assert known(client, visitor_id)["preferences"] == {"personalize": "full", "since": None}
+    for level in ("off", "light", "full", "light"):
+        answer = wish(client, visitor_id, level)
+        assert (answer.status_code, answer.json()["personalize"]) == (200, level)
+    assert known(client, visitor_id)["preferences"] == answer.json()
+
+
+def test_a_wish_is_in_the_log_before_its_answer(client: TestClient, root: Path) -> None:
+    wish(client, "ann", "off")
+    events = [each.event for each in records(root) if isinstance(each, EventRecord)]
+    assert [(each.event_type, each.visitor_id) for each in events] == [("personalize_off", "ann")]
+
+
+@pytest.mark.parametrize("body", [{}, {"personalize": True}, {"personalize": "some"}, {"x": 1}])
+def test_a_wish_that_is_none_is_refused(client: TestClient, body: dict) -> None:
+    answer = client.put("/v1/visitors/ann/preferences", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_value")
+
+
+def test_a_wish_follows_the_shopper_over_devices(client: TestClient) -> None:
+    wish(client, "phone", "off")
+    client.post("/v1/events", json=[event("laptop", user_id="u-1"), event("phone", user_id="u-1")])
+    assert known(client, "laptop")["preferences"]["personalize"] == "off"
+    wish(client, "laptop", "full")
+    assert known(client, "phone")["preferences"]["personalize"] == "full"
+
+
+def test_a_wish_may_be_sent_as_an_event(client: TestClient) -> None:
+    body = event("ann", kind="personalize_light") | {"items": []}
+    assert client.post("/v1/events", json=body).json()["accepted"] == 1
+    assert known(client, "ann")["preferences"]["personalize"] == "light"
+
+
+def test_a_wish_that_answers_cannot_see_yet_is_not_promised(
+    client: TestClient, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise StorageError("disk on fire")
+
+    monkeypatch.setattr(Visitors, "apply", breaks)
+    answer = wish(client, "ann", "off")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
+    assert len(records(root)) == 1

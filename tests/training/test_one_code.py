@@ -133,17 +133,23 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Seen]:
     return calls
 
 
-def event_of(number: int, did: Did) -> InteractionEvent:
-    return InteractionEvent(
-        f"event-{number}", did.event_type, did.ts, did.shopper, items=(EventItem(did.item or ""),)
-    )
+def events_of(done: Sequence[Did]) -> list[InteractionEvent]:
+    """One event for all that a shopper did at one moment, a basket for example."""
+    groups: dict[tuple[str, str, int], list[EventItem]] = {}
+    for did in done:
+        group = groups.setdefault((did.shopper, did.event_type, did.ts), [])
+        group.append(EventItem(did.item or ""))
+    return [
+        InteractionEvent(f"event-{number}", event_type, ts, shopper, items=tuple(items))
+        for number, ((shopper, event_type, ts), items) in enumerate(groups.items())
+    ]
 
 
 def served_query(done: Sequence[Did], shopper: str, at: int) -> Query:
     """As `serving.answer` asks: events → visitor state → what is known of it → query."""
     visitors = Visitors(MemoryStore(lambda: at / 1e6))
     before = [did for did in done if did.shopper == shopper and did.ts < at]
-    visitors.apply([event_of(number, did) for number, did in enumerate(before)])
+    visitors.apply(events_of(before))
     now = moment(at)
     gap = timedelta(minutes=SPEC.session.gap_minutes)
     known = known_of(visitors.get(shopper, None, now), now, gap)
@@ -153,6 +159,7 @@ def served_query(done: Sequence[Did], shopper: str, at: int) -> Query:
         history=known.history,
         session=known.session,
         cart_items=known.cart_items,
+        behaviour=known.behaviour,
     )
 
 
@@ -178,12 +185,14 @@ def test_training_asks_what_serving_asks(shop: Shop) -> None:
     asked = asked_of(shop)
     assert len(asked) > 100
     assert any(question.query.cart_items for _, question in asked)
+    assert any(question.query.behaviour.kept_purchases > 1 for _, question in asked)
     for shopper, question in asked:
         served = served_query(shop.done, shopper, _micros(question))
         taught = question.query
         assert taught.session == served.session
         assert taught.history == served.history
         assert taught.cart_items == served.cart_items
+        assert taught.behaviour == served.behaviour
         assert taught.context_items == served.context_items == ()
 
 

@@ -225,7 +225,7 @@ def _random_row(rng: np.random.Generator) -> dict[str, Any]:
         "category": [None, "garden", "garden/tools", "unknown"][rng.integers(0, 4)],
         "exclude_items": items(4),
         "filter": filters[rng.integers(0, len(filters))],
-        "personalize": bool(rng.random() < 0.8),
+        "personalize": str(rng.choice(["off", "light", "full"], p=[0.1, 0.1, 0.8])),
     }
 
 

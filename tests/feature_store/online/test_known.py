@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from feature_store.online.known import known_of
-from feature_store.online.state import Purchased, VisitorState
+import pytest
+
+from feature_store.online.cart import CartChange
+from feature_store.online.known import NOTHING, known_of
+from feature_store.online.state import Preference, Purchased, VisitorState
 from recommender.query import Interaction
-from recommender.terms import DISMISS, PURCHASE, VIEW_ITEM
+from recommender.terms import ADD_TO_CART, ADD_TO_WISHLIST, DISMISS, PURCHASE, VIEW_ITEM
 from tests.bundles import AT, AT_MICROS, MINUTE
 
 GAP = timedelta(minutes=30)
@@ -19,15 +22,56 @@ def test_what_is_too_old_for_the_recent_list_still_counts_as_history() -> None:
         ),
         purchased={"bought": Purchased(2, 1_000), "bought now": Purchased(1, AT_MICROS - MINUTE)},
         dismissed={"unwanted": 2_000},
+        wished={"wanted": 3_000},
     )
     known = known_of(state, AT, GAP)
     assert known.history == (
         Interaction("bought", PURCHASE, 1_000),
         Interaction("unwanted", DISMISS, 2_000),
+        Interaction("wanted", ADD_TO_WISHLIST, 3_000),
     )
+    assert known.behaviour.last_bought == AT_MICROS - MINUTE
     assert [each.item_id for each in known.session] == ["seen", "bought now"]
 
 
 def test_nothing_known_is_nothing() -> None:
     known = known_of(VisitorState(), AT, GAP)
     assert (known.history, known.session, known.cart_items) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("wish", "asked", "level"),
+    [
+        (None, "full", "full"),
+        (None, "light", "light"),
+        ("light", "full", "light"),
+        ("full", "light", "light"),
+        ("off", "light", "off"),
+        ("light", "off", "off"),
+    ],
+)
+def test_the_stricter_of_wish_and_question_holds(wish: str | None, asked: str, level: str) -> None:
+    state = VisitorState(preference=Preference(1, wish) if wish else None)
+    assert known_of(state, AT, GAP, asked).personalize == level
+
+
+def test_light_keeps_the_session_and_what_it_put_into_the_cart() -> None:
+    yesterday = AT_MICROS - 24 * 60 * MINUTE
+    session = (
+        Interaction("old", VIEW_ITEM, AT_MICROS - 2 * MINUTE),
+        Interaction("new", ADD_TO_CART, AT_MICROS - MINUTE),
+    )
+    state = VisitorState(
+        recent=(Interaction("old", ADD_TO_CART, yesterday), *session),
+        cart={
+            "old": (CartChange(yesterday, is_set=False, quantity=1),),
+            "new": (CartChange(AT_MICROS - MINUTE, is_set=False, quantity=1),),
+        },
+        purchased={"bought": Purchased(1, yesterday)},
+        wished={"wanted": yesterday},
+        totals={PURCHASE: 1},
+    )
+    light = known_of(state, AT, GAP, "light")
+    assert (light.history, light.session, light.cart_items) == ((), session, ("new",))
+    assert light.behaviour == NOTHING.behaviour
+    assert known_of(state, AT, GAP, "off") == NOTHING

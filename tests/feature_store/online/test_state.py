@@ -10,13 +10,22 @@ from hypothesis import strategies as st
 
 from feature_store.events import EventItem, InteractionEvent
 from feature_store.online.facts import apply_event, apply_events
-from feature_store.online.state import Purchased, StateLimits, VisitorState, joined, micros
+from feature_store.online.state import (
+    Preference,
+    Purchased,
+    StateLimits,
+    VisitorState,
+    joined,
+    micros,
+)
 from feature_store.online.state_codec import (
     SCHEMA,
     UnreadableStateError,
+    decode_link,
     decode_state,
     encode_state,
 )
+from recommender.behaviour import Behaviour
 from recommender.errors import InvalidInputError
 from recommender.query import Interaction
 from recommender.terms import EVENT_TYPES
@@ -118,6 +127,45 @@ def test_a_dismissal_is_obeyed_for_ninety_days() -> None:
     assert set(later.dismissed_items) == {"b"}
 
 
+def test_the_wish_list_holds_what_was_not_bought_since() -> None:
+    state = state_of(
+        event("add_to_wishlist", SECOND, "a", "b"),
+        event("purchase", MINUTE, "a", "c"),
+        event("add_to_wishlist", 2 * MINUTE, "c"),
+        event("add_to_wishlist", 3 * MINUTE, "b"),
+    )
+    wished = {"c": micros(START + 2 * MINUTE), "b": micros(START + 3 * MINUTE)}
+    assert list(state.wished_items.items()) == list(wished.items())
+
+
+def test_behaviour_counts_purchases_and_what_was_kept_of_them() -> None:
+    state = state_of(
+        event("purchase", MINUTE, "a", "b"),
+        event("purchase", 9 * DAY, "a"),
+        event("refund", 10 * DAY, "a"),
+        event("share", 10 * DAY, "a"),
+        event("review", 11 * DAY, "a"),
+        event("add_to_wishlist", 12 * DAY, "c", "d"),
+    )
+    assert state.behaviour == Behaviour(
+        purchases=2,
+        kept_lines=2,
+        first_bought=micros(START + MINUTE),
+        last_bought=micros(START + 9 * DAY),
+        wishes=1,
+        shares=1,
+        reviews=1,
+    )
+
+
+def test_the_wish_said_last_holds_and_at_one_moment_the_stricter() -> None:
+    off, light = event("personalize_off", SECOND), event("personalize_light", MINUTE)
+    assert state_of(light, off).preference == Preference(light.ts, "light")
+    full = event("personalize_full", MINUTE)
+    assert state_of(full, light).preference == Preference(light.ts, "light")
+    assert state_of(event("view_item", SECOND, "a")).preference is None
+
+
 def test_the_last_three_different_search_terms_are_kept_without_excess_length() -> None:
     terms = ["shoe", "boot", "shoe", "hat", "x" * 500, "hat"]
     events = [event("search", n * SECOND, search_term=term) for n, term in enumerate(terms, 1)]
@@ -130,13 +178,17 @@ def test_bounds_keep_the_newest() -> None:
     bought = [event("purchase", n * MINUTE, f"p{n}") for n in range(1, 200)]
     added = [event("add_to_cart", n * MINUTE, f"c{n}") for n in range(1, 200)]
     dismissed = [event("dismiss", n * MINUTE, f"d{n}") for n in range(1, 200)]
-    state = state_of(*views, *bought, *added, *dismissed)
+    wished = [event("add_to_wishlist", n * SECOND, f"w{n}") for n in range(1, 200)]
+    state = state_of(*views, *bought, *added, *dismissed, *wished)
     assert len(state.recent) == 50
     assert state.recent[-1].ts == micros(START + 199 * MINUTE)
     assert list(state.purchased) == [f"p{n}" for n in range(100, 200)]
     assert set(state.cart) == {f"c{n}" for n in range(150, 200)}
     assert set(state.dismissed) == {f"d{n}" for n in range(100, 200)}
-    assert state.totals == {"view_item": 199, "purchase": 199, "add_to_cart": 199, "dismiss": 199}
+    assert set(state.wished) == {f"w{n}" for n in range(100, 200)}
+    assert state.first_bought == micros(START + MINUTE)
+    kinds = ("view_item", "purchase", "add_to_cart", "dismiss", "add_to_wishlist")
+    assert state.totals == dict.fromkeys(kinds, 199)
 
 
 def test_an_emptied_cart_line_is_forgotten_when_nothing_so_late_can_arrive() -> None:
@@ -238,6 +290,22 @@ def test_bytes_round_trip_exactly(events: list[InteractionEvent], user_id: str |
     state = joined(state_of(*events), VisitorState(user_id=user_id, linked_at=7))
     assert decode_state(encode_state(state)) == state
     assert encode_state(decode_state(encode_state(state))) == encode_state(state)
+
+
+@given(st.lists(events_strategy, max_size=30))
+def test_a_state_of_schema_1_is_read_without_what_it_did_not_say(
+    events: list[InteractionEvent],
+) -> None:
+    state = state_of(*events)
+    known = {item_id: bought.last for item_id, bought in state.purchased.items() if bought.last}
+    expected = msgspec.structs.replace(
+        state, wished={}, preference=None, first_bought=min(known.values(), default=0)
+    )
+    stored = msgspec.msgpack.decode(encode_state(expected))
+    old = msgspec.msgpack.encode([1, *stored[1:13]])
+    assert decode_state(old) == expected
+    linked = msgspec.msgpack.encode([1, 1, "anna", 7, *stored[4:13]])
+    assert decode_link(linked) == ("anna", 7)
 
 
 def test_a_newer_schema_and_damage_are_told_apart() -> None:

@@ -1,0 +1,41 @@
+"""How much of the shopper may take part in an answer: the strictest word of all who have a say.
+
+``off``
+    nothing about the shopper: the answer is the same for everybody on the same page
+``light``
+    the running session and the page, the cart that belongs to them included; no earlier visit
+``full``
+    everything known
+
+The shopper's own wish, the request and the placement each name one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recommender.behaviour import NO_BEHAVIOUR
+from recommender.placements import Placement
+from recommender.query import Query
+from recommender.terms import FULL, OFF, PERSONALIZE_LEVELS
+
+
+def strictest(*levels: str) -> str:
+    """The strictest of some levels of `recommender.terms.PERSONALIZE_LEVELS`."""
+    return min(levels, key=PERSONALIZE_LEVELS.index)
+
+
+def permitted(query: Query, placement: Placement) -> Query:
+    """The query without what may not take part in its answer."""
+    level = strictest(query.personalize, placement.personalize)
+    if level == FULL:
+        return query
+    is_off = level == OFF
+    return replace(
+        query,
+        history=(),
+        session=() if is_off else query.session,
+        cart_items=() if is_off else query.cart_items,
+        behaviour=NO_BEHAVIOUR,
+        personalize=level,
+    )
