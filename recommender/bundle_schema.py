@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from recommender.errors import BundleError
 from recommender.forest_arrays import check_forest, dtype_and_dim, heads_of
+from recommender.impression_discount import ARRAY, check_discount
 
 FORMAT: Final = 1
 MAX_ARRAY_BYTES: Final = 8 << 30
@@ -67,6 +68,7 @@ OPTIONAL: Final[dict[str, ArraySpec]] = {
     "repeat_probability": ArraySpec("float32", ("items",)),
     "interval_log_mean": ArraySpec("float32", ("items",)),
     "interval_log_sd": ArraySpec("float32", ("items",)),
+    ARRAY: ArraySpec("float32", ("counted_exposures", "exposure_ages")),
 }
 
 _SESSION_ARRAYS = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
@@ -105,6 +107,8 @@ def check_arrays(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
         _check_array(name, arrays[name], sizes)
     _check_pairs(arrays)
     _check_indices(arrays, sizes)
+    if ARRAY in arrays:
+        check_discount(arrays[ARRAY])
     for head in heads_of(arrays):
         check_forest(arrays, head)
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from recommender.errors import InvalidInputError
+from recommender.exposures import NONE_IGNORED, Exposure, IgnoredLists
 
 
 class Interaction(NamedTuple):
@@ -57,6 +58,10 @@ class Query:
         Attribute conditions that every shown item must meet, see `recommender.rules`.
     personalize
         False: nothing about the shopper may influence the answer.
+    exposures
+        Items that were shown to the shopper and ignored, see `recommender.exposures`.
+    ignored_lists
+        How many lists were ignored lately.
     """
 
     at: datetime
@@ -70,6 +75,8 @@ class Query:
     exclude_items: frozenset[str] = frozenset()
     filter: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     personalize: bool = True
+    exposures: tuple[Exposure, ...] = ()
+    ignored_lists: IgnoredLists = NONE_IGNORED
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +15,8 @@ from msgspec import UNSET
 from feature_store.online.known import Known, known_of
 from recommender.catalogue import Catalogue
 from recommender.errors import DesirepathError, InvalidInputError
+from recommender.exposures import NONE_IGNORED
+from recommender.fatigue_note import Fatigue
 from recommender.pipeline import explain, recommend
 from recommender.placements import MAX_LIMIT, Placement
 from recommender.query import Query
@@ -27,16 +30,21 @@ from serving.exchange import Exchange
 from serving.schemas import (
     Candidate,
     Explanation,
+    FatigueExplanation,
     ItemProperties,
+    PageRequest,
+    PageResponse,
     Reason,
     RecommendationRequest,
     RecommendationResponse,
     RecommendedItem,
+    TiredItem,
 )
 from serving.visitor_view import moment_of
 
 logger = logging.getLogger(__name__)
 STATIC_POLICY = "static"
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +59,24 @@ class View:
 async def answered(
     exchange: Exchange, request: RecommendationRequest, view: View
 ) -> RecommendationResponse:
-    """Answer one request in the thread that is kept for it, so that the event loop stays free.
+    """Answer one request in its turn. Raises as `answer` and `in_turn`."""
+    return await in_turn(exchange, lambda: answer(exchange, request, view))
+
+
+async def in_turn(exchange: Exchange, answering: Callable[[], Answer]) -> Answer:
+    """Answer in the thread that is kept for it, so that the event loop stays free.
 
     Measured with 100,000 items and 64 callers: inline, some connections starved for seconds.
 
     Raises
     ------
     Problem
-        As `answer`; and 503 while too many wait for their turn.
+        503 while too many wait for their turn.
     """
     state = exchange.state
     state.answers.enter()
     try:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(state.answering, answer, exchange, request, view)
+        return await asyncio.get_running_loop().run_in_executor(state.answering, answering)
     finally:
         state.answers.leave()
 
@@ -79,18 +91,80 @@ def answer(
     Problem
         404: unknown placement; 422: the filter is not acceptable.
     """
+    placement = _placement(exchange, request.placement)
+    return _answer(exchange, request, view, placement, _asker(exchange, request))
+
+
+def page_answer(exchange: Exchange, request: PageRequest, view: View) -> PageResponse:
+    """Answer all lists of a page: the shopper is looked up once, and no item stands in two lists.
+
+    Raises
+    ------
+    Problem
+        As `answer`, before any list is answered.
+    """
+    places = [_placement(exchange, place.placement) for place in request.placements]
+    page_id = exchange.state.new_id()
+    asker, taken, answers = None, dict[str, None](), []
+    for place, placement in zip(request.placements, places, strict=True):
+        asked = request.at(place, taken)
+        asker = asker or _asker(exchange, asked, page_id)
+        answers.append(_answer(exchange, asked, view, placement, asker))
+        taken |= dict.fromkeys(item.item_id for item in answers[-1].items)
+    return PageResponse(page_id, answers, round(exchange.elapsed_ms, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Who asks, when, by which model it is answered, and what is known."""
+
+    moment: int
+    model: ServingModel
+    known: Known
+    failure: str | None
+    page_id: str | None
+
+
+def _asker(
+    exchange: Exchange, request: RecommendationRequest, page_id: str | None = None
+) -> _Asker:
     state = exchange.state
-    model = state.models.current
-    placement = state.placements.get(request.placement)
-    if placement is None:
-        known = ", ".join(sorted(state.placements))
-        detail = f"Placement {request.placement!a} is not known; there are: {known}."
-        raise Problem(404, "unknown_placement", detail)
-    moment = state.clock()
-    query, failure = _query(exchange, request, placement, moment)
-    slate, degraded = _slate(exchange, query, model, placement)
-    reason = failure or degraded
-    decision = Decision(state.new_id(), moment, request, query, slate, model, reason)
+    model, moment = state.models.current, state.clock()
+    known, failure = Known(), None
+    if request.personalize:
+        known, failure = _known(exchange, request, moment)
+    return _Asker(moment, model, known, failure, page_id)
+
+
+def _placement(exchange: Exchange, name: str) -> Placement:
+    placements = exchange.state.placements
+    if (placement := placements.get(name)) is not None:
+        return placement
+    known = ", ".join(sorted(placements))
+    detail = f"Placement {name!a} is not known; there are: {known}."
+    raise Problem(404, "unknown_placement", detail)
+
+
+def _answer(
+    exchange: Exchange,
+    request: RecommendationRequest,
+    view: View,
+    placement: Placement,
+    asker: _Asker,
+) -> RecommendationResponse:
+    state = exchange.state
+    query = _query(request, placement, asker.known, asker.moment)
+    slate, degraded = _slate(exchange, query, asker.model, placement)
+    decision = Decision(
+        state.new_id(),
+        asker.moment,
+        request,
+        query,
+        slate,
+        asker.model,
+        asker.failure or degraded,
+        asker.page_id,
+    )
     response = _response(decision, view, placement, exchange)
     if not request.dry_run:
         record_decision(exchange, decision)
@@ -99,12 +173,9 @@ def answer(
 
 
 def _query(
-    exchange: Exchange, request: RecommendationRequest, placement: Placement, moment: int
-) -> tuple[Query, str | None]:
-    known, failure = Known(), None
-    if request.personalize:
-        known, failure = _known(exchange, request, moment)
-    query = Query(
+    request: RecommendationRequest, placement: Placement, known: Known, moment: int
+) -> Query:
+    return Query(
         at=moment_of(moment),
         placement=placement.name,
         limit=min(request.limit or placement.limit, MAX_LIMIT),
@@ -116,8 +187,9 @@ def _query(
         exclude_items=frozenset(request.exclude_item_ids),
         filter=msgspec.to_builtins(request.filter),
         personalize=request.personalize,
+        exposures=known.exposures,
+        ignored_lists=known.ignored_lists,
     )
-    return query, failure
 
 
 def _known(
@@ -157,7 +229,8 @@ def _attempts(query: Query, placement: Placement) -> Iterator[tuple[Query, str |
     """The query, then what is asked when that fails: nobody's, but without what is kept out."""
     yield query, None
     hidden = excluded_ids(query, placement)
-    impersonal = replace(query, history=(), session=(), cart_items=(), context_items=())
+    known = {"history": (), "session": (), "cart_items": (), "exposures": ()}
+    impersonal = replace(query, **known, context_items=(), ignored_lists=NONE_IGNORED)
     yield replace(impersonal, exclude_items=hidden), "pipeline_failed"
 
 
@@ -191,6 +264,7 @@ def _response(
         fallback_level=slate.fallback_level,  # type: ignore[arg-type]
         explanation=_explanation(decision, placement) if view.shows_explanation else UNSET,
         took_ms=round(exchange.elapsed_ms, 3),
+        reason="suppressed" if slate.fatigue.is_suppressed else UNSET,
     )
 
 
@@ -225,4 +299,13 @@ def _explanation(decision: Decision, placement: Placement) -> Explanation:
         eligible_count=slate.eligible_count,
         filters=dict(slate.filters),
         candidates=[Candidate(item_id, sources) for item_id, sources in parts],
+        fatigue=_fatigue(slate.fatigue),
     )
+
+
+def _fatigue(fatigue: Fatigue) -> FatigueExplanation:
+    items = [
+        TiredItem(each.item_id, each.ignored, each.discount, each.before, each.after, each.cap)
+        for each in fatigue.changes
+    ]
+    return FatigueExplanation(fatigue.acted, fatigue.gain, items)

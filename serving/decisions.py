@@ -26,6 +26,8 @@ class Decision:
         Microseconds since the epoch, UTC.
     degraded_reason
         Why the answer is less personal than it could be; None where nothing failed.
+    page_id
+        Of the page whose answers were asked for together; None for a single one.
     """
 
     decision_id: str
@@ -35,6 +37,7 @@ class Decision:
     slate: Slate
     model: ServingModel
     degraded_reason: str | None = None
+    page_id: str | None = None
 
 
 def record_decision(exchange: Exchange, decision: Decision) -> None:
@@ -84,6 +87,8 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         candidates=slate.candidates,
         degraded_reason=decision.degraded_reason,
         latency_ms=round(exchange.elapsed_ms, 3),
+        fatigue=slate.fatigue.counts,
+        page_key=decision.page_id,
     )
 
 
@@ -117,4 +122,5 @@ def _attributes(query: Query) -> dict[str, Scalar]:
         "history": len(query.history),
         "session": len(query.session),
         "cart": len(query.cart_items),
+        "exposures": len(query.exposures),
     }

@@ -1,7 +1,7 @@
 """Sources learnt from single events and the catalogue.
 
-Trend, new items, early adopters, content, buy again. None of them says anything about a shopper:
-their arrays are about items.
+Trend, new items, early adopters, content, buy again; and what ignored items are worth. None of
+them says anything about a shopper: their arrays are about items.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.bundle_manifest import SourceInfo
+from recommender.impression_discount import ARRAY
 from recommender.terms import Int32Array
 from training.dataset import Dataset
 from training.engine import EventWindow
 from training.known_events import KnownEvents, known_events
+from training.known_exposures import known_exposures
 from training.models.buy_again import repeat_intervals
 from training.models.content import content_neighbours
 from training.models.early_adopters import early_adopters_picks
+from training.models.impression_discount import Exposures, learn_discount
 from training.models.item_stats import item_stats
 from training.models.new_items import new_items
 from training.models.shortlist import Shortlist
@@ -42,6 +45,8 @@ class LogSources:
         The visits among the events.
     item_category
         As the bundle has it, int32 (items,).
+    exposures
+        What was shown; None where the log does not say.
     """
 
     events: KnownEvents
@@ -49,6 +54,7 @@ class LogSources:
     dataset: Dataset
     spec: TrainingSpec
     item_category: Int32Array
+    exposures: Exposures | None = None
 
     def learn(self, timer: Callable[[str], AbstractContextManager[None]]) -> Part:
         """Arrays and descriptions; a source without anything to say is left out."""
@@ -71,6 +77,7 @@ class LogSources:
             "early_adopters": self._early_adopters,
             "content": self._content,
             "buy_again": self._buy_again,
+            ARRAY: self._impression_discount,
         }
 
     def _two_steps(self) -> Part:
@@ -151,6 +158,12 @@ class LogSources:
         }
         return dict(arrays), {"buy_again": SourceInfo(params=params)}
 
+    def _impression_discount(self) -> Part:
+        if self.exposures is None:
+            return {}, {}
+        table = learn_discount(self.exposures, self.spec.impression_discount)
+        return ({} if table is None else {ARRAY: table}), {}
+
 
 def log_sources(
     window: EventWindow, dataset: Dataset, spec: TrainingSpec, item_category: Int32Array
@@ -158,7 +171,8 @@ def log_sources(
     """Gather what they learn from: what was known before the moment of the dataset."""
     events = known_events(window, dataset)
     visits = visits_of(events, spec.weight_by_code)
-    return LogSources(events, visits, dataset, spec, item_category)
+    exposures = known_exposures(window, dataset, events)
+    return LogSources(events, visits, dataset, spec, item_category, exposures)
 
 
 def _listed(name: str, found: Shortlist, everybody: float) -> Part:

@@ -19,6 +19,7 @@ from feature_store.online.state import (
     bought_in_all,
     joined,
 )
+from recommender.exposures import SHIPPED_PLACEMENTS, is_ours
 from recommender.query import Interaction
 from recommender.terms import (
     ADD_TO_CART,
@@ -27,6 +28,7 @@ from recommender.terms import (
     PURCHASE,
     REFUND,
     REMOVE_FROM_CART,
+    VIEW_ITEM_LIST,
 )
 
 MAX_TERM_CHARACTERS = 100
@@ -44,12 +46,27 @@ def apply_events(
     state: VisitorState, events: Iterable[InteractionEvent], limits: StateLimits = DEFAULT_LIMITS
 ) -> VisitorState:
     """State that knows of further events, in any order."""
-    return joined(state, facts(events), limits)
+    return joined(state, facts(events, limits.placements), limits)
 
 
-def facts(events: Iterable[InteractionEvent]) -> VisitorState:
-    """What events say by themselves, unbounded and in no order; only `joined` may use it."""
+def facts(
+    events: Iterable[InteractionEvent], placements: frozenset[str] = SHIPPED_PLACEMENTS
+) -> VisitorState:
+    """What events say by themselves, unbounded and in no order; only `joined` may use it.
+
+    Parameters
+    ----------
+    placements
+        Where lists are ours even without a recommendation id.
+    """
     events = list(events)
+    shown = [
+        (event.ts, item.item_id, event.placement_of(item) or "")
+        for event in events
+        if event.event_type == VIEW_ITEM_LIST
+        for item in event.items
+        if is_ours(event.recommendation_of(item), event.placement_of(item), placements)
+    ]
     times = [event.ts for event in events]
     touched = [(event, item) for event in events for item in _items(event)]
     return VisitorState(
@@ -67,6 +84,8 @@ def facts(events: Iterable[InteractionEvent]) -> VisitorState:
         totals=dict(Counter(event.event_type for event in events)),
         first_seen=min(times, default=0),
         last_seen=max(times, default=0),
+        exposures=_exposures(shown),
+        lists=tuple({(ts, placement) for ts, _, placement in shown}),
     )
 
 
@@ -90,6 +109,13 @@ def purchase_fact(event_type: str, ts: int) -> Purchased | None:
     if event_type == PURCHASE:
         return Purchased(1, ts)
     return Purchased(-1, 0) if event_type == REFUND else None
+
+
+def _exposures(shown: list[tuple[int, str, str]]) -> dict[str, tuple[int, ...]]:
+    exposures: dict[str, tuple[int, ...]] = {}
+    for ts, item_id, _ in shown:
+        exposures[item_id] = (*exposures.get(item_id, ()), ts)
+    return exposures
 
 
 def _items(event: InteractionEvent) -> tuple[EventItem, ...]:

@@ -18,8 +18,11 @@ from feature_store.online.state import Purchased, VisitorState
 from recommender.query import Interaction
 from recommender.terms import EVENT_CODES, EVENT_TYPES
 
-SCHEMA = 1
-"""Raised whenever the layout changes, or an event type is added to `EVENT_TYPES`."""
+SCHEMA = 2
+"""Raised whenever the layout changes, or an event type is added to `EVENT_TYPES`.
+
+New parts are added at the end, with defaults: states of earlier schemas stay readable.
+"""
 
 
 class UnreadableStateError(Exception):
@@ -44,6 +47,11 @@ class _Stored(msgspec.Struct, array_like=True):
     dismissed: list[int]  # (item, gap) …
     searches: list[tuple[int, str]]  # (gap, term) …
     totals: list[int]  # (event code, count) …
+    # Since schema 2. Of each item its last showing, as gap to that of the item before, then how
+    # far back the others lie: (item, further showings, gap, back …) …
+    exposures: list[int] = []
+    placements: list[str] = []
+    lists: list[int] = []  # (placement, gap) …
 
 
 class _StoredLink(msgspec.Struct, array_like=True):
@@ -107,6 +115,15 @@ def encode_state(state: VisitorState) -> bytes:
         ),
         totals=list(chain.from_iterable(totals)),
     )
+    stored.exposures = _flat_exposures(state, unit, place)
+    stored.placements = sorted({placement for _, placement in state.lists})
+    names = {name: number for number, name in enumerate(stored.placements)}
+    lists = zip(
+        (names[placement] for _, placement in state.lists),
+        gaps(ts for ts, _ in state.lists),
+        strict=True,
+    )
+    stored.lists = list(chain.from_iterable(lists))
     stored.item_ids = list(places)
     return _ENCODER.encode(stored)
 
@@ -122,7 +139,7 @@ def decode_state(raw: bytes) -> VisitorState:
     """
     try:
         stored = _DECODER.decode(raw)
-        if stored.schema == SCHEMA:
+        if 1 <= stored.schema <= SCHEMA:
             return _state(stored)
     except (msgspec.MsgspecError, IndexError, ValueError, StopIteration):
         pass
@@ -135,7 +152,7 @@ def decode_link(raw: bytes) -> tuple[str, int] | None:
         stored = _LINK_DECODER.decode(raw)
     except (msgspec.MsgspecError, ValueError):
         return None
-    if stored.schema != SCHEMA or stored.user_id is None:
+    if not 1 <= stored.schema <= SCHEMA or stored.user_id is None:
         return None
     return stored.user_id, stored.linked_at
 
@@ -151,7 +168,7 @@ def _schema(raw: bytes) -> int:
 def _state(stored: _Stored) -> VisitorState:
     ids, start, unit = stored.item_ids, stored.first_seen, stored.unit
     recent, bought, dismissed = iter(stored.recent), iter(stored.purchased), iter(stored.dismissed)
-    totals = iter(stored.totals)
+    totals, lists = iter(stored.totals), iter(stored.lists)
     # One comprehension each, and the tuple made without its keyword-checking constructor: this
     # runs for every request (35 us instead of 75 for a full state).
     new, ts = tuple.__new__, start
@@ -169,6 +186,13 @@ def _state(stored: _Stored) -> VisitorState:
         ids[place]: (ts := ts + gap * unit) for place, gap in zip(dismissed, dismissed, strict=True)
     }
     ts = start
+    shown = tuple(
+        [
+            ((ts := ts + gap * unit), stored.placements[place])
+            for place, gap in zip(lists, lists, strict=True)
+        ]
+    )
+    ts = start
     return VisitorState(
         recent=tuple(interactions),
         cart=_cart(stored) if stored.cart else {},
@@ -180,6 +204,8 @@ def _state(stored: _Stored) -> VisitorState:
         last_seen=stored.last_seen,
         user_id=stored.user_id,
         linked_at=stored.linked_at,
+        exposures=_exposures(stored) if stored.exposures else {},
+        lists=shown,
     )
 
 
@@ -192,9 +218,33 @@ def _unit(state: VisitorState) -> int:
         *(bought.last for bought in state.purchased.values()),
         *state.dismissed.values(),
         *(ts for ts, _ in state.searches),
+        *(ts for times in state.exposures.values() for ts in times),
+        *(ts for ts, _ in state.lists),
     ]
     common = gcd(*times)
     return next(unit for unit in (1_000_000, 1_000, 1) if common % unit == 0)
+
+
+def _flat_exposures(state: VisitorState, unit: int, place: Callable[[str], int]) -> list[int]:
+    flat: list[int] = []
+    before = state.first_seen
+    for item_id, times in state.exposures.items():
+        last = times[-1]
+        flat += (place(item_id), len(times) - 1, (last - before) // unit)
+        flat += [(last - ts) // unit for ts in times[-2::-1]]
+        before = last
+    return flat
+
+
+def _exposures(stored: _Stored) -> dict[str, tuple[int, ...]]:
+    ids, unit, numbers = stored.item_ids, stored.unit, iter(stored.exposures)
+    exposures, last = {}, stored.first_seen
+    for place in numbers:
+        further, last = next(numbers), last + next(numbers) * unit
+        # Most items were shown once.
+        earlier = [last - next(numbers) * unit for _ in range(further)] if further else ()
+        exposures[ids[place]] = (*reversed(earlier), last)
+    return exposures
 
 
 def _flat_cart(

@@ -23,7 +23,7 @@ from feature_store.online.state import VisitorState, micros
 from feature_store.online.visitors import Visitors
 from feature_store.tables import SCHEMA
 from recommender.errors import DataError
-from recommender.terms import EVENT_TYPES
+from recommender.terms import EVENT_TYPES, VIEW_ITEM_LIST
 from tests.tabling import bring_in, row
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -44,6 +44,8 @@ def table_of(events: Sequence[InteractionEvent]) -> pl.LazyFrame:
             "item_id": item.item_id if item else None,
             "quantity": item.quantity if item else None,
             "search_term": event.search_term,
+            "placement": event.placement,
+            "recommendation_id": event.recommendation_id,
         }
         for event in sorted(events, key=lambda event: (event.ts, event.event_id))
         for position, item in enumerate(event.items or (None,))
@@ -65,7 +67,7 @@ def new_visitors() -> Visitors:
 drafts = st.lists(
     st.tuples(
         st.sampled_from(["d0", "d1", "d2"]),
-        st.sampled_from(EVENT_TYPES),
+        st.sampled_from([*EVENT_TYPES, *[VIEW_ITEM_LIST] * 5]),
         st.lists(
             st.tuples(st.sampled_from("abcd"), st.none() | st.integers(-1, 3)),
             max_size=3,
@@ -91,6 +93,8 @@ def events_of(
             user_id=user_id,
             items=tuple(EventItem(item_id, quantity=pieces) for item_id, pieces in items),
             search_term=term,
+            placement=("home", "the shop's own", None)[n % 3],
+            recommendation_id="r" if n % 4 == 0 else None,
         )
         for n, (visitor_id, event_type, items, user_id, term) in enumerate(plan, 1)
     ]

@@ -281,7 +281,7 @@ def test_every_answer_is_recorded_before_it_leaves(root: Path) -> None:
     assert record.slate_propensity_log == 0.0
     assert record.served_level == answer["fallback_level"]
     assert record.context == {"device": "phone", "item_ids": ("item-02",)}
-    assert record.attributes_used == {"history": 0, "session": 1, "cart": 0}
+    assert record.attributes_used == {"history": 0, "session": 1, "cart": 0, "exposures": 0}
     assert record.surface == "next"
     assert record.qa is False
     assert len(record.candidates) >= 3

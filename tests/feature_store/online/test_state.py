@@ -14,12 +14,13 @@ from feature_store.online.state import Purchased, StateLimits, VisitorState, joi
 from feature_store.online.state_codec import (
     SCHEMA,
     UnreadableStateError,
+    decode_link,
     decode_state,
     encode_state,
 )
 from recommender.errors import InvalidInputError
 from recommender.query import Interaction
-from recommender.terms import EVENT_TYPES
+from recommender.terms import EVENT_TYPES, VIEW_ITEM_LIST
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
@@ -145,6 +146,42 @@ def test_an_emptied_cart_line_is_forgotten_when_nothing_so_late_can_arrive() -> 
     assert set(apply_event(state, event("view_item", 8 * DAY, "b")).cart) == set()
 
 
+# ---- what was shown --------------------------------------------------------------------------
+
+
+def test_lists_of_ours_are_exposures_and_the_shops_own_are_not() -> None:
+    times = [micros(START + n * SECOND) for n in range(1, 6)]
+    state = state_of(
+        event("view_item_list", 1 * SECOND, "a", "b", recommendation_id="r1"),
+        event("view_item_list", 2 * SECOND, "a", placement="home"),
+        event("view_item_list", 3 * SECOND, "a", "c", placement="bestsellers"),
+        event("view_item_list", 4 * SECOND, "c"),
+        event("view_item_list", 5 * SECOND, "d", placement="shelf", recommendation_id="r2"),
+    )
+    assert state.exposures == {"b": (times[0],), "a": (times[0], times[1]), "d": (times[4],)}
+    assert state.lists == ((times[0], ""), (times[1], "home"), (times[4], "shelf"))
+
+
+def test_an_item_may_carry_the_answer_that_suggested_it() -> None:
+    items = (EventItem("a", recommendation_id="r1"), EventItem("b", item_list_id="home"))
+    shown = InteractionEvent("e", VIEW_ITEM_LIST, 7, "v", items=(*items, EventItem("c")))
+    assert state_of(shown).exposures == {"a": (7,), "b": (7,)}
+
+
+def test_bounds_keep_the_newest_showings() -> None:
+    state = state_of(
+        *(
+            event("view_item_list", n * SECOND, f"i{n:03}", "always", placement="home")
+            for n in range(1, 200)
+        )
+    )
+    assert len(state.exposures) == 150
+    assert len(state.exposures["always"]) == 6
+    assert list(state.exposures)[-1] == "i199"
+    assert len(state.lists) == 40
+    assert state.lists[-1] == (micros(START + 199 * SECOND), "home")
+
+
 # ---- what is known at a moment ---------------------------------------------------------------
 
 
@@ -176,14 +213,15 @@ def test_split_refuses_a_moment_without_time_zone() -> None:
 
 offsets = st.integers(0, 40 * 86_400_000_000).map(lambda us: timedelta(microseconds=us))
 events_strategy = st.builds(
-    lambda kind, after, items, quantity, term: event(
-        kind, after, *items, quantity=quantity, search_term=term
+    lambda kind, after, items, quantity, term, place: event(
+        kind, after, *items, quantity=quantity, search_term=term, placement=place
     ),
-    st.sampled_from(EVENT_TYPES),
+    st.sampled_from([*EVENT_TYPES, *[VIEW_ITEM_LIST] * 4]),
     offsets | st.integers(0, 5).map(lambda n: n * SECOND),
     st.lists(st.sampled_from("abcdef"), max_size=3, unique=True),
     st.none() | st.integers(-1, 4) | st.floats(0.1, 3),
     st.none() | st.sampled_from(["shoe", "hat", "é"]),
+    st.sampled_from(["home", "item", "the shop's own", None]),
 )
 
 
@@ -238,6 +276,17 @@ def test_bytes_round_trip_exactly(events: list[InteractionEvent], user_id: str |
     state = joined(state_of(*events), VisitorState(user_id=user_id, linked_at=7))
     assert decode_state(encode_state(state)) == state
     assert encode_state(decode_state(encode_state(state))) == encode_state(state)
+
+
+def test_states_of_the_first_schema_stay_readable() -> None:
+    state = state_of(event("view_item", SECOND, "a"), event("purchase", MINUTE, "b"))
+    fields = msgspec.msgpack.decode(encode_state(state))
+    assert fields[0] == SCHEMA == 2
+    first = msgspec.msgpack.encode([1, *fields[1:13]])
+    assert decode_state(first) == state
+    linked = encode_state(VisitorState(user_id="u", linked_at=7))
+    of_first = msgspec.msgpack.encode([1, *msgspec.msgpack.decode(linked)[1:13]])
+    assert decode_link(of_first) == decode_link(linked) == ("u", 7)
 
 
 def test_a_newer_schema_and_damage_are_told_apart() -> None:
