@@ -15,7 +15,7 @@ takes the score that stands there, so that scores keep their scale and their ord
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -83,6 +83,24 @@ class Weariness:
             return limit
         lists = _SHARES_LOOK_AT if self.settings.has_shares else 1
         return lists * limit + len(self.exposures)
+
+    def open_to(self, mask: BoolArray) -> BoolArray:
+        """Eligible items without the brands and categories that rest, for the ladder to fill from.
+
+        Items that rest by themselves stay: they are few, and the explanation is to name them.
+
+        Parameters
+        ----------
+        mask
+            bool (items,); not changed.
+        """
+        for _, labels, full in self._full_labels():
+            if len(full):
+                # The last place is for -1, no label.
+                is_full = np.zeros(max(int(full.max()), int(labels.max())) + 2, np.bool_)
+                is_full[full] = True
+                mask = mask & ~is_full[labels]
+        return mask
 
     def settle(self, ranking: Ranking, filled: Callable[[Ranking], Ranking]) -> Rested:
         """The ranking to show from.
@@ -175,20 +193,28 @@ class Weariness:
         resting = np.full(len(row), None, object)
         if not self.exposures:
             return resting
-        settings, catalogue = self.settings, self.bundle.catalogue
-        in_session = np.array([each.in_session for each in self.exposures])
+        for name, labels, full in self._full_labels():
+            resting[np.isin(labels[ranking.item_idx], full)] = name
         in_week = np.array([each.in_week for each in self.exposures])
+        for name, counts in (("item_per_week", in_week), ("item_per_session", self._in_session())):
+            if most := getattr(self.settings, name):
+                resting[(row >= 0) & (counts[row] >= most)] = name
+        return resting
+
+    def _full_labels(self) -> Iterator[tuple[str, Int32Array, Int64Array]]:
+        """Name of the cap, label of each item of the catalogue, and the labels that rest."""
+        if not self.exposures:
+            return
+        catalogue = self.bundle.catalogue
         for name, labels in (
             ("brand_per_session", catalogue.item_brand),
             ("category_per_session", catalogue.item_category),
         ):
-            if most := getattr(settings, name):
-                full = _full(labels[self.item_idx], in_session, most)
-                resting[np.isin(labels[ranking.item_idx], full)] = name
-        for name, counts in (("item_per_week", in_week), ("item_per_session", in_session)):
-            if most := getattr(settings, name):
-                resting[(row >= 0) & (counts[row] >= most)] = name
-        return resting
+            if most := getattr(self.settings, name):
+                yield name, labels, _full(labels[self.item_idx], self._in_session(), most)
+
+    def _in_session(self) -> Int64Array:
+        return np.array([each.in_session for each in self.exposures], np.int64)
 
     def _mixed(
         self, order: Int64Array, ranking: Ranking

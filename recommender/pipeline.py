@@ -79,9 +79,10 @@ def recommend(
     weary = weariness_of(query, bundle, placement)
     proposed = {} if weary.spent else propose(seeds, bundle, placement, page)
     ranking = rank(proposed, level, seeds, bundle, placement)
+    open_items = weary.open_to(eligibility.mask)
 
     def filled(ranking: Ranking) -> Ranking:
-        return fill(ranking, query, bundle.catalogue, placement, eligibility.mask, weary.reach)
+        return fill(ranking, query, bundle.catalogue, placement, open_items, weary.reach)
 
     return _slate(query, bundle.catalogue, weary.settle(ranking, filled), policy, eligibility)
 

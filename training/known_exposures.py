@@ -40,11 +40,12 @@ def known_exposures(window: EventWindow, dataset: Dataset, events: KnownEvents) 
     clicks = known.filter("is_click").collect()
     pair, ts = _pairs(rows, events.items), rows["ts"].to_numpy()
     touched = events.shopper_idx.astype(np.int64) * events.items + events.item_idx
-    ignored, age = counted(pair, ts, touched, events.ts)
+    ignored, age, touched_before = counted(pair, ts, touched, events.ts)
     return Exposures(
         rows["shopper_idx"].to_numpy().astype(np.int64),
         rows["item_idx"].to_numpy().astype(np.int64),
         rows["place"].to_numpy().astype(np.int64),
+        touched_before,
         ignored,
         age,
         taken_up(pair, ts, _pairs(clicks, events.items), clicks["ts"].to_numpy()),

@@ -227,7 +227,7 @@ def test_no_cap_is_exceeded_whatever_is_known(
     settings: FatigueSettings,
     exposures: tuple[Exposure, ...],
     limit: int,
-    personal: bool,  # noqa: FBT001 - drawn
+    personal: bool,
     lists: int,
 ) -> None:
     slate = ask(

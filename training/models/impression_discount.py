@@ -1,13 +1,14 @@
 """How much less a suggestion is taken up after it was ignored, learnt from the exposures of a log.
 
-Notation: shopper u, item i, place p (placement and position), cell k: how often the item had been
-ignored and how long ago, see `recommender.impression_discount`; k = 0 is "never ignored". Of each
-exposure y = 1 if it was taken up. Items that stay ignored are the less attractive ones and shoppers
-who are shown much click less, so raw click rates by k fall even where nobody tires. Therefore a
-log-linear model with an effect of each (the idea of Lee et al. 2014; fixed effects of a Poisson
-model do not bias each other, Cameron and Trivedi 2013, "Regression analysis of count data", 9.4)::
+Notation: shopper u, item i, place p (placement and position), t whether the shopper had dealt with
+the item before, cell k: how often the item had been ignored and how long ago, see
+`recommender.impression_discount`; k = 0 is "not ignored". Of each exposure y = 1 if it was taken
+up. Raw click rates by k mislead: what stays ignored is less attractive, whoever ignores it clicks
+less, and an item that was just looked at (k = 0 again) is less wanted. Therefore a log-linear model
+with an effect of each (the idea of Lee et al. 2014; fixed effects of a Poisson model do not bias
+each other, Cameron and Trivedi 2013, "Regression analysis of count data", 9.4)::
 
-    E y = a_u · b_i · c_p · d_k,        d_0 = 1
+    E y = a_u · b_i · c_p · g_t · d_k,        d_0 = 1
 
 fitted by iterative proportional fitting: each factor in turn is set to what was taken up over what
 the others expect (Deming and Stephan 1940). Shopper and item are shrunk towards 1 by `_OWN_PRIOR`
@@ -40,6 +41,8 @@ class Exposures:
     ----------
     shopper, item, place
         int64 (n,), 0-based.
+    touched
+        Whether the shopper had interacted with the item before, bool (n,).
     ignored, age
         How often the item had been ignored before, and microseconds since the last time; 0 where
         it had not been. int64 (n,).
@@ -50,6 +53,7 @@ class Exposures:
     shopper: Int64Array
     item: Int64Array
     place: Int64Array
+    touched: BoolArray
     ignored: Int64Array
     age: Int64Array
     clicked: BoolArray
@@ -66,8 +70,10 @@ class Exposures:
 
 def counted(
     pair: Int64Array, ts: Int64Array, touched_pair: Int64Array, touched_ts: Int64Array
-) -> tuple[Int64Array, Int64Array]:
+) -> tuple[Int64Array, Int64Array, BoolArray]:
     """How often and how long ago each exposure's item had been ignored, as serving counts it.
+
+    And whether the shopper had ever interacted with it before.
 
     See `recommender.exposures.ignored_exposures`, asked just before the exposure.
 
@@ -89,7 +95,9 @@ def counted(
     places = np.flatnonzero(~is_touch)
     ignored = (before - forgiven)[places]
     age = np.where(ignored > 0, np.diff(times[places], prepend=times[:1]), 0)
-    return ignored.astype(np.int64), age.astype(np.int64)
+    touches = np.cumsum(is_touch)
+    known = touches > np.maximum.accumulate(np.where(begins, touches - is_touch, 0))
+    return ignored.astype(np.int64), age.astype(np.int64), known[places]
 
 
 def taken_up(
@@ -159,30 +167,40 @@ def _fitted(
 ) -> tuple[Float64Array, Float64Array]:
     """Values d by cell, and the clicks that the other factors expect there; float64 (cells,)."""
     prior = np.concatenate([[1.0], DEFAULT_DISCOUNT.astype(np.float64).ravel()])
-    shopper, item, place = exposures.shopper, exposures.item, exposures.place
     cell, clicked = exposures.cell, exposures.clicked.astype(np.float64)
-    taken = {
-        name: np.bincount(labels, clicked, size)
-        for name, labels, size in (
-            ("shopper", shopper, shopper.max() + 1),
-            ("item", item, item.max() + 1),
-            ("place", place, place.max() + 1),
-            ("cell", cell, len(prior)),
-        )
-    }
-    a, b = np.ones(len(taken["shopper"])), np.ones(len(taken["item"]))
-    c, d = np.full(len(taken["place"]), clicked.mean()), prior.copy()
-    expected = np.zeros(len(d))
-
-    def share(name: str, labels: Int64Array, others: Float64Array, own: float) -> Float64Array:
-        sums = np.bincount(labels, others, len(taken[name]))
-        return (taken[name] + own) / np.maximum(sums + own, 1e-12)
-
+    effects = [
+        _Effect(exposures.shopper, clicked, _OWN_PRIOR),
+        _Effect(exposures.item, clicked, _OWN_PRIOR),
+        _Effect(exposures.touched.astype(np.int64), clicked, _OWN_PRIOR),
+        _Effect(exposures.place, clicked, 0.0),
+    ]
+    taken = np.bincount(cell, clicked, len(prior))
+    relative, expected = prior.copy(), np.zeros(len(prior))
+    # What all effects together expect of each exposure; each is taken out while it is fitted.
+    rate = relative[cell]
     for _ in range(settings.rounds):
-        a = share("shopper", shopper, b[item] * c[place] * d[cell], _OWN_PRIOR)
-        b = share("item", item, a[shopper] * c[place] * d[cell], _OWN_PRIOR)
-        c = share("place", place, a[shopper] * b[item] * d[cell], 0.0)
-        expected = np.bincount(cell, a[shopper] * b[item] * c[place], len(d))
-        d = (taken["cell"] + settings.prior * prior) / (expected + settings.prior)
-        d[0] = 1.0
-    return d, expected
+        for effect in effects:
+            rate = effect.refitted(rate)
+        rate /= relative[cell]
+        expected = np.bincount(cell, rate, len(prior))
+        relative = (taken + settings.prior * prior) / (expected + settings.prior)
+        relative[0] = 1.0
+        rate *= relative[cell]
+    return relative, expected
+
+
+class _Effect:
+    """One factor of the model, a value for each label."""
+
+    def __init__(self, labels: Int64Array, clicked: Float64Array, prior: float) -> None:
+        self._labels, self._prior = labels, prior
+        self._taken = np.bincount(labels, clicked)
+        self._values = np.ones(len(self._taken))
+
+    def refitted(self, rate: Float64Array) -> Float64Array:
+        """The rates (n,) after this factor was set to what was taken up over what is expected."""
+        others = rate / self._values[self._labels]
+        sums = np.bincount(self._labels, others) + self._prior
+        # Where nothing was ever taken up the value stays above 0, so that it can be divided by.
+        self._values = np.maximum((self._taken + self._prior) / np.maximum(sums, 1e-12), 1e-12)
+        return np.asarray(others * self._values[self._labels])

@@ -211,7 +211,7 @@ class _Tally:
         order = np.lexsort((ts, item, shopper))
         shopper, pair, ts = shopper[order], (shopper * width + item)[order], ts[order]
         touched = trail.shopper_idx[late].astype(np.int64) * width + trail.item_idx[late]
-        ignored, _ = counted(pair, ts, touched, trail.ts[late])
+        ignored, _, _ = counted(pair, ts, touched, trail.ts[late])
         often = ignored >= OFTEN_IGNORED
         tallied["shown"] = _totals(shopper, people)
         return tallied | {"repeated": _totals(shopper[often], people)}
