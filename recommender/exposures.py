@@ -98,6 +98,12 @@ def ignored_exposures(
     found = []
     for item_id, times in exposures.items():
         since = touched.get(item_id, -1)
+        if len(times) == 1:
+            # Most items were shown once, and this runs for every answer.
+            ts = times[0]
+            if since < ts <= at:
+                found.append(Exposure(item_id, 1, int(ts >= session), int(ts > week), ts))
+            continue
         ignored = [ts for ts in times if since < ts <= at][-MOST_COUNTED:]
         if ignored:
             in_session = sum(ts >= session for ts in ignored)

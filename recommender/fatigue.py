@@ -15,8 +15,9 @@ takes the score that stands there, so that scores keep their scale and their ord
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -37,6 +38,15 @@ from recommender.terms import (
     Int64Array,
 )
 
+CAPS: Final = (
+    "brand_per_session",
+    "category_per_session",
+    "item_per_week",
+    "item_per_session",
+    "brand_share",
+    "category_share",
+)
+"""What takes items away; the place in this tuple, counted from 1, is the cap's number below."""
 _SHARES_LOOK_AT = 5
 """Lists' lengths of the ladder that are looked at for items of other brands and categories."""
 
@@ -59,6 +69,9 @@ class Weariness:
         Ignored items that the catalogue has.
     item_idx
         Their indices, rising, int32 (e,); `exposures` in the same order.
+    full
+        Number of a cap, label of each item of the catalogue, and which labels rest: bool
+        (labels + 1,), the last place for -1. Caps that rest nothing are left out.
     spent
         The budget that is spent; None while none is.
     """
@@ -68,6 +81,7 @@ class Weariness:
     settings: FatigueSettings
     exposures: tuple[Exposure, ...] = ()
     item_idx: Int32Array = field(default_factory=lambda: np.empty(0, np.int32))
+    full: tuple[tuple[int, Int32Array, BoolArray], ...] = ()
     spent: str | None = None
 
     @property
@@ -94,12 +108,8 @@ class Weariness:
         mask
             bool (items,); not changed.
         """
-        for _, labels, full in self._full_labels():
-            if len(full):
-                # The last place is for -1, no label.
-                is_full = np.zeros(max(int(full.max()), int(labels.max())) + 2, np.bool_)
-                is_full[full] = True
-                mask = mask & ~is_full[labels]
+        for _, labels, is_full in self.full:
+            mask = mask & ~is_full[labels]
         return mask
 
     def settle(self, ranking: Ranking, filled: Callable[[Ranking], Ranking]) -> Rested:
@@ -131,20 +141,17 @@ class Weariness:
         if not len(ranking):
             return Rested(ranking, Fatigue(acted=acted or self.spent))
         row = self._rows(ranking)
-        discount, resting = self._discount(row), self._resting(row, ranking)
+        discount, cap = self._discount(row), self._resting(row, ranking)
         ranks = np.arange(1.0, len(ranking) + 1)
         c = self.settings.rank_constant
         lowered = np.maximum((ranks + c) / discount - c, ranks)
         order = np.argsort(lowered, kind="stable")
-        order = order[[name is None for name in resting[order].tolist()]]
-        order, cut = self._mixed(order, ranking)
-        for name, rows in cut.items():
-            resting[rows] = name
+        order = self._mixed(order[cap[order] == 0], ranking, cap)
         scores = np.interp(lowered[order], ranks, ranking.scores).astype(np.float32)
         note = Fatigue(
             acted or self.spent,
             gain=_gain(order, discount, c, self.query.limit),
-            changes=self._changes(ranking, row, discount, resting, order),
+            changes=self._changes(ranking, row, discount, cap, order),
         )
         return Rested(taken(ranking, order, scores), note)
 
@@ -153,7 +160,7 @@ class Weariness:
         ranking: Ranking,
         row: Int64Array,
         discount: Float64Array,
-        resting: np.ndarray,
+        cap: Int64Array,
         order: Int64Array,
     ) -> tuple[FatigueChange, ...]:
         limit, ids = self.query.limit, self.bundle.catalogue.ids
@@ -161,14 +168,15 @@ class Weariness:
         first = sorted({*range(min(limit, len(ranking))), *after})
         found = []
         for place in first:
-            cap, share = resting[place], float(discount[place])
-            if cap is None and share == 1:
+            number, share = int(cap[place]), float(discount[place])
+            if not number and share == 1:
                 continue
-            if cap is None and place not in after:
+            if not number and place not in after:
                 after[place] = int(np.flatnonzero(order == place)[0]) + 1
             ignored = self.exposures[row[place]].ignored if row[place] >= 0 else 0
-            item_id = ids.id(int(ranking.item_idx[place]))
-            found.append(FatigueChange(item_id, ignored, share, place + 1, after.get(place), cap))
+            item_id, name = ids.id(int(ranking.item_idx[place])), CAPS[number - 1]
+            what = (item_id, ignored, share, place + 1, after.get(place), name if number else None)
+            found.append(FatigueChange(*what))
         return tuple(found)
 
     def _rows(self, ranking: Ranking) -> Int64Array:
@@ -188,51 +196,29 @@ class Weariness:
         own = discounts(table, shown[:, 0], np.maximum(at - shown[:, 1], 0))
         return np.where(row >= 0, own[row], 1.0)
 
-    def _resting(self, row: Int64Array, ranking: Ranking) -> np.ndarray:
-        """Name of the cap that rests each ranked item, or None; object (n,)."""
-        resting = np.full(len(row), None, object)
-        if not self.exposures:
-            return resting
-        for name, labels, full in self._full_labels():
-            resting[np.isin(labels[ranking.item_idx], full)] = name
-        in_week = np.array([each.in_week for each in self.exposures])
-        for name, counts in (("item_per_week", in_week), ("item_per_session", self._in_session())):
-            if most := getattr(self.settings, name):
-                resting[(row >= 0) & (counts[row] >= most)] = name
-        return resting
+    def _resting(self, row: Int64Array, ranking: Ranking) -> Int64Array:
+        """Number of the cap that rests each ranked item, 0 for none, int64 (n,)."""
+        cap = np.zeros(len(row), np.int64)
+        for number, labels, is_full in self.full:
+            cap[is_full[labels[ranking.item_idx]]] = number
+        for name, part in (("item_per_week", "in_week"), ("item_per_session", "in_session")):
+            if self.exposures and (most := getattr(self.settings, name)):
+                counts = np.array([getattr(each, part) for each in self.exposures])
+                cap[(row >= 0) & (counts[row] >= most)] = CAPS.index(name) + 1
+        return cap
 
-    def _full_labels(self) -> Iterator[tuple[str, Int32Array, Int64Array]]:
-        """Name of the cap, label of each item of the catalogue, and the labels that rest."""
-        if not self.exposures:
-            return
-        catalogue = self.bundle.catalogue
-        for name, labels in (
-            ("brand_per_session", catalogue.item_brand),
-            ("category_per_session", catalogue.item_category),
-        ):
-            if most := getattr(self.settings, name):
-                yield name, labels, _full(labels[self.item_idx], self._in_session(), most)
-
-    def _in_session(self) -> Int64Array:
-        return np.array([each.in_session for each in self.exposures], np.int64)
-
-    def _mixed(
-        self, order: Int64Array, ranking: Ranking
-    ) -> tuple[Int64Array, dict[str, Int64Array]]:
-        """The order without what is too much of one brand or category, and what that was.
+    def _mixed(self, order: Int64Array, ranking: Ranking, cap: Int64Array) -> Int64Array:
+        """The order without what is too much of one brand or category; noted in `cap`.
 
         Of each brand and category only so many are left in the whole ranking, so that no policy can
         put together a list that holds more.
         """
-        cut = {}
-        for name, labels in (
-            ("brand_share", self.bundle.catalogue.item_brand),
-            ("category_share", self.bundle.catalogue.item_category),
-        ):
+        for name, labels in _labels(self.bundle, "share"):
             if (share := getattr(self.settings, name)) < 1 and not self._is_asked_for(name):
                 fits = _within(labels[ranking.item_idx[order]], most_of(share, self.query.limit))
-                order, cut[name] = order[fits], order[~fits]
-        return order, cut
+                cap[order[~fits]] = CAPS.index(name) + 1
+                order = order[fits]
+        return order
 
     def _is_asked_for(self, share: str) -> bool:
         """Whether page or filter are about one category or brand: then it may fill a list."""
@@ -245,21 +231,16 @@ def weariness_of(query: Query, bundle: ModelBundle, placement: Placement) -> Wea
     settings = placement.fatigue
     if not query.personalize:
         return Weariness(query, bundle, settings)
-    spent = _spent(query, settings)
+    spent, index = _spent(query, settings), bundle.catalogue.ids.index
     if not query.exposures:
         return Weariness(query, bundle, settings, spent=spent)
-    index = bundle.catalogue.ids.index
     known = sorted(
         (idx, each) for each in query.exposures if (idx := index(each.item_id)) is not None
     )
-    return Weariness(
-        query,
-        bundle,
-        settings,
-        tuple(each for _, each in known),
-        np.array([idx for idx, _ in known], np.int32),
-        spent,
-    )
+    exposures = tuple(each for _, each in known)
+    item_idx = np.array([idx for idx, _ in known], np.int32)
+    full = tuple(_full(bundle, settings, exposures, item_idx))
+    return Weariness(query, bundle, settings, exposures, item_idx, full, spent)
 
 
 def _spent(query: Query, settings: FatigueSettings) -> str | None:
@@ -273,10 +254,29 @@ def _spent(query: Query, settings: FatigueSettings) -> str | None:
     return None
 
 
-def _full(labels: Int32Array, counts: Int64Array, most: int) -> Int64Array:
-    """Labels whose counts reach `most`; -1, no label, never does."""
-    known = labels >= 0
-    return np.flatnonzero(np.bincount(labels[known], counts[known]) >= most)
+def _labels(bundle: ModelBundle, cap: str) -> tuple[tuple[str, Int32Array], ...]:
+    """Name of the cap of brands and of categories, and label of each item of the catalogue."""
+    catalogue = bundle.catalogue
+    return (f"brand_{cap}", catalogue.item_brand), (f"category_{cap}", catalogue.item_category)
+
+
+def _full(
+    bundle: ModelBundle,
+    settings: FatigueSettings,
+    exposures: Sequence[Exposure],
+    item_idx: Int32Array,
+) -> Iterator[tuple[int, Int32Array, BoolArray]]:
+    """See `Weariness.full`."""
+    counts = np.array([each.in_session for each in exposures], np.int64)
+    for name, labels in _labels(bundle, "per_session"):
+        if not (most := getattr(settings, name)):
+            continue
+        own = labels[item_idx]
+        is_full = np.bincount(own[own >= 0], counts[own >= 0]) >= most
+        if is_full.any():
+            padded = np.zeros(int(labels.max()) + 2, np.bool_)
+            padded[: len(is_full)] = is_full
+            yield CAPS.index(name) + 1, labels, padded
 
 
 def _within(labels: Int32Array, most: int) -> BoolArray:
