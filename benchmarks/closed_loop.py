@@ -7,8 +7,9 @@ runs on, once for each policy, with the same shoppers (see `training.simulation.
 Policies: ``file`` (placements as in the file), ``next_step``, ``purchase``, ``path`` (the objective
 set at every placement), ``popularity``, ``nothing`` (empty lists), ``shop`` (its static lists),
 ``oracle`` (knows what everybody wants: the most that lists can do). The first that is named is what
-the others are compared with. ``path@FOLDER`` asks the bundle in that folder instead of the model
-that was learnt.
+the others are compared with. With ``:tireless`` behind it, such as ``path:tireless``, a policy
+takes no notice of what was ignored. ``path@FOLDER`` asks the bundle in that folder instead of the
+model that was learnt.
 """
 
 from __future__ import annotations

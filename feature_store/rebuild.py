@@ -30,15 +30,18 @@ from recommender.terms import (
     INTERACTION_TYPES,
     ITEM_ID,
     PERSONALIZE_LEVELS,
+    PLACEMENT,
     PREFERENCES,
     PURCHASE,
     QUANTITY,
+    RECOMMENDATION_ID,
     REFUND,
     REMOVE_FROM_CART,
     SEARCH_TERM,
     SHOPPER_ID,
     TS,
     USER_ID,
+    VIEW_ITEM_LIST,
     VISITOR_ID,
 )
 
@@ -54,6 +57,8 @@ _COLUMNS = (
     ITEM_ID,
     QUANTITY,
     SEARCH_TERM,
+    PLACEMENT,
+    RECOMMENDATION_ID,
 )
 
 
@@ -162,6 +167,10 @@ class _Row(NamedTuple):
     preferred_at: int | None
     search_terms: list[str] | None
     search_times: list[int] | None
+    exposed_items: list[str] | None
+    exposed_times: list[list[int]] | None
+    list_times: list[int] | None
+    list_placements: list[str] | None
 
 
 def _states(frame: pl.DataFrame, limits: StateLimits) -> Iterator[tuple[str, VisitorState]]:
@@ -179,6 +188,8 @@ def _states(frame: pl.DataFrame, limits: StateLimits) -> Iterator[tuple[str, Vis
         _first_bought(items),
         _preferences(frame),
         _searches(frame, limits),
+        _exposed(frame, limits),
+        _lists(frame, limits),
     ]
     shoppers = frame.group_by(_OWNER).agg(
         pl.col(TS).min().alias("first_seen"), pl.col(TS).max().alias("last_seen")
@@ -212,6 +223,11 @@ def _facts(row: _Row) -> VisitorState:
         last_seen=row.last_seen,
         first_bought=row.first_bought or 0,
         preference=preference_fact(row.preference or "", row.preferred_at or 0),
+        exposures={
+            item_id: tuple(times)
+            for item_id, times in zip(row.exposed_items or (), row.exposed_times or (), strict=True)
+        },
+        lists=tuple(zip(row.list_times or (), row.list_placements or (), strict=True)),
     )
 
 
@@ -308,6 +324,36 @@ def _searches(frame: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
         _newest(facts, TS, SEARCH_TERM, limits.searches)
         .group_by(_OWNER)
         .agg(pl.col(SEARCH_TERM).alias("search_terms"), pl.col(TS).alias("search_times"))
+    )
+
+
+def _ours(frame: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
+    """Rows of items in lists of ours, see `recommender.exposures.is_ours`."""
+    known = pl.col(PLACEMENT).is_in(list(limits.placements)).fill_null(value=False)
+    return frame.filter(
+        pl.col(EVENT_TYPE) == VIEW_ITEM_LIST,
+        pl.col(ITEM_ID).is_not_null(),
+        pl.col(RECOMMENDATION_ID).is_not_null() | known,
+    ).with_columns(pl.col(PLACEMENT).fill_null(""))
+
+
+def _exposed(frame: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
+    times = _ours(frame, limits).select(_OWNER, ITEM_ID, TS).unique().sort(TS)
+    facts = times.group_by(_OWNER, ITEM_ID, maintain_order=True).agg(
+        pl.col(TS).tail(limits.showings).alias("times"), pl.col(TS).last().alias("last")
+    )
+    latest = _newest(facts, "last", ITEM_ID, limits.exposed)
+    return latest.group_by(_OWNER).agg(
+        pl.col(ITEM_ID).alias("exposed_items"), pl.col("times").alias("exposed_times")
+    )
+
+
+def _lists(frame: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
+    facts = _ours(frame, limits).select(_OWNER, TS, PLACEMENT).unique()
+    return (
+        _newest(facts, TS, PLACEMENT, limits.lists)
+        .group_by(_OWNER)
+        .agg(pl.col(TS).alias("list_times"), pl.col(PLACEMENT).alias("list_placements"))
     )
 
 

@@ -85,6 +85,11 @@ class DecisionRecord(
         Rung of the fallback ladder.
     latency_ms
         From the first byte of the request to the answer being ready.
+    fatigue
+        ``(name, count)`` of what rested, capped or discounted items did: how many of the first
+        ranks the discount or a cap moved; a spent budget, or ``min_gain``, with 1.
+    page_key
+        The same for all answers that were asked for together; None for a single one.
     """
 
     decision_id: str
@@ -114,6 +119,8 @@ class DecisionRecord(
     latency_ms: float = 0.0
     qa: bool = False
     schema: int = SCHEMA
+    fatigue: tuple[tuple[str, int], ...] = ()
+    page_key: str | None = None
 
 
 LogRecord = EventRecord | DecisionRecord

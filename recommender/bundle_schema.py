@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from recommender.errors import BundleError
 from recommender.forest_arrays import check_forest, dtype_and_dim, heads_of
+from recommender.impression_discount import ARRAY, check_discount
 
 FORMAT: Final = 1
 MAX_ARRAY_BYTES: Final = 8 << 30
@@ -69,6 +70,7 @@ OPTIONAL: Final[dict[str, ArraySpec]] = {
     "interval_log_mean": ArraySpec("float32", ("items",)),
     "interval_log_sd": ArraySpec("float32", ("items",)),
     "usual_interval": ArraySpec("float32", ("usual_intervals",)),
+    ARRAY: ArraySpec("float32", ("counted_exposures", "exposure_ages")),
 }
 
 _SESSION_ARRAYS = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
@@ -108,6 +110,8 @@ def check_arrays(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     _check_pairs(arrays)
     _check_usual_interval(arrays)
     _check_indices(arrays, sizes)
+    if ARRAY in arrays:
+        check_discount(arrays[ARRAY])
     for head in heads_of(arrays):
         check_forest(arrays, head)
 

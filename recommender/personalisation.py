@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from recommender.behaviour import NO_BEHAVIOUR
+from recommender.exposures import NONE_IGNORED, of_session
 from recommender.placements import Placement
 from recommender.query import Query
 from recommender.terms import FULL, OFF, PERSONALIZE_LEVELS
@@ -31,6 +32,7 @@ def permitted(query: Query, placement: Placement) -> Query:
     if level == FULL:
         return query
     is_off = level == OFF
+    exposures, lists = of_session(query.exposures, query.ignored_lists)
     return replace(
         query,
         history=(),
@@ -38,4 +40,6 @@ def permitted(query: Query, placement: Placement) -> Query:
         cart_items=() if is_off else query.cart_items,
         behaviour=NO_BEHAVIOUR,
         personalize=level,
+        exposures=() if is_off else exposures,
+        ignored_lists=NONE_IGNORED if is_off else lists,
     )

@@ -1,4 +1,7 @@
-"""From a question to an answer: seeds → candidates → rules → score → ladder → policy → slate."""
+"""From a question to an answer.
+
+Seeds → candidates → rules → score → ladder → fatigue → policy → slate.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import numpy as np
 
 from recommender.bundle import ModelBundle
 from recommender.catalogue import Catalogue
+from recommender.fatigue import Rested, weariness_of
 from recommender.personalisation import permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
@@ -64,7 +68,7 @@ def recommend(
     """Answer one query.
 
     The same query, bundle, placement and policy give the same slate. A valid query always gets
-    one; it is empty only when no item may be shown.
+    one; it is empty only when no item may be shown, or when its `fatigue` says so.
 
     Raises
     ------
@@ -74,10 +78,15 @@ def recommend(
     eligibility = eligible_items(query, bundle.catalogue, placement)
     level, seeds = find_seeds(query, bundle, placement)
     page = on_page(eligibility, query, bundle.catalogue, placement)
-    proposed = propose(seeds, bundle, placement, page)
+    weary = weariness_of(query, bundle, placement)
+    proposed = {} if weary.spent else propose(seeds, bundle, placement, page)
     ranking = rank(proposed, level, seeds, bundle, placement)
-    ranking = fill(ranking, query, bundle.catalogue, placement, eligibility.mask)
-    return _slate(query, bundle.catalogue, ranking, policy, eligibility)
+    open_items = weary.open_to(eligibility.mask)
+
+    def filled(ranking: Ranking) -> Ranking:
+        return fill(ranking, query, bundle.catalogue, placement, open_items, weary.reach)
+
+    return _slate(query, bundle.catalogue, weary.settle(ranking, filled), policy, eligibility)
 
 
 def propose(
@@ -197,10 +206,11 @@ def _resolve(
 def _slate(
     query: Query,
     catalogue: Catalogue,
-    ranking: Ranking,
+    rested: Rested,
     policy: SlatePolicy,
     eligibility: Eligibility,
 ) -> Slate:
+    ranking = rested.ranking
     choices = policy.choose(ranking, query.limit)
     ids, item_idx, scores = catalogue.ids, ranking.item_idx.tolist(), ranking.scores.tolist()
     items = tuple(
@@ -223,4 +233,5 @@ def _slate(
         eligible_count=int(np.count_nonzero(eligibility.mask)),
         filters=eligibility.removed,
         candidates=tuple((ids.id(item_idx[row]), scores[row]) for row in kept),
+        fatigue=rested.fatigue,
     )

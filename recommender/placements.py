@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from recommender.errors import ConfigError
+from recommender.fatigue_settings import NO_FATIGUE, FatigueSettings
 from recommender.terms import FULL, PERSONALIZE_LEVELS, POPULAR, POPULAR_IN_CATEGORY, STATIC
 
 DEFAULT_FILE = Path(__file__).with_name("placements.toml")
@@ -18,6 +19,7 @@ FILL_RUNGS = (POPULAR_IN_CATEGORY, POPULAR, STATIC)
 RULES = ("context", "cart", "dismissed", "purchased", "seen")
 OBJECTIVES = ("next_step", "purchase", "path")
 MAX_LIMIT = 100
+_TABLES = {"fatigue"}
 
 _WORDS = {
     "seeds": SEED_KINDS,
@@ -66,6 +68,8 @@ class Placement:
         With ``path``: the share of the item bought in the end in the score, 0 to 1.
     personalize
         How much of the shopper may take part here at most, see `recommender.personalisation`.
+    fatigue
+        Rest, caps and budgets.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Placement:
     objective: str = "next_step"
     purchase_share: float = 0.5
     personalize: str = FULL
+    fatigue: FatigueSettings = NO_FATIGUE
 
     def __post_init__(self) -> None:
         for part, accepted in _WORDS.items():
@@ -112,17 +117,21 @@ class Placement:
 def parse_placements(raw: Mapping[str, object]) -> dict[str, Placement]:
     """Placements from a parsed TOML document with one table ``[placements.NAME]`` each.
 
+    The table ``[fatigue]`` is for all of them, ``[placements.NAME.fatigue]`` changes it for one.
+
     Raises
     ------
     ConfigError
         An unknown key or an unacceptable value.
     """
     tables = raw.get("placements")
-    if raw.keys() != {"placements"} or not isinstance(tables, Mapping) or not tables:
+    if raw.keys() - {"fatigue"} != {"placements"} or not isinstance(tables, Mapping) or not tables:
         raise ConfigError(
-            f"top-level keys {sorted(raw)}; accepted: tables [placements.NAME], at least one"
+            f"top-level keys {sorted(raw)}; accepted: tables [placements.NAME], at least one, "
+            "and a table [fatigue]"
         )
-    return {name: _placement(name, table) for name, table in tables.items()}
+    shared = _fatigue("fatigue", raw.get("fatigue", {}), NO_FATIGUE)
+    return {name: _placement(name, table, shared) for name, table in tables.items()}
 
 
 def read_placements(path: Path = DEFAULT_FILE) -> dict[str, Placement]:
@@ -133,14 +142,28 @@ def read_placements(path: Path = DEFAULT_FILE) -> dict[str, Placement]:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _placement(name: str, table: object) -> Placement:
+def _placement(name: str, table: object, shared: FatigueSettings) -> Placement:
     if not isinstance(table, Mapping):
         raise ConfigError(f"placements.{name}={table!r}; accepted: a table")
     types = {part.name: part.type for part in fields(Placement) if part.name != "name"}
     if unknown := sorted(table.keys() - types.keys()):
         raise ConfigError(f"placement {name}: unknown key {unknown}; accepted: {sorted(types)}")
-    values = {key: _value(name, key, str(types[key]), table[key]) for key in table}
-    return Placement(name, **values)
+    values = {key: _value(name, key, str(types[key]), table[key]) for key in table.keys() - _TABLES}
+    fatigue = _fatigue(f"{name}.fatigue", table.get("fatigue", {}), shared)
+    return Placement(name, **values, fatigue=fatigue)
+
+
+def _fatigue(where: str, table: object, shared: FatigueSettings) -> FatigueSettings:
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}={table!r}; accepted: a table")
+    types = {part.name: part.type for part in fields(FatigueSettings)}
+    if unknown := sorted(table.keys() - types.keys()):
+        raise ConfigError(f"{where}: unknown key {unknown}; accepted: {sorted(types)}")
+    values = {key: _value(where, key, str(types[key]), table[key]) for key in table}
+    try:
+        return replace(shared, **values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _value(placement: str, key: str, kind: str, value: object) -> Any:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from recommender.behaviour import NO_BEHAVIOUR, Behaviour
 from recommender.errors import InvalidInputError
+from recommender.exposures import NONE_IGNORED, Exposure, IgnoredLists
 from recommender.terms import FULL, PERSONALIZE_LEVELS
 
 
@@ -61,6 +62,10 @@ class Query:
         How much of the shopper may influence the answer, see `recommender.personalisation`.
     behaviour
         What the shopper did in all; interactions may be cut off, this is not.
+    exposures
+        Items that were shown to the shopper and ignored, see `recommender.exposures`.
+    ignored_lists
+        How many lists were ignored lately.
     """
 
     at: datetime
@@ -75,6 +80,8 @@ class Query:
     filter: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     personalize: str = FULL
     behaviour: Behaviour = NO_BEHAVIOUR
+    exposures: tuple[Exposure, ...] = ()
+    ignored_lists: IgnoredLists = NONE_IGNORED
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

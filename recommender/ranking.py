@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -45,6 +46,20 @@ class Ranking:
 
     def __len__(self) -> int:
         return len(self.item_idx)
+
+
+NO_RANKING: Final = Ranking(np.empty(0, np.int32), np.empty(0, np.float32), (), ())
+
+
+def taken(ranking: Ranking, rows: Int64Array, scores: Float32Array) -> Ranking:
+    """Rows of a ranking in a given order, with new scores, float32, one for each row."""
+    places = rows.tolist()
+    return Ranking(
+        ranking.item_idx[rows],
+        scores,
+        tuple([ranking.sources[row] for row in places]),
+        tuple([ranking.levels[row] for row in places]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +160,7 @@ def reordered(ranking: Ranking, scores: Float32Array) -> Ranking:
         One for each of the first items, float32 (≤ n,).
     """
     order = np.argsort(-scores, kind="stable")
-    return Ranking(
-        ranking.item_idx[order],
-        scores[order],
-        tuple(ranking.sources[row] for row in order.tolist()),
-        tuple(ranking.levels[row] for row in order.tolist()),
-    )
+    return taken(ranking, order, scores[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +190,12 @@ class Proposed:
 
 
 def fill(
-    ranking: Ranking, query: Query, catalogue: Catalogue, placement: Placement, mask: BoolArray
+    ranking: Ranking,
+    query: Query,
+    catalogue: Catalogue,
+    placement: Placement,
+    mask: BoolArray,
+    length: int | None = None,
 ) -> Ranking:
     """Append items of the lower rungs until the list is long enough.
 
@@ -191,11 +206,13 @@ def fill(
     ----------
     mask
         Eligible items, bool (items,).
+    length
+        How long that is; None: what the query asks for.
     """
     open_items = mask.copy()
     open_items[ranking.item_idx] = False
     for rung in placement.ladder:
-        missing = query.limit - len(ranking)
+        missing = (length or query.limit) - len(ranking)
         if missing <= 0:
             break
         chosen = first_eligible(_rung_items(rung, query, catalogue, placement), open_items, missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recommender.fatigue_note import UNTIRED, Fatigue
 from recommender.terms import Float32Array, Int32Array
 
 
@@ -69,6 +70,8 @@ class Slate:
         How many catalogue items each rule or filter took away, by name.
     candidates
         The best scored candidates the policy chose from, as (item_id, score), best first.
+    fatigue
+        What rest, caps and budgets did.
     """
 
     items: tuple[SlateItem, ...]
@@ -77,3 +80,4 @@ class Slate:
     eligible_count: int
     filters: tuple[tuple[str, int], ...] = ()
     candidates: tuple[tuple[str, float], ...] = ()
+    fatigue: Fatigue = UNTIRED

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET
 
 from feature_store.online.known import NOTHING, Known, known_of
+from feature_store.online.state import VisitorState
+from feature_store.online.visitor_draft import UNKNOWN
 from recommender.catalogue import Catalogue
 from recommender.errors import DesirepathError, InvalidInputError
+from recommender.exposures import NONE_IGNORED
+from recommender.fatigue_note import Fatigue
 from recommender.personalisation import strictest
 from recommender.pipeline import explain, recommend
 from recommender.placements import MAX_LIMIT, Placement
@@ -28,16 +33,21 @@ from serving.exchange import Exchange
 from serving.schemas import (
     Candidate,
     Explanation,
+    FatigueExplanation,
     ItemProperties,
+    PageRequest,
+    PageResponse,
     Reason,
     RecommendationRequest,
     RecommendationResponse,
     RecommendedItem,
+    TiredItem,
 )
 from serving.visitor_view import moment_of
 
 logger = logging.getLogger(__name__)
 STATIC_POLICY = "static"
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +62,24 @@ class View:
 async def answered(
     exchange: Exchange, request: RecommendationRequest, view: View
 ) -> RecommendationResponse:
-    """Answer one request in the thread that is kept for it, so that the event loop stays free.
+    """Answer one request in its turn. Raises as `answer` and `in_turn`."""
+    return await in_turn(exchange, lambda: answer(exchange, request, view))
+
+
+async def in_turn(exchange: Exchange, answering: Callable[[], Answer]) -> Answer:
+    """Answer in the thread that is kept for it, so that the event loop stays free.
 
     Measured with 100,000 items and 64 callers: inline, some connections starved for seconds.
 
     Raises
     ------
     Problem
-        As `answer`; and 503 while too many wait for their turn.
+        503 while too many wait for their turn.
     """
     state = exchange.state
     state.answers.enter()
     try:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(state.answering, answer, exchange, request, view)
+        return await asyncio.get_running_loop().run_in_executor(state.answering, answering)
     finally:
         state.answers.leave()
 
@@ -80,18 +94,78 @@ def answer(
     Problem
         404: unknown placement; 422: the filter is not acceptable.
     """
+    placement = _placement(exchange, request.placement)
+    return _answer(exchange, request, view, placement, _asker(exchange, request))
+
+
+def page_answer(exchange: Exchange, request: PageRequest, view: View) -> PageResponse:
+    """Answer all lists of a page: the shopper is looked up once, and no item stands in two lists.
+
+    Raises
+    ------
+    Problem
+        As `answer`, before any list is answered.
+    """
+    places = [_placement(exchange, place.placement) for place in request.placements]
+    page_id = exchange.state.new_id()
+    asker, taken, answers = None, dict[str, None](), []
+    for place, placement in zip(request.placements, places, strict=True):
+        asked = request.at(place, taken)
+        asker = asker or _asker(exchange, asked, page_id)
+        answers.append(_answer(exchange, asked, view, placement, asker))
+        taken |= dict.fromkeys(item.item_id for item in answers[-1].items)
+    return PageResponse(page_id, answers, round(exchange.elapsed_ms, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Who asks, when, by which model it is answered, and what is known."""
+
+    moment: int
+    model: ServingModel
+    visitor: VisitorState
+    failure: str | None
+    page_id: str | None
+
+
+def _asker(
+    exchange: Exchange, request: RecommendationRequest, page_id: str | None = None
+) -> _Asker:
     state = exchange.state
-    model = state.models.current
-    placement = state.placements.get(request.placement)
-    if placement is None:
-        known = ", ".join(sorted(state.placements))
-        detail = f"Placement {request.placement!a} is not known; there are: {known}."
-        raise Problem(404, "unknown_placement", detail)
-    moment = state.clock()
-    query, failure = _query(exchange, request, placement, moment)
-    slate, degraded = _slate(exchange, query, model, placement)
-    reason = failure or degraded
-    decision = Decision(state.new_id(), moment, request, query, slate, model, reason)
+    model, moment = state.models.current, state.clock()
+    visitor, failure = _visitor(exchange, request, moment)
+    return _Asker(moment, model, visitor, failure, page_id)
+
+
+def _placement(exchange: Exchange, name: str) -> Placement:
+    placements = exchange.state.placements
+    if (placement := placements.get(name)) is not None:
+        return placement
+    known = ", ".join(sorted(placements))
+    detail = f"Placement {name!a} is not known; there are: {known}."
+    raise Problem(404, "unknown_placement", detail)
+
+
+def _answer(
+    exchange: Exchange,
+    request: RecommendationRequest,
+    view: View,
+    placement: Placement,
+    asker: _Asker,
+) -> RecommendationResponse:
+    state = exchange.state
+    query = _query(exchange, request, placement, asker)
+    slate, degraded = _slate(exchange, query, asker.model, placement)
+    decision = Decision(
+        state.new_id(),
+        asker.moment,
+        request,
+        query,
+        slate,
+        asker.model,
+        asker.failure or degraded,
+        asker.page_id,
+    )
     response = _response(decision, view, placement, exchange)
     if not request.dry_run:
         record_decision(exchange, decision)
@@ -100,14 +174,11 @@ def answer(
 
 
 def _query(
-    exchange: Exchange, request: RecommendationRequest, placement: Placement, moment: int
-) -> tuple[Query, str | None]:
-    level = strictest(request.level, placement.personalize)
-    known, failure = NOTHING, None
-    if level != OFF:
-        known, failure = _known(exchange, request, moment, level)
-    query = Query(
-        at=moment_of(moment),
+    exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: _Asker
+) -> Query:
+    known = _known(exchange, request, placement, asker)
+    return Query(
+        at=moment_of(asker.moment),
         placement=placement.name,
         limit=min(request.limit or placement.limit, MAX_LIMIT),
         history=known.history,
@@ -119,25 +190,36 @@ def _query(
         filter=msgspec.to_builtins(request.filter),
         personalize=known.personalize,
         behaviour=known.behaviour,
+        exposures=known.exposures,
+        ignored_lists=known.ignored_lists,
     )
-    return query, failure
 
 
 def _known(
-    exchange: Exchange, request: RecommendationRequest, moment: int, level: str
-) -> tuple[Known, str | None]:
+    exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: _Asker
+) -> Known:
     """What may take part; nothing when it is not known whether the shopper objects."""
+    level = strictest(request.level, placement.personalize)
+    if level == OFF or asker.failure:
+        return NOTHING
     if request.visitor_id is None and request.user_id is None:
-        return Known(personalize=level), None
-    state = exchange.state
-    at = moment_of(moment)
+        return Known(personalize=level)
+    gap = timedelta(seconds=exchange.state.settings.session_gap_seconds)
+    return known_of(asker.visitor, moment_of(asker.moment), gap, level)
+
+
+def _visitor(
+    exchange: Exchange, request: RecommendationRequest, moment: int
+) -> tuple[VisitorState, str | None]:
+    """Who asks; nobody where they may not be looked up or cannot be."""
+    if request.level == OFF or (request.visitor_id is None and request.user_id is None):
+        return UNKNOWN, None
+    visitors = exchange.state.visitors
     try:
-        found = state.visitors.get(request.visitor_id or "", request.user_id, at)
-        gap = timedelta(seconds=state.settings.session_gap_seconds)
-        return known_of(found, at, gap, level), None
+        return visitors.get(request.visitor_id or "", request.user_id, moment_of(moment)), None
     except DesirepathError:
         logger.exception("the online store failed", extra={"request_id": exchange.request_id})
-        return NOTHING, "online_store_failed"
+        return UNKNOWN, "online_store_failed"
 
 
 def _slate(
@@ -162,8 +244,19 @@ def _attempts(query: Query, placement: Placement) -> Iterator[tuple[Query, str |
     """The query, then what is asked when that fails: nobody's, but without what is kept out."""
     yield query, None
     hidden = excluded_ids(query, placement)
-    impersonal = replace(query, history=(), session=(), cart_items=(), context_items=())
-    yield replace(impersonal, exclude_items=hidden), "pipeline_failed"
+    yield (
+        replace(
+            query,
+            history=(),
+            session=(),
+            cart_items=(),
+            context_items=(),
+            exposures=(),
+            ignored_lists=NONE_IGNORED,
+            exclude_items=hidden,
+        ),
+        "pipeline_failed",
+    )
 
 
 def static_slate(query: Query, placement: Placement) -> Slate:
@@ -196,6 +289,7 @@ def _response(
         fallback_level=slate.fallback_level,  # type: ignore[arg-type]
         explanation=_explanation(decision, placement) if view.shows_explanation else UNSET,
         took_ms=round(exchange.elapsed_ms, 3),
+        reason="suppressed" if slate.fatigue.is_suppressed else UNSET,
     )
 
 
@@ -230,4 +324,13 @@ def _explanation(decision: Decision, placement: Placement) -> Explanation:
         eligible_count=slate.eligible_count,
         filters=dict(slate.filters),
         candidates=[Candidate(item_id, sources) for item_id, sources in parts],
+        fatigue=_fatigue(slate.fatigue),
     )
+
+
+def _fatigue(fatigue: Fatigue) -> FatigueExplanation:
+    items = [
+        TiredItem(each.item_id, each.ignored, each.discount, each.before, each.after, each.cap)
+        for each in fatigue.changes
+    ]
+    return FatigueExplanation(fatigue.acted, fatigue.gain, items)

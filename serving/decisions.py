@@ -28,6 +28,8 @@ class Decision:
         Microseconds since the epoch, UTC.
     degraded_reason
         Why the answer is less personal than it could be; None where nothing failed.
+    page_id
+        Of the page whose answers were asked for together; None for a single one.
     """
 
     decision_id: str
@@ -37,6 +39,7 @@ class Decision:
     slate: Slate
     model: ServingModel
     degraded_reason: str | None = None
+    page_id: str | None = None
 
 
 def record_decision(exchange: Exchange, decision: Decision) -> None:
@@ -87,6 +90,8 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         candidates=slate.candidates,
         degraded_reason=decision.degraded_reason,
         latency_ms=round(exchange.elapsed_ms, 3),
+        fatigue=slate.fatigue.counts,
+        page_key=decision.page_id,
     )
 
 
@@ -124,6 +129,7 @@ def _attributes(decision: Decision) -> dict[str, Scalar]:
         "session": len(query.session),
         "cart": len(query.cart_items),
         "personalize": query.personalize,
+        "exposures": len(query.exposures),
     }
     if query.personalize != FULL:
         return counts

@@ -120,6 +120,46 @@ class RecommendationRequest(Asked, frozen=True):
         return FULL if self.personalize else OFF
 
 
+class PagePlacement(Asked, frozen=True):
+    """One of the lists of a page."""
+
+    placement: Word
+    limit: Limit | None = None
+
+
+class PageRequest(Asked, frozen=True):
+    """Ask for all lists of a page at once: no item stands in two of them, earlier ones win."""
+
+    placements: Annotated[list[PagePlacement], Meta(min_length=1, max_length=10)]
+    visitor_id: Id | None = None
+    user_id: Id | None = None
+    session_id: Id | None = None
+    context: Context = Context()
+    exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []
+    filter: Filter = Filter()
+    personalize: bool | Level = True
+    explain: bool = False
+    dry_run: bool = False
+    return_properties: bool = False
+
+    def __post_init__(self) -> None:
+        check_ids(self.exclude_item_ids)
+        check_ids(each for each in (self.visitor_id, self.user_id, self.session_id) if each)
+
+    def at(self, place: PagePlacement, taken: Iterable[str]) -> RecommendationRequest:
+        """The question for one list; the items of the lists before it are taken."""
+        shared = {name: getattr(self, name) for name in _SHARED}
+        excluded = [*self.exclude_item_ids, *taken]
+        return RecommendationRequest(
+            place.placement, limit=place.limit, exclude_item_ids=excluded, **shared
+        )
+
+
+_SHARED = tuple(
+    name for name in PageRequest.__struct_fields__ if name not in {"placements", "exclude_item_ids"}
+)
+
+
 class SimilarItemsRequest(Asked, frozen=True):
     """Ask for items like the given ones; nothing about the shopper takes part."""
 
@@ -211,16 +251,46 @@ class Candidate(msgspec.Struct, frozen=True):
     sources: dict[str, float]
 
 
+class TiredItem(msgspec.Struct, frozen=True):
+    """An item that went down or away because it, or its like, was shown and ignored.
+
+    `before` and `after` are ranks; `after` is null for an item that `cap` took away.
+    """
+
+    item_id: str
+    ignored: int
+    discount: float
+    before: int
+    after: int | None
+    cap: str | None
+
+
+class FatigueExplanation(msgspec.Struct, frozen=True):
+    """What was done about suggestions that the shopper ignored.
+
+    `acted` is the budget that is spent, or `min_gain`; `gain` the share of its strength that the
+    list kept.
+    """
+
+    acted: str | None
+    gain: float
+    items: list[TiredItem]
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """How the answer came about."""
 
     eligible_count: int
     filters: dict[str, int]
     candidates: list[Candidate]
+    fatigue: FatigueExplanation
 
 
 class RecommendationResponse(msgspec.Struct, frozen=True):
-    """The answer. `recommendation_id` belongs into the events that follow from it."""
+    """The answer. `recommendation_id` belongs into the events that follow from it.
+
+    With `reason` the list is empty on purpose: show nothing.
+    """
 
     recommendation_id: str
     items: list[RecommendedItem]
@@ -233,6 +303,15 @@ class RecommendationResponse(msgspec.Struct, frozen=True):
     ]
     took_ms: float
     explanation: Explanation | UnsetType = UNSET
+    reason: Literal["suppressed"] | UnsetType = UNSET
+
+
+class PageResponse(msgspec.Struct, frozen=True):
+    """The lists of a page, in the order asked for; each has its own `recommendation_id`."""
+
+    page_id: str
+    answers: list[RecommendationResponse]
+    took_ms: float
 
 
 class RejectedEvent(msgspec.Struct, frozen=True):

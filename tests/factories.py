@@ -40,6 +40,8 @@ class Did:
     price: float | None = None
     category: str | None = None
     transaction_id: str | None = None
+    placement: str | None = None
+    recommendation_id: str | None = None
 
 
 def write_log(root: Path, done: Sequence[Did]) -> StoreLayout:
@@ -101,5 +103,7 @@ def _row(number: int, did: Did) -> dict[str, object]:
         "price": did.price,
         "category": did.category,
         "transaction_id": did.transaction_id,
+        "placement": did.placement,
+        "recommendation_id": did.recommendation_id,
         "session_given": False,
     }

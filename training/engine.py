@@ -17,6 +17,10 @@ pairs
     ``shopper_idx`` Int32, ``item_idx`` Int32, ``weight`` Float64, sorted; each pair once.
 neighbour counts
     ``item_idx`` Int32, ``other_idx`` Int32, ``weight`` Float64, sorted; each directed pair once.
+exposures
+    ``shopper_idx`` Int32, ``item_idx`` Int32, ``is_click`` Boolean, ``position`` Int32 (0-based),
+    ``place`` String (the placement, or empty), ``ts`` Int64, ``available_at`` Int64; what was shown
+    in lists of ours (`recommender.exposures`), and what was taken up from them.
 visits
     ``shopper_idx`` Int32 or null (a shopper without any event in the window's file), ``shopper_id``
     String, ``start`` Int64, ``end`` Int64, ``entry`` String, ``entry_placement`` String or null,
@@ -75,6 +79,8 @@ class EventWindow:
         sha256 over the contents.
     counts
         Rows read, kept, and left out by reason.
+    exposures
+        Parquet file of the schema above; None where the log holds none.
     """
 
     events: Path
@@ -83,6 +89,7 @@ class EventWindow:
     shopper_ids: tuple[str, ...]
     digest: str
     counts: Mapping[str, int]
+    exposures: Path | None = None
 
     def scan(self) -> pl.LazyFrame:
         """The events, lazily."""

@@ -1,7 +1,8 @@
 """What is learnt from single events and the catalogue.
 
-Trend, new items, early adopters, content, buy again, the usual time between purchases. None of them
-says anything about a shopper: their arrays are about items and the shop.
+Trend, new items, early adopters, content, buy again, the usual time between purchases, what ignored
+items are worth. None of them says anything about a shopper: their arrays are about items and the
+shop.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.bundle_manifest import SourceInfo
+from recommender.impression_discount import ARRAY
 from recommender.terms import Int32Array
 from training.dataset import Dataset
 from training.engine import EventWindow
 from training.known_events import KnownEvents, known_events
+from training.known_exposures import known_exposures
 from training.models.buy_again import repeat_intervals
 from training.models.content import content_neighbours
 from training.models.early_adopters import early_adopters_picks
 from training.models.embedding import embed
+from training.models.impression_discount import Exposures, learn_discount
 from training.models.item_stats import item_stats
 from training.models.new_items import new_items
 from training.models.purchase_interval import usual_interval
@@ -44,6 +48,8 @@ class LogSources:
         The visits among the events.
     item_category
         As the bundle has it, int32 (items,).
+    exposures
+        What was shown; None where the log does not say.
     """
 
     events: KnownEvents
@@ -51,6 +57,7 @@ class LogSources:
     dataset: Dataset
     spec: TrainingSpec
     item_category: Int32Array
+    exposures: Exposures | None = None
 
     def learn(self, timer: Callable[[str], AbstractContextManager[None]]) -> Part:
         """Arrays and descriptions; a source without anything to say is left out."""
@@ -75,6 +82,7 @@ class LogSources:
             "content": self._content,
             "buy_again": self._buy_again,
             "usual_interval": self._usual_interval,
+            ARRAY: self._impression_discount,
         }
 
     def _two_steps(self) -> Part:
@@ -167,6 +175,12 @@ class LogSources:
         found = usual_interval(self.events)
         return ({"usual_interval": found} if len(found) else {}), {}
 
+    def _impression_discount(self) -> Part:
+        if self.exposures is None:
+            return {}, {}
+        table = learn_discount(self.exposures, self.spec.impression_discount)
+        return ({} if table is None else {ARRAY: table}), {}
+
 
 def log_sources(
     window: EventWindow, dataset: Dataset, spec: TrainingSpec, item_category: Int32Array
@@ -174,7 +188,8 @@ def log_sources(
     """Gather what they learn from: what was known before the moment of the dataset."""
     events = known_events(window, dataset)
     visits = visits_of(events, spec.weight_by_code)
-    return LogSources(events, visits, dataset, spec, item_category)
+    exposures = known_exposures(window, dataset, events)
+    return LogSources(events, visits, dataset, spec, item_category, exposures)
 
 
 def _listed(name: str, found: Shortlist, everybody: float) -> Part:

@@ -285,6 +285,15 @@ class RankerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ImpressionDiscountSpec:
+    """How much less a suggestion is worth after it was ignored."""
+
+    min_clicks: int = whole(200, 1, 10_000_000)
+    prior: float = number(20.0, 0.01, 1_000_000)
+    rounds: int = whole(40, 1, 10_000)
+
+
+@dataclass(frozen=True, slots=True)
 class BlendSpec:
     """How the sources are weighed against each other."""
 

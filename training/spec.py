@@ -38,6 +38,7 @@ from training.sections import (
     EmbeddingSpec,
     EvaluationSpec,
     GateSpec,
+    ImpressionDiscountSpec,
     ItemKnnSpec,
     JourneySpec,
     LinearSpec,
@@ -84,6 +85,7 @@ class TrainingSpec:
     early_adopters: EarlyAdoptersSpec = field(default_factory=EarlyAdoptersSpec)
     content: ContentSpec = field(default_factory=ContentSpec)
     buy_again: BuyAgainSpec = field(default_factory=BuyAgainSpec)
+    impression_discount: ImpressionDiscountSpec = field(default_factory=ImpressionDiscountSpec)
     blend: BlendSpec = field(default_factory=BlendSpec)
     ranker: RankerSpec = field(default_factory=RankerSpec)
     evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)

@@ -21,6 +21,7 @@ from feature_store.online.state import (
     joined,
     latest_preference,
 )
+from recommender.exposures import SHIPPED_PLACEMENTS, is_ours
 from recommender.query import Interaction
 from recommender.terms import (
     ADD_TO_CART,
@@ -31,6 +32,7 @@ from recommender.terms import (
     PURCHASE,
     REFUND,
     REMOVE_FROM_CART,
+    VIEW_ITEM_LIST,
 )
 
 MAX_TERM_CHARACTERS = 100
@@ -48,12 +50,27 @@ def apply_events(
     state: VisitorState, events: Iterable[InteractionEvent], limits: StateLimits = DEFAULT_LIMITS
 ) -> VisitorState:
     """State that knows of further events, in any order."""
-    return joined(state, facts(events), limits)
+    return joined(state, facts(events, limits.placements), limits)
 
 
-def facts(events: Iterable[InteractionEvent]) -> VisitorState:
-    """What events say by themselves, unbounded and in no order; only `joined` may use it."""
+def facts(
+    events: Iterable[InteractionEvent], placements: frozenset[str] = SHIPPED_PLACEMENTS
+) -> VisitorState:
+    """What events say by themselves, unbounded and in no order; only `joined` may use it.
+
+    Parameters
+    ----------
+    placements
+        Where lists are ours even without a recommendation id.
+    """
     events = list(events)
+    shown = [
+        (event.ts, item.item_id, event.placement_of(item) or "")
+        for event in events
+        if event.event_type == VIEW_ITEM_LIST
+        for item in event.items
+        if is_ours(event.recommendation_of(item), event.placement_of(item), placements)
+    ]
     times = [event.ts for event in events]
     touched = [(event, item) for event in events for item in _items(event)]
     return VisitorState(
@@ -78,6 +95,8 @@ def facts(events: Iterable[InteractionEvent]) -> VisitorState:
         preference=latest_preference(
             *(preference_fact(event.event_type, event.ts) for event in events)
         ),
+        exposures=_exposures(shown),
+        lists=tuple({(ts, placement) for ts, _, placement in shown}),
     )
 
 
@@ -107,6 +126,13 @@ def preference_fact(event_type: str, ts: int) -> Preference | None:
     """What an event says about how much of the shopper may take part, None when nothing."""
     level = PREFERENCES.get(event_type)
     return None if level is None else Preference(ts, level)
+
+
+def _exposures(shown: list[tuple[int, str, str]]) -> dict[str, tuple[int, ...]]:
+    exposures: dict[str, tuple[int, ...]] = {}
+    for ts, item_id, _ in shown:
+        exposures[item_id] = (*exposures.get(item_id, ()), ts)
+    return exposures
 
 
 def _items(event: InteractionEvent) -> tuple[EventItem, ...]:

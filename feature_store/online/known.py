@@ -5,8 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from feature_store.online.state import VisitorState
+from feature_store.online.state import VisitorState, micros
 from recommender.behaviour import NO_BEHAVIOUR, Behaviour
+from recommender.exposures import (
+    NONE_IGNORED,
+    Exposure,
+    IgnoredLists,
+    Moment,
+    ignored_exposures,
+    ignored_lists,
+    last_taken_up,
+    of_session,
+    session_start,
+)
 from recommender.personalisation import strictest
 from recommender.query import Interaction
 from recommender.terms import ADD_TO_CART, ADD_TO_WISHLIST, DISMISS, FULL, LIGHT, OFF, PURCHASE
@@ -27,13 +38,15 @@ class Known:
     cart_items: tuple[str, ...] = ()
     behaviour: Behaviour = NO_BEHAVIOUR
     personalize: str = FULL
+    exposures: tuple[Exposure, ...] = ()
+    ignored_lists: IgnoredLists = NONE_IGNORED
 
 
 NOTHING = Known(personalize=OFF)
 
 
 def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FULL) -> Known:
-    """History, running session, cart, and what was done in all.
+    """History, running session, cart, what was done in all, what was shown and ignored.
 
     Purchases, wishes and dismissals that are too old for the list of recent interactions still
     count, as history: an item bought or dismissed long ago must not be offered as if it were new.
@@ -42,7 +55,7 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FUL
     ----------
     asked
         How much of the shopper the caller wants to take part. ``light`` keeps the session, and of
-        the cart what was added in it.
+        the cart and of what was shown what belongs to it.
     """
     level = strictest(asked, state.preference.level if state.preference else FULL)
     if level == OFF:
@@ -52,7 +65,8 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FUL
     if level == LIGHT:
         put = {seen.item_id for seen in session if seen.event_type == ADD_TO_CART}
         cart_items = tuple(item_id for item_id in cart_items if item_id in put)
-        return Known(session=session, cart_items=cart_items, personalize=LIGHT)
+        exposures, lists = of_session(*_ignored(state, session, micros(at), gap))
+        return Known((), session, cart_items, NO_BEHAVIOUR, LIGHT, exposures, lists)
     recent = {(item_id, event_type) for item_id, event_type, _ in (*history, *session)}
     older = [
         *(
@@ -65,4 +79,22 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FUL
     added = [each for each in older if (each.item_id, each.event_type) not in recent]
     if added:
         history = tuple(sorted((*added, *history), key=lambda each: each.ts))
-    return Known(history, session, cart_items, state.behaviour)
+    exposures, lists = _ignored(state, (*history, *session), micros(at), gap)
+    return Known(history, session, cart_items, state.behaviour, FULL, exposures, lists)
+
+
+def _ignored(
+    state: VisitorState, known: tuple[Interaction, ...], at: int, gap: timedelta
+) -> tuple[tuple[Exposure, ...], IgnoredLists]:
+    if not state.lists:
+        return (), NONE_IGNORED
+    touched: dict[str, int] = {}
+    for item_id, _, ts in known:
+        if ts <= at:
+            touched[item_id] = max(ts, touched.get(item_id, ts))
+    lists = [ts for ts, _ in state.lists]
+    # Being shown something is being there: a visit may go on for pages without an interaction.
+    times = (*lists, *(ts for _, _, ts in known))
+    moment = Moment(at, session_start(times, at, gap // timedelta(microseconds=1)))
+    exposures = ignored_exposures(state.exposures, touched, moment)
+    return exposures, ignored_lists(lists, last_taken_up(known, state.exposures, at), moment)

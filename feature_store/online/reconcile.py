@@ -92,6 +92,12 @@ def _later_than(until: int, rebuilt: VisitorState, online: VisitorState) -> Visi
         dismissed={item_id: ts for item_id, ts in online.dismissed.items() if ts > until},
         wished={item_id: ts for item_id, ts in online.wished.items() if ts > until},
         searches=tuple((ts, term) for ts, term in online.searches if ts > until),
+        exposures={
+            item_id: later
+            for item_id, times in online.exposures.items()
+            if (later := tuple(ts for ts in times if ts > until))
+        },
+        lists=tuple((ts, placement) for ts, placement in online.lists if ts > until),
         first_seen=online.first_seen,
         last_seen=online.last_seen,
         first_bought=online.first_bought,

@@ -20,6 +20,7 @@ import msgspec
 from feature_store.online.cart import Cart, bounded_cart, joined_cart, quantity
 from recommender.behaviour import Behaviour
 from recommender.errors import InvalidInputError
+from recommender.exposures import MOST_COUNTED, SHIPPED_PLACEMENTS
 from recommender.query import Interaction
 from recommender.terms import (
     ADD_TO_WISHLIST,
@@ -76,6 +77,12 @@ class StateLimits:
         How long a dismissal is obeyed.
     late_days
         How long an emptied cart line is remembered: no later event is accepted by the intake.
+    exposed, showings
+        Items that were shown in lists of ours, and how many showings of each.
+    lists
+        Lists of ours that were shown.
+    placements
+        Where lists are ours even without a recommendation id.
     """
 
     recent: int = 50
@@ -86,6 +93,10 @@ class StateLimits:
     searches: int = 3
     dismissed_days: int = 90
     late_days: int = 7
+    exposed: int = 150
+    showings: int = MOST_COUNTED
+    lists: int = 40
+    placements: frozenset[str] = SHIPPED_PLACEMENTS
 
 
 DEFAULT_LIMITS = StateLimits()
@@ -120,6 +131,12 @@ class VisitorState(msgspec.Struct, frozen=True):
         The user this visitor was identified as; the rest is then empty and lives with the user.
     linked_at
         Time of that identification, microseconds.
+    exposures
+        When each item was shown in a list of ours, microseconds, rising; the most recently shown
+        item last.
+    lists
+        ``(ts, placement)`` of the lists of ours that were shown, oldest first; the placement is
+        empty where the event named none.
     """
 
     recent: tuple[Interaction, ...] = ()
@@ -135,6 +152,8 @@ class VisitorState(msgspec.Struct, frozen=True):
     preference: Preference | None = None
     user_id: str | None = None
     linked_at: int = 0
+    exposures: dict[str, tuple[int, ...]] = {}
+    lists: tuple[tuple[int, str], ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -244,6 +263,8 @@ def joined(
         preference=latest_preference(one.preference, other.preference),
         user_id=user_id or None,
         linked_at=linked_at,
+        exposures=_exposed(one.exposures, other.exposures, limits),
+        lists=_shown(one.lists, other.lists, limits.lists),
     )
 
 
@@ -308,6 +329,29 @@ def _wished(one: VisitorState, other: VisitorState, limits: StateLimits) -> dict
     if not other.wished:
         return one.wished
     return _newest(_union(one.wished, other.wished, max), limits.wished, int)
+
+
+def _exposed(
+    one: dict[str, tuple[int, ...]], other: dict[str, tuple[int, ...]], limits: StateLimits
+) -> dict[str, tuple[int, ...]]:
+    if not other:
+        return one
+    union = dict(one)
+    for item_id, times in other.items():
+        # A set: two lists of one page that show an item at one moment are one exposure of it.
+        known = sorted({*union.get(item_id, ()), *times})
+        union[item_id] = tuple(known[-limits.showings :])
+    return _newest(union, limits.exposed, _last_time)
+
+
+def _shown(
+    one: tuple[tuple[int, str], ...], other: tuple[tuple[int, str], ...], limit: int
+) -> tuple[tuple[int, str], ...]:
+    return tuple(sorted({*one, *other})[-limit:]) if other else one
+
+
+def _last_time(times: tuple[int, ...]) -> int:
+    return times[-1]
 
 
 def _last_bought(bought: Purchased) -> int:

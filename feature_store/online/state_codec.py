@@ -19,7 +19,10 @@ from recommender.query import Interaction
 from recommender.terms import EVENT_CODES, EVENT_TYPES, PERSONALIZE_LEVELS
 
 SCHEMA = 2
-"""Raised whenever the layout changes, or an event type is added to `EVENT_TYPES`."""
+"""Raised whenever the layout changes, or an event type is added to `EVENT_TYPES`.
+
+New parts are added at the end, with defaults: states of earlier schemas stay readable.
+"""
 OLDEST = 1
 """Schemas from this one on are read; 1 ends with the totals."""
 
@@ -49,6 +52,11 @@ class _Stored(msgspec.Struct, array_like=True):
     wished: list[int] = []  # (item, gap) …
     first_bought: list[int] = []  # gap, where something was bought
     preference: list[int] = []  # level, gap, where there is one
+    # Of each item its last showing, as gap to that of the item before, then how
+    # far back the others lie: (item, further showings, gap, back …) …
+    exposures: list[int] = []
+    placements: list[str] = []
+    lists: list[int] = []  # (placement, gap) …
 
 
 class _StoredLink(msgspec.Struct, array_like=True):
@@ -116,6 +124,15 @@ def encode_state(state: VisitorState) -> bytes:
         first_bought=list(gaps([state.first_bought] if state.first_bought else [])),
         preference=_flat_preference(state.preference, gaps),
     )
+    stored.exposures = _flat_exposures(state, unit, place)
+    stored.placements = sorted({placement for _, placement in state.lists})
+    names = {name: number for number, name in enumerate(stored.placements)}
+    lists = zip(
+        (names[placement] for _, placement in state.lists),
+        gaps(ts for ts, _ in state.lists),
+        strict=True,
+    )
+    stored.lists = list(chain.from_iterable(lists))
     stored.item_ids = list(places)
     return _ENCODER.encode(stored)
 
@@ -161,6 +178,7 @@ def _state(stored: _Stored) -> VisitorState:
     ids, start, unit = stored.item_ids, stored.first_seen, stored.unit
     recent, bought, dismissed = iter(stored.recent), iter(stored.purchased), iter(stored.dismissed)
     totals, wished = iter(stored.totals), iter(stored.wished)
+    lists = iter(stored.lists)
     # One comprehension each, and the tuple made without its keyword-checking constructor: this
     # runs for every request (35 us instead of 75 for a full state).
     new, ts = tuple.__new__, start
@@ -182,6 +200,13 @@ def _state(stored: _Stored) -> VisitorState:
         ids[place]: (ts := ts + gap * unit) for place, gap in zip(wished, wished, strict=True)
     }
     ts = start
+    shown = tuple(
+        [
+            ((ts := ts + gap * unit), stored.placements[place])
+            for place, gap in zip(lists, lists, strict=True)
+        ]
+    )
+    ts = start
     return VisitorState(
         recent=tuple(interactions),
         cart=_cart(stored) if stored.cart else {},
@@ -196,6 +221,8 @@ def _state(stored: _Stored) -> VisitorState:
         preference=_preference(stored),
         user_id=stored.user_id,
         linked_at=stored.linked_at,
+        exposures=_exposures(stored) if stored.exposures else {},
+        lists=shown,
     )
 
 
@@ -235,9 +262,33 @@ def _unit(state: VisitorState) -> int:
         state.first_bought,
         state.preference.ts if state.preference else 0,
         *(ts for ts, _ in state.searches),
+        *(ts for times in state.exposures.values() for ts in times),
+        *(ts for ts, _ in state.lists),
     ]
     common = gcd(*times)
     return next(unit for unit in (1_000_000, 1_000, 1) if common % unit == 0)
+
+
+def _flat_exposures(state: VisitorState, unit: int, place: Callable[[str], int]) -> list[int]:
+    flat: list[int] = []
+    before = state.first_seen
+    for item_id, times in state.exposures.items():
+        last = times[-1]
+        flat += (place(item_id), len(times) - 1, (last - before) // unit)
+        flat += [(last - ts) // unit for ts in times[-2::-1]]
+        before = last
+    return flat
+
+
+def _exposures(stored: _Stored) -> dict[str, tuple[int, ...]]:
+    ids, unit, numbers = stored.item_ids, stored.unit, iter(stored.exposures)
+    exposures, last = {}, stored.first_seen
+    for place in numbers:
+        further, last = next(numbers), last + next(numbers) * unit
+        # Most items were shown once.
+        earlier = [last - next(numbers) * unit for _ in range(further)] if further else ()
+        exposures[ids[place]] = (*reversed(earlier), last)
+    return exposures
 
 
 def _flat_cart(

@@ -5,13 +5,19 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.answer import View, answered
+from serving.answer import View, answered, in_turn, page_answer
 from serving.endpoint import Endpoint
 from serving.errors import Problem
 from serving.exchange import Exchange, exchange_of, json_answer
 from serving.openapi import query_parameters
 from serving.reading import params_of, read_struct
-from serving.schemas import RecommendationParams, RecommendationRequest, RecommendationResponse
+from serving.schemas import (
+    PageRequest,
+    PageResponse,
+    RecommendationParams,
+    RecommendationRequest,
+    RecommendationResponse,
+)
 from serving.security import SUGGEST
 
 
@@ -44,7 +50,19 @@ async def recommend_cacheable(request: Request) -> Response:
     return json_answer(result, headers={"Cache-Control": _cache_control(exchange, params)})
 
 
-def view_of(exchange: Exchange, asked: RecommendationRequest) -> View:
+async def recommend_page(request: Request) -> Response:
+    """Suggestions for all lists of a page in one call.
+
+    The shopper is looked up once, no item stands in two lists, and each list is an answer of its
+    own with its own `recommendation_id`.
+    """
+    asked = await read_struct(request, PageRequest)
+    exchange = exchange_of(request)
+    view = view_of(exchange, asked)
+    return json_answer(await in_turn(exchange, lambda: page_answer(exchange, asked, view)))
+
+
+def view_of(exchange: Exchange, asked: RecommendationRequest | PageRequest) -> View:
     """What the caller may see. Raises `Problem` 403 where a browser key asks for more."""
     is_browser = exchange.caller.is_browser
     if is_browser and (asked.explain or asked.dry_run or asked.user_id):
@@ -72,6 +90,16 @@ ENDPOINTS = (
         "Ask for suggestions",
         request=RecommendationRequest,
         response=RecommendationResponse,
+        problems=(400, 404, 408, 422),
+    ),
+    Endpoint(
+        "POST",
+        "/v1/recommendations/page",
+        recommend_page,
+        frozenset({SUGGEST}),
+        "Ask for all lists of a page",
+        request=PageRequest,
+        response=PageResponse,
         problems=(400, 404, 408, 422),
     ),
     Endpoint(

@@ -25,7 +25,7 @@ from feature_store.online.state_codec import SCHEMA as STATE_SCHEMA
 from feature_store.online.visitors import Visitors
 from feature_store.tables import SCHEMA
 from recommender.errors import DataError
-from recommender.terms import EVENT_TYPES, PREFERENCES
+from recommender.terms import EVENT_TYPES, PREFERENCES, VIEW_ITEM_LIST
 from tests.tabling import bring_in, row
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -46,6 +46,8 @@ def table_of(events: Sequence[InteractionEvent]) -> pl.LazyFrame:
             "item_id": item.item_id if item else None,
             "quantity": item.quantity if item else None,
             "search_term": event.search_term,
+            "placement": event.placement,
+            "recommendation_id": event.recommendation_id,
         }
         for event in sorted(events, key=lambda event: (event.ts, event.event_id))
         for position, item in enumerate(event.items or (None,))
@@ -69,7 +71,7 @@ TELLING = ("purchase", "refund", "dismiss", "add_to_wishlist", *PREFERENCES)
 drafts = st.lists(
     st.tuples(
         st.sampled_from(["d0", "d1", "d2"]),
-        st.sampled_from(EVENT_TYPES) | st.sampled_from(TELLING),
+        st.sampled_from(EVENT_TYPES) | st.sampled_from([*TELLING, *[VIEW_ITEM_LIST] * 5]),
         st.lists(
             st.tuples(st.sampled_from("abcd"), st.none() | st.integers(-1, 3)),
             max_size=3,
@@ -95,6 +97,8 @@ def events_of(
             user_id=user_id,
             items=tuple(EventItem(item_id, quantity=pieces) for item_id, pieces in items),
             search_term=term,
+            placement=("home", "the shop's own", None)[n % 3],
+            recommendation_id="r" if n % 4 == 0 else None,
         )
         for n, (visitor_id, event_type, items, user_id, term) in enumerate(plan, 1)
     ]

@@ -341,6 +341,7 @@ def test_every_answer_is_recorded_before_it_leaves(root: Path) -> None:
         "session": 1,
         "cart": 0,
         "personalize": "full",
+        "exposures": 0,
         "stage": "prospect",
     }
     assert record.surface == "next"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,7 @@ from recommender.terms import (
 )
 from training.dataset import known_before, moment
 from training.engine import EventWindow, Key, Period
+from training.engines.local_exposures import find_exposures
 from training.engines.local_visits import find_visits
 from training.models.als import Factors, factorise
 from training.models.covisitation import PairRows, pair_weights, steps_of
@@ -76,8 +77,17 @@ class LocalEngine:
         # Named after the spec: windows of several specs live side by side in one workspace.
         path = workspace / f"events-{spec.digest[:16]}.parquet"
         _numbered(rows, item_ids, shopper_ids, spec).sink_parquet(path)
-        digest = _digest(path, item_ids, shopper_ids)
-        return EventWindow(path, window, tuple(item_ids), tuple(shopper_ids), digest, counts)
+        shown = path.with_name(f"exposures-{spec.digest[:16]}.parquet")
+        ids = (
+            _index(ITEM_ID, item_ids, "item_idx"),
+            _index(SHOPPER_ID, shopper_ids, "shopper_idx"),
+        )
+        find_exposures(layout, window, known_before(as_of), ids).sink_parquet(shown)
+        exposures = shown if pl.scan_parquet(shown).select(pl.len()).collect().item() else None
+        digest = _digest([path, *([exposures] if exposures else [])], item_ids, shopper_ids)
+        return EventWindow(
+            path, window, tuple(item_ids), tuple(shopper_ids), digest, counts, exposures
+        )
 
     def interactions(
         self, window: EventWindow, spec: TrainingSpec, until: int, workspace: Path
@@ -242,12 +252,15 @@ def _index(column: str, ids: list[str], index: str) -> pl.LazyFrame:
     return pl.LazyFrame([pl.Series(column, ids, pl.String), numbers])
 
 
-def _digest(path: Path, item_ids: list[str], shopper_ids: list[str]) -> str:
+def _digest(paths: Sequence[Path], item_ids: list[str], shopper_ids: list[str]) -> str:
     digest = hashlib.sha256("\n".join([*map(repr, item_ids), "", *map(repr, shopper_ids)]).encode())
-    columns = pl.scan_parquet(path).collect_schema().names()
-    for name in columns:
-        values = pl.read_parquet(path, columns=[name])[name]
-        digest.update(name.encode() + values.fill_null(-1).to_numpy().tobytes())
+    for path in paths:
+        for name, dtype in pl.scan_parquet(path).collect_schema().items():
+            values = pl.read_parquet(path, columns=[name])[name]
+            if dtype == pl.String:
+                digest.update(name.encode() + "\n".join(map(repr, values)).encode())
+            else:
+                digest.update(name.encode() + values.fill_null(-1).to_numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ differs is the lists' doing: what they clicked, bought, and left open for anothe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,8 +19,18 @@ import numpy.typing as npt
 
 from recommender.errors import InvalidInputError
 from recommender.journey import journeys_of, visit_lengths
-from recommender.terms import EVENT_CODES, INTERACTION_TYPES, BoolArray, Float64Array, Int64Array
+from recommender.terms import (
+    DISMISS,
+    EVENT_CODES,
+    INTERACTION_TYPES,
+    VIEW_ITEM_LIST,
+    BoolArray,
+    Float64Array,
+    Int64Array,
+)
 from recommender.trail import IntArray, Trail
+from training.models.impression_discount import counted
+from training.simulation.behaviour import Exit
 from training.simulation.demand import DAY_MICROS
 from training.simulation.emit import ParquetEmitter
 from training.simulation.encode import Encoder
@@ -33,6 +43,8 @@ from training.simulation.truth import OracleRecommender, Truth
 
 Columns: TypeAlias = npt.NDArray[np.int64]
 _VISITS_OF_ONE = 1_000_000
+OFTEN_IGNORED = 2
+"""Ignored showings after which one more is a repetition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,12 @@ class Arm:
     bought, left
         Visits that bought, or ended without, after t steps, float64 (n, horizon + 1); the last
         column holds all beyond.
+    dismissals, tired
+        Suggestions dismissed, and visits that ended because lists repeated themselves,
+        float64 (n,).
+    shown, repeated
+        Suggestions shown, and those of them that had been ignored `OFTEN_IGNORED` times or more
+        since the switch, float64 (n,).
     asked
         Lists that the pipeline filled.
     """
@@ -94,21 +112,17 @@ class Arm:
     pages: Float64Array
     bought: Float64Array
     left: Float64Array
+    dismissals: Float64Array
+    tired: Float64Array
+    shown: Float64Array
+    repeated: Float64Array
     asked: int
 
     def of(self, people: BoolArray) -> Arm:
         """The same for chosen shoppers."""
-        return replace(
-            self,
-            visits=self.visits[people],
-            buying_visits=self.buying_visits[people],
-            journeys=self.journeys[people],
-            steps=self.steps[people],
-            first_steps=self.first_steps[people],
-            pages=self.pages[people],
-            bought=self.bought[people],
-            left=self.left[people],
-        )
+        rows = {each.name: getattr(self, each.name) for each in fields(self)}
+        rows = {name: rows[name][people] for name in rows.keys() - {"name", "asked"}}
+        return replace(self, **rows)
 
 
 def write_warm_up(request: LoopRequest, folder: Path) -> int:
@@ -151,14 +165,17 @@ class _Tally:
     switch: int = 0
     _rows: list[list[Columns]] = field(default_factory=list)
     _visits: list[list[Columns]] = field(default_factory=list)
+    _shown: list[list[Columns]] = field(default_factory=list)
 
     def add(self, log: DayLog, *, counts: bool) -> None:
         self._rows += [_acts(each) for each in log.chunks if each.event_type in INTERACTION_TYPES]
         if counts:
             truth = log.truth
             session = _session(truth.shopper, truth.device, truth.visit)
-            columns = (truth.shopper, session, truth.started, truth.pages)
+            columns = (truth.shopper, session, truth.started, truth.pages, truth.reason)
             self._visits.append([np.asarray(each, np.int64) for each in columns])
+            lists = (each for each in log.chunks if each.event_type == VIEW_ITEM_LIST)
+            self._shown += [_acts(each) for each in lists if (each.placement >= 0).all()]
 
     def arm(self, name: str, request: LoopRequest, shop: Shop, asked: int) -> Arm:
         trail = self._trail()
@@ -179,7 +196,25 @@ class _Tally:
             first_steps=first,
             asked=asked,
             **visits,
+            **self._fatigue(trail, people),
         ).of(~shop.shoppers.is_bot)
+
+    def _fatigue(self, trail: Trail, people: int) -> dict[str, Float64Array]:
+        late = trail.ts >= self.switch
+        dismissed = late & (trail.event_code == EVENT_CODES[DISMISS])
+        tallied = {"dismissals": _totals(trail.shopper_idx[dismissed], people)}
+        if not self._shown:
+            nothing = np.zeros(people)
+            return tallied | {"shown": nothing, "repeated": nothing.copy()}
+        shopper, _, item, _, ts = (np.concatenate(each) for each in zip(*self._shown, strict=True))
+        width = int(max(item.max(), trail.item_idx.max())) + 1
+        order = np.lexsort((ts, item, shopper))
+        shopper, pair, ts = shopper[order], (shopper * width + item)[order], ts[order]
+        touched = trail.shopper_idx[late].astype(np.int64) * width + trail.item_idx[late]
+        ignored, _, _ = counted(pair, ts, touched, trail.ts[late])
+        often = ignored >= OFTEN_IGNORED
+        tallied["shown"] = _totals(shopper, people)
+        return tallied | {"repeated": _totals(shopper[often], people)}
 
     def _trail(self) -> Trail:
         shopper, session, item, code, ts = (
@@ -189,7 +224,7 @@ class _Tally:
         return Trail(*(each[order] for each in (shopper, session, item, code, ts)))
 
     def _lengths(self, trail: Trail, people: int, horizon: int) -> dict[str, Float64Array]:
-        who, session, started, pages = (
+        who, session, started, pages, reason = (
             np.concatenate(column) for column in zip(*self._visits, strict=True)
         )
         order = np.argsort(session)
@@ -208,6 +243,7 @@ class _Tally:
             "visits": _totals(who, people),
             "buying_visits": _totals(who[found.is_bought], people),
             "pages": _totals(who, people, pages),
+            "tired": _totals(who[reason == Exit.TIRED], people),
             "bought": bought,
             "left": left,
         }

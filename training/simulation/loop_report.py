@@ -17,6 +17,7 @@ from training.simulation.closed_loop import Arm
 
 STEPS: Final = "steps to purchase"
 CONVERSION: Final = "conversion"
+REPEATED: Final = "shown again though ignored"
 
 
 class ArmReport(msgspec.Struct, frozen=True):
@@ -94,6 +95,9 @@ _RATIOS: Final[Mapping[str, _Ratio]] = {
     CONVERSION: _Ratio(lambda arm: arm.buying_visits, lambda arm: arm.visits),
     "visits per shopper": _Ratio(lambda arm: arm.visits, lambda arm: np.ones(len(arm.visits))),
     "pages per visit": _Ratio(lambda arm: arm.pages, lambda arm: arm.visits),
+    "dismissals per visit": _Ratio(lambda arm: arm.dismissals, lambda arm: arm.visits),
+    "visits ended tired": _Ratio(lambda arm: arm.tired, lambda arm: arm.visits),
+    REPEATED: _Ratio(lambda arm: arm.repeated, lambda arm: arm.shown),
 }
 BOTH: Final = "first purchase, of who bought in both"
 REMAINING: Final = "remaining steps"
@@ -144,7 +148,7 @@ def _drawn(arm: Arm, draws: Bootstrap, horizon: int) -> Drawn:
     found: dict[str, tuple[float, Float64Array]] = {}
     for name, ratio in _RATIOS.items():
         top, bottom = ratio.top(arm), ratio.bottom(arm)
-        found[name] = (float(top.sum() / bottom.sum()), _divided(draws, top, bottom))
+        found[name] = (_ratio(top, bottom), _divided(draws, top, bottom))
     whole = remaining_steps(arm.bought.sum(axis=0), arm.left.sum(axis=0), horizon)
     each = remaining_steps(draws.counts @ arm.bought, draws.counts @ arm.left, horizon)
     found[REMAINING] = (float(whole), each)
@@ -154,7 +158,12 @@ def _drawn(arm: Arm, draws: Bootstrap, horizon: int) -> Drawn:
 def _divided(draws: Bootstrap, top: Float64Array, bottom: Float64Array) -> Float64Array:
     sums, sizes = draws.counts @ top, draws.counts @ bottom
     # A draw without a purchase has no mean way; it takes the whole's, which says nothing new.
-    return np.where(sizes > 0, sums / np.maximum(sizes, 1e-12), top.sum() / bottom.sum())
+    return np.where(sizes > 0, sums / np.maximum(sizes, 1e-12), _ratio(top, bottom))
+
+
+def _ratio(top: Float64Array, bottom: Float64Array) -> float:
+    """0 where there is nothing to divide by: an arm without lists shows nothing again."""
+    return float(top.sum() / bottom.sum()) if bottom.any() else 0.0
 
 
 def _differences(values: Drawn, first: Drawn, draws: Bootstrap) -> dict[str, Interval]:

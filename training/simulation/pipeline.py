@@ -12,11 +12,12 @@ from feature_store.online.state import SESSION_GAP
 from feature_store.online.visitors import VisitorOptions, Visitors
 from recommender.bundle import ModelBundle
 from recommender.errors import InvalidInputError
+from recommender.fatigue_settings import NO_FATIGUE
 from recommender.pipeline import recommend
 from recommender.placements import OBJECTIVES, Placement
 from recommender.policy import TopPolicy
 from recommender.query import Query
-from recommender.terms import IDENTIFY, INTERACTION_TYPES
+from recommender.terms import IDENTIFY, INTERACTION_TYPES, VIEW_ITEM_LIST
 from training.dataset import moment
 from training.simulation.encode import Encoder
 from training.simulation.recommenders import PageContext
@@ -28,8 +29,9 @@ POPULARITY: Final = "popularity"
 NOTHING: Final = "nothing"
 SHOP: Final = "shop"
 ORACLE: Final = "oracle"
+TIRELESS: Final = "tireless"
 POLICIES: Final = ("file", *OBJECTIVES, POPULARITY, NOTHING, SHOP, ORACLE)
-_HEARD: Final = frozenset({*INTERACTION_TYPES, IDENTIFY})
+_HEARD: Final = frozenset({*INTERACTION_TYPES, IDENTIFY, VIEW_ITEM_LIST})
 _FOR_EVER = VisitorOptions(ttl_seconds=3650 * 86_400)
 
 
@@ -59,19 +61,25 @@ def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement
 
     ``file`` takes the placements as they are, an objective sets it at every place, ``popularity``
     lets that source alone propose, ``nothing`` shows empty lists, ``oracle`` knows what everybody
-    wants and is the most that lists can do. Raises `InvalidInputError`.
+    wants and is the most that lists can do. With ``:tireless`` behind it, such as
+    ``path:tireless``, no list takes notice of what was ignored. Raises `InvalidInputError`.
     """
-    if name not in POLICIES:
-        raise InvalidInputError(f"policy {name!r}; accepted: {', '.join(POLICIES)}")
-    if name == SHOP:
+    base, colon, way = name.partition(":")
+    if base not in POLICIES or (colon and way != TIRELESS):
+        raise InvalidInputError(
+            f"policy {name!r}; accepted: {', '.join(POLICIES)}, with or without :{TIRELESS}"
+        )
+    if base == SHOP:
         return None
-    if name == ORACLE:
+    if base == ORACLE:
         return OracleRecommender()
-    if name == NOTHING:
+    if base == NOTHING:
         return Answering(name)
-    changes: dict[str, object] = {"objective": name} if name in OBJECTIVES else {}
-    if name == POPULARITY:
+    changes: dict[str, object] = {"objective": base} if base in OBJECTIVES else {}
+    if base == POPULARITY:
         changes = {"sources": (POPULARITY,)}
+    if way:
+        changes["fatigue"] = NO_FATIGUE
     places = {key: replace(place, **changes) for key, place in placements.items()}  # type: ignore[arg-type]
     return Answering(name, bundle, places)
 
@@ -103,7 +111,7 @@ class PipelineRecommender:
             return
         if self.encoder is None:
             raise InvalidInputError("no encoder yet; set PipelineRecommender.encoder")
-        if chunk.event_type in _HEARD:
+        if chunk.event_type in _HEARD and not _is_listing(chunk):
             self._visitors.apply(self.encoder.events(chunk))
 
     def __call__(self, context: PageContext) -> Sequence[str]:
@@ -134,4 +142,11 @@ class PipelineRecommender:
             context_items=(context.item_id,) if context.item_id else (),
             cart_items=tuple(dict.fromkeys((*context.cart_items, *known.cart_items))),
             category=context.category,
+            exposures=known.exposures,
+            ignored_lists=known.ignored_lists,
         )
+
+
+def _is_listing(chunk: EventChunk) -> bool:
+    """Whether these are lists of the shop's own, which no state keeps."""
+    return chunk.event_type == VIEW_ITEM_LIST and not (chunk.placement >= 0).any()

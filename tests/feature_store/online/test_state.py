@@ -28,7 +28,7 @@ from feature_store.online.state_codec import (
 from recommender.behaviour import Behaviour
 from recommender.errors import InvalidInputError
 from recommender.query import Interaction
-from recommender.terms import EVENT_TYPES
+from recommender.terms import EVENT_TYPES, VIEW_ITEM_LIST
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
@@ -197,6 +197,42 @@ def test_an_emptied_cart_line_is_forgotten_when_nothing_so_late_can_arrive() -> 
     assert set(apply_event(state, event("view_item", 8 * DAY, "b")).cart) == set()
 
 
+# ---- what was shown --------------------------------------------------------------------------
+
+
+def test_lists_of_ours_are_exposures_and_the_shops_own_are_not() -> None:
+    times = [micros(START + n * SECOND) for n in range(1, 6)]
+    state = state_of(
+        event("view_item_list", 1 * SECOND, "a", "b", recommendation_id="r1"),
+        event("view_item_list", 2 * SECOND, "a", placement="home"),
+        event("view_item_list", 3 * SECOND, "a", "c", placement="bestsellers"),
+        event("view_item_list", 4 * SECOND, "c"),
+        event("view_item_list", 5 * SECOND, "d", placement="shelf", recommendation_id="r2"),
+    )
+    assert state.exposures == {"b": (times[0],), "a": (times[0], times[1]), "d": (times[4],)}
+    assert state.lists == ((times[0], ""), (times[1], "home"), (times[4], "shelf"))
+
+
+def test_an_item_may_carry_the_answer_that_suggested_it() -> None:
+    items = (EventItem("a", recommendation_id="r1"), EventItem("b", item_list_id="home"))
+    shown = InteractionEvent("e", VIEW_ITEM_LIST, 7, "v", items=(*items, EventItem("c")))
+    assert state_of(shown).exposures == {"a": (7,), "b": (7,)}
+
+
+def test_bounds_keep_the_newest_showings() -> None:
+    state = state_of(
+        *(
+            event("view_item_list", n * SECOND, f"i{n:03}", "always", placement="home")
+            for n in range(1, 200)
+        )
+    )
+    assert len(state.exposures) == 150
+    assert len(state.exposures["always"]) == 6
+    assert list(state.exposures)[-1] == "i199"
+    assert len(state.lists) == 40
+    assert state.lists[-1] == (micros(START + 199 * SECOND), "home")
+
+
 # ---- what is known at a moment ---------------------------------------------------------------
 
 
@@ -228,14 +264,15 @@ def test_split_refuses_a_moment_without_time_zone() -> None:
 
 offsets = st.integers(0, 40 * 86_400_000_000).map(lambda us: timedelta(microseconds=us))
 events_strategy = st.builds(
-    lambda kind, after, items, quantity, term: event(
-        kind, after, *items, quantity=quantity, search_term=term
+    lambda kind, after, items, quantity, term, place: event(
+        kind, after, *items, quantity=quantity, search_term=term, placement=place
     ),
-    st.sampled_from(EVENT_TYPES),
+    st.sampled_from([*EVENT_TYPES, *[VIEW_ITEM_LIST] * 4]),
     offsets | st.integers(0, 5).map(lambda n: n * SECOND),
     st.lists(st.sampled_from("abcdef"), max_size=3, unique=True),
     st.none() | st.integers(-1, 4) | st.floats(0.1, 3),
     st.none() | st.sampled_from(["shoe", "hat", "é"]),
+    st.sampled_from(["home", "item", "the shop's own", None]),
 )
 
 
@@ -299,7 +336,12 @@ def test_a_state_of_schema_1_is_read_without_what_it_did_not_say(
     state = state_of(*events)
     known = {item_id: bought.last for item_id, bought in state.purchased.items() if bought.last}
     expected = msgspec.structs.replace(
-        state, wished={}, preference=None, first_bought=min(known.values(), default=0)
+        state,
+        wished={},
+        preference=None,
+        first_bought=min(known.values(), default=0),
+        exposures={},
+        lists=(),
     )
     stored = msgspec.msgpack.decode(encode_state(expected))
     old = msgspec.msgpack.encode([1, *stored[1:13]])

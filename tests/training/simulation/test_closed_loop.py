@@ -131,6 +131,10 @@ def arm(name: str, steps: list[float], visits: list[float], lengths: list[int]) 
         pages=np.array(visits) * 2,
         bought=bought,
         left=left,
+        dismissals=np.array(visits) / 2,
+        tired=(np.array(visits) > 1).astype(float),
+        shown=np.array(visits) * 10,
+        repeated=np.array(steps),
         asked=3,
     )
 

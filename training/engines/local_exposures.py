@@ -1,0 +1,74 @@
+"""What was shown in lists of ours, and what was taken up from them, out of the table."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from feature_store.layout import StoreLayout
+from feature_store.tables import read_interactions
+from recommender.exposures import SHIPPED_PLACEMENTS
+from recommender.terms import (
+    ADD_TO_CART,
+    AVAILABLE_AT,
+    EVENT_TYPE,
+    ITEM_ID,
+    ITEM_POSITION,
+    PLACEMENT,
+    PURCHASE,
+    RECOMMENDATION_ID,
+    SELECT_ITEM,
+    SHOPPER_ID,
+    TS,
+    VIEW_ITEM,
+    VIEW_ITEM_LIST,
+)
+from training.dataset import moment
+from training.engine import Period
+
+TAKEN_UP: Final = (SELECT_ITEM, VIEW_ITEM, ADD_TO_CART, PURCHASE)
+COLUMNS: Final = ("shopper_idx", "item_idx", "is_click", "position", "place", TS, AVAILABLE_AT)
+
+
+def find_exposures(
+    layout: StoreLayout, period: Period, known: datetime | None, ids: tuple[pl.LazyFrame, ...]
+) -> pl.LazyFrame:
+    """Exposures file, see `training.engine`.
+
+    Items and shoppers without any interaction in the window are left out: nothing of theirs was
+    ever taken up, so they say nothing of how that changes.
+
+    Parameters
+    ----------
+    ids
+        Index of each item id and of each shopper id, to be joined.
+    """
+    first = moment(period.start).date()
+    last = (moment(period.end) - timedelta(microseconds=1)).date()
+    is_list = pl.col(EVENT_TYPE) == VIEW_ITEM_LIST
+    at_place = pl.col(PLACEMENT).is_in(list(SHIPPED_PLACEMENTS)).fill_null(value=False)
+    micros = [pl.col(name).dt.epoch("us").alias(name) for name in (TS, AVAILABLE_AT)]
+    rows = (
+        read_interactions(layout, first, last, known)
+        .filter(
+            is_list | pl.col(EVENT_TYPE).is_in(list(TAKEN_UP)),
+            pl.col(ITEM_ID).is_not_null(),
+            pl.col(RECOMMENDATION_ID).is_not_null() | at_place,
+        )
+        .with_columns(micros)
+        .filter(
+            pl.col(TS).is_between(period.start, period.end - 1), pl.col(AVAILABLE_AT) < period.end
+        )
+        .with_columns(
+            is_click=~is_list,
+            position=pl.col(ITEM_POSITION).cast(pl.Int32),
+            place=pl.col(PLACEMENT).fill_null(""),
+        )
+    )
+    for index, column in zip(ids, (ITEM_ID, SHOPPER_ID), strict=True):
+        rows = rows.join(index, on=column)
+    return rows.select(COLUMNS).sort(
+        "shopper_idx", "item_idx", TS, "is_click", "place", "position", AVAILABLE_AT
+    )

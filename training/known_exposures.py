@@ -1,0 +1,63 @@
+"""The exposures that a fit may learn from, as arrays with the bundle's item numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from recommender.terms import Int64Array
+from training.dataset import Dataset
+from training.engine import EventWindow
+from training.known_events import KnownEvents
+from training.models.impression_discount import POSITIONS, Exposures, counted, taken_up
+
+_KEY = ("shopper_idx", "item_idx", "ts")
+
+
+def known_exposures(window: EventWindow, dataset: Dataset, events: KnownEvents) -> Exposures | None:
+    """The window's exposures that were known before the moment of a dataset; None without any.
+
+    Parameters
+    ----------
+    events
+        All that was known of the same moment.
+    """
+    if window.exposures is None:
+        return None
+    until = dataset.until
+    # The bundle's numbers rise with the window's, so that rows stay sorted.
+    number = pl.lit(pl.Series("item_idx", dataset.bundle_idx)).gather(pl.col("item_idx"))
+    known = (
+        pl.scan_parquet(window.exposures)
+        .filter(pl.col("ts") < until, pl.col("available_at") < until)
+        .with_columns(item_idx=number)
+        .filter(pl.col("item_idx") >= 0)
+    )
+    shown = known.filter(~pl.col("is_click")).unique(_KEY, keep="first", maintain_order=True)
+    rows = shown.sort(_KEY).with_columns(place=_place()).collect()
+    if rows.is_empty():
+        return None
+    clicks = known.filter("is_click").collect()
+    pair, ts = _pairs(rows, events.items), rows["ts"].to_numpy()
+    touched = events.shopper_idx.astype(np.int64) * events.items + events.item_idx
+    ignored, age, touched_before = counted(pair, ts, touched, events.ts)
+    return Exposures(
+        rows["shopper_idx"].to_numpy().astype(np.int64),
+        rows["item_idx"].to_numpy().astype(np.int64),
+        rows["place"].to_numpy().astype(np.int64),
+        touched_before,
+        ignored,
+        age,
+        taken_up(pair, ts, _pairs(clicks, events.items), clicks["ts"].to_numpy()),
+    )
+
+
+def _pairs(rows: pl.DataFrame, items: int) -> Int64Array:
+    shopper = rows["shopper_idx"].to_numpy().astype(np.int64)
+    return np.asarray(shopper * items + rows["item_idx"].to_numpy(), np.int64)
+
+
+def _place() -> pl.Expr:
+    """Number of placement and position together; far positions are one."""
+    position = pl.col("position").clip(0, POSITIONS - 1)
+    return pl.struct(pl.col("place"), position).rank("dense").cast(pl.Int64) - 1
