@@ -18,8 +18,8 @@ import typer
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.placements import DEFAULT_FILE
-from training.reports import cli as reports
 from training.registry import CHALLENGER, CHAMPION, Registry
+from training.reports import cli as reports
 from training.simulation.cli import simulate
 from training.wiring import make_request, make_tracking, make_workbench, micros
 

@@ -116,9 +116,7 @@ def dead_ends(
     )
 
 
-def _kinds(
-    rows: LogRows, walks: Walks, titles: Mapping[str, str]
-) -> tuple[_Kind, ...]:
+def _kinds(rows: LogRows, walks: Walks, titles: Mapping[str, str]) -> tuple[_Kind, ...]:
     searches = _acts(rows, walks, (SEARCH,))
     pages = _acts(rows, walks, (VIEW_ITEM, SELECT_ITEM))
     term = rows.term[walks.act_row[searches]].astype(np.int64)
@@ -158,8 +156,8 @@ def _judge(kind: _Kind, walks: Walks, confidence: float) -> DeadEnds:
     at_depth = np.bincount(depth, is_exit, len(_DEPTHS) + 1) / np.maximum(
         np.bincount(depth, minlength=len(_DEPTHS) + 1), 1
     )
-    left = np.bincount(kind.group, is_exit, size)
-    expected = np.bincount(kind.group, at_depth[depth], size)
+    left = np.bincount(kind.group, is_exit, size).astype(np.float64)
+    expected = np.bincount(kind.group, at_depth[depth], size).astype(np.float64)
     shoppers = _distinct(kind.group, walks.shopper[walks.act_visit[kind.act]], size)
     ratio, low, high = shrunk_ratios(left, expected, _dispersion(at_depth[depth]), confidence)
     is_named = shoppers >= kind.least_shoppers
@@ -184,9 +182,7 @@ def _judge(kind: _Kind, walks: Walks, confidence: float) -> DeadEnds:
     )
 
 
-def _dead_end(
-    kind: _Kind, walks: Walks, group: int, ratio: Interval, expected: float
-) -> DeadEnd:
+def _dead_end(kind: _Kind, walks: Walks, group: int, ratio: Interval, expected: float) -> DeadEnd:
     acts = kind.act[kind.group == group]
     visits = np.unique(walks.act_visit[acts])
     return DeadEnd(

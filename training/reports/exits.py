@@ -125,9 +125,7 @@ def losses_by_stop(walks: Walks, resampling: Resampling) -> tuple[StopLoss, ...]
         worst = walks.touchpoints[int(names.argmax())].label if left.any() else None
         share = resampling.mean(walks.shopper[there], left)
         bought = int((last & ~left).sum())
-        found.append(
-            StopLoss(number + 1, int(there.sum()), int(left.sum()), bought, share, worst)
-        )
+        found.append(StopLoss(number + 1, int(there.sum()), int(left.sum()), bought, share, worst))
     return tuple(found)
 
 

@@ -89,9 +89,8 @@ class JourneysReport(msgspec.Struct, frozen=True):
     @property
     def figures(self) -> dict[str, Any]:
         """The report as plain values, rounded to `DECIMALS`: for JSON and for the page alike."""
-        plain = _rounded(msgspec.to_builtins(self))
-        assert isinstance(plain, dict)
-        return plain
+        plain: dict[str, object] = msgspec.to_builtins(self)
+        return {name: _rounded(value) for name, value in plain.items()}
 
     def to_json(self) -> bytes:
         """The figures, the same bytes for the same log."""

@@ -91,8 +91,13 @@ class LogRows:
     def trail(self) -> Trail:
         """The interactions, as `recommender.journey` takes them."""
         mask = self.on_trail
-        columns = (self.shopper, self.visit, self.item, self.event_code, self.ts)
-        return Trail(*(each[mask] for each in columns))
+        return Trail(
+            self.shopper[mask],
+            self.visit[mask],
+            self.item[mask],
+            self.event_code[mask],
+            self.ts[mask],
+        )
 
     def is_type(self, *event_types: str) -> BoolArray:
         """Rows of these types, bool (n,)."""

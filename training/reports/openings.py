@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -35,10 +36,11 @@ class Opening(msgspec.Struct, frozen=True):
         Visits of this outcome that opened so, and their share of the outcome's.
     steps
         Mean steps of these visits.
-    began
-        Visits of either outcome that began with these stops, whatever came next.
+    began, began_bought
+        Visits of either outcome that began with these stops, whatever came next, and those of them
+        that bought.
     conversion
-        Share of those that bought.
+        The share of the latter; None of too few.
     """
 
     stops: tuple[str, ...]
@@ -47,6 +49,7 @@ class Opening(msgspec.Struct, frozen=True):
     share: float
     steps: float
     began: int
+    began_bought: int
     conversion: Interval | None
 
 
@@ -95,6 +98,7 @@ def _opening(
         float(here.sum() / chosen.sum()),
         float(walks.steps[here].mean()),
         int(began.sum()),
+        int((began & walks.is_bought).sum()),
         resampling.mean(walks.shopper[began], walks.is_bought[began]),
     )
 
@@ -102,7 +106,8 @@ def _opening(
 def _begin_with(walks: Walks, stops: Int64Array) -> BoolArray:
     """Visits whose first stops are these, bool (v,)."""
     begin = walks.stop_begin[:-1]
-    found: BoolArray = walks.stops >= len(stops)
+    # A purchase without a stop before begins like its own kind only.
+    found: BoolArray = walks.stops >= len(stops) if len(stops) else walks.stops == 0
     for number, touch in enumerate(stops.tolist()):
         found[found] = walks.stop_touch[begin[found] + number] == touch
     return found
@@ -133,7 +138,7 @@ def flow_of(walks: Walks) -> Flow:
     size = len(states)
     moves = [
         np.bincount(now * size + then, minlength=size * size).reshape(size, size)
-        for now, then in zip(at, at[1:], strict=False)
+        for now, then in pairwise(at)
     ]
     return Flow(
         states,

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from training.reports.pictures import critical_picture, exits_picture, flow_picture
 
 _FOLDER = Path(__file__).parent
-_NONE = "–"
+_NONE = "\u2013"
 
 Interval = Mapping[str, float]
 
@@ -86,4 +86,4 @@ def times(interval: Interval | None) -> str:
     """A ratio."""
     if interval is None:
         return _NONE
-    return f"{interval['mean']:.2f} × [{interval['low']:.2f}, {interval['high']:.2f}]"
+    return f"{interval['mean']:.2f} \u00d7 [{interval['low']:.2f}, {interval['high']:.2f}]"

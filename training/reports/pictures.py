@@ -12,6 +12,7 @@ import numpy as np
 from training.evaluation.plots import dress, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -35,7 +36,7 @@ def flow_picture(figures: Figures) -> bytes:
     share = 100 / at[0].sum()
     touchpoints = len(flow["states"]) - 3
     colours = [_BOUGHT, *_COLOURS[:touchpoints], _ELSEWHERE, _LEFT]
-    figure = new_figure(_WIDTH, 5.0)
+    figure = new_figure(_WIDTH, 5.8)
     axes = figure.add_subplot()
     tops = np.cumsum(at, axis=1) * share
     for stop, heights in enumerate(at * share):
@@ -46,8 +47,8 @@ def flow_picture(figures: Figures) -> bytes:
                 _note(axes, (stop, bottom + height / 2), f"{height:.0f}", colours[state])
     for stop, moves in enumerate(flow["moves"]):
         _ribbons(axes, stop, np.array(moves, np.float64) * share, colours)
-    handles = [axes.bar(0, 0, color=colour, linewidth=0) for colour in colours[::-1]]
-    _legend(axes, handles, [_short(name) for name in flow["states"][::-1]])
+    handles = [axes.bar(0, 0, color=colour, linewidth=0)[0] for colour in colours[::-1]]
+    _legend(figure, handles, [_short(name) for name in flow["states"][::-1]])
     axes.set_xticks(range(len(at)), [_tick(stop) for stop in range(len(at))])
     axes.set(ylim=(0, 100), xlim=(-0.3, len(at) - 0.7), ylabel="% of all visits", xlabel="stop")
     axes.spines[["top", "right", "bottom"]].set_visible(False)
@@ -117,7 +118,7 @@ def _ribbons(axes: Axes, stop: int, moves: np.ndarray, colours: Sequence[str]) -
 def _stacked(moves: np.ndarray, totals: np.ndarray) -> np.ndarray:
     """Where each band begins on the bar of its row: bars stacked, bands stacked within."""
     base = np.cumsum(totals) - totals
-    return base[:, None] + np.cumsum(moves, axis=1) - moves
+    return np.asarray(base[:, None] + np.cumsum(moves, axis=1) - moves)
 
 
 def _dots(axes: Axes, found: Sequence[Figures | None], scale: float, colour: str) -> None:
@@ -145,9 +146,10 @@ def _names(axes: Axes, labels: Sequence[str]) -> None:
         text.set_parse_math(False)
 
 
-def _legend(axes: Axes, handles: Sequence[object], labels: Sequence[str]) -> None:
-    legend = axes.legend(
-        handles, labels, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9
+def _legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
+    # Below the axes, where a narrow screen shows most of it without scrolling.
+    legend = figure.legend(
+        handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=9
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
@@ -168,9 +170,9 @@ def _svg(figure: Figure) -> bytes:
 
     buffer = io.BytesIO()
     # Letters as shapes: the picture looks the same whatever fonts the reader has.
-    with mpl.rc_context({"svg.hashsalt": "desirepath", "svg.fonttype": "path"}):
-        with warnings.catch_warnings():
-            # A placement may be named in a script that the font lacks; the tables have the name.
-            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-            figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    settings = {"svg.hashsalt": "desirepath", "svg.fonttype": "path"}
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # A placement may be named in a script that the font lacks; the tables have the name.
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

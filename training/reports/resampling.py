@@ -48,7 +48,7 @@ class Resampling:
     @property
     def blocks(self) -> int:
         """How many blocks there are."""
-        return self.draws.counts.shape[1]
+        return int(self.draws.counts.shape[1])
 
     def totals(self, shopper: Int64Array, values: npt.NDArray[Any] | None = None) -> Float64Array:
         """Sum of one value per element by block, float64 (b,); without values the number."""
@@ -84,9 +84,7 @@ class Resampling:
         usable = ~np.isnan(drawn_here) & (drawn_whole > 0)
         return self.draws.around(here / whole, drawn_here[usable] / drawn_whole[usable])
 
-    def _means(
-        self, shopper: Int64Array, values: npt.NDArray[Any]
-    ) -> tuple[float, Float64Array]:
+    def _means(self, shopper: Int64Array, values: npt.NDArray[Any]) -> tuple[float, Float64Array]:
         """Mean of the whole and of each draw, float64 (rounds,); NaN where a draw has none."""
         sums, sizes = self.totals(shopper, values), self.totals(shopper)
         drawn, drawn_sizes = self.draws.counts @ sums, self.draws.counts @ sizes

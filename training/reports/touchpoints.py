@@ -168,9 +168,7 @@ def _folded(
     visits = _visits_with(inverse, visit, len(unique))
     order = np.lexsort((np.arange(len(unique)), -visits))
     room = most if len(order) <= most else most - len(np.unique(unique[:, 0]))
-    unique[order[room:], 1] = np.where(
-        unique[order[room:], 1] == _NO_PLACE, _NO_PLACE, _FOLDED
-    )
+    unique[order[room:], 1] = np.where(unique[order[room:], 1] == _NO_PLACE, _NO_PLACE, _FOLDED)
     folded, again = np.unique(unique, axis=0, return_inverse=True)
     touch = again.reshape(-1)[inverse]
     visits = _visits_with(touch, visit, len(folded))

@@ -96,9 +96,7 @@ def walks_of(rows: LogRows, acts: Acts, period: Period, gap_micros: int) -> Walk
     before = acts.row < bought_row[rows.visit[acts.row]]
     kept = (visit >= 0) & before & (acts.touch >= 0)
     shopper = rows.shopper[begin[inside]].astype(np.int64)
-    lengths = visit_lengths(
-        rows.trail, shopper, rows.ts[begin[inside]], rows.ts[end[inside]]
-    )
+    lengths = visit_lengths(rows.trail, shopper, rows.ts[begin[inside]], rows.ts[end[inside]])
     counts = {
         "visits": int(inside.sum()),
         UNDER_WAY: int(under_way.sum()),
@@ -140,4 +138,4 @@ def _number_within(group: Int64Array) -> Int64Array:
 
 def _last_of(group: Int64Array) -> BoolArray:
     """The last element of each run, bool."""
-    return np.r_[np.diff(group) != 0, True][: len(group)]
+    return np.asarray(np.r_[np.diff(group) != 0, True][: len(group)], np.bool_)
