@@ -192,7 +192,7 @@ def visit_lengths(
     carts = np.r_[np.flatnonzero(trail.event_code == EVENT_CODES[ADD_TO_CART]), NEVER]
     cart_row = carts[np.searchsorted(carts, first)]
     is_carted = cart_row < last
-    carted = steps_before[np.where(is_carted, cart_row, 0) + 1] - steps_before[first]
+    carted = steps_before[np.where(is_carted, cart_row, -1) + 1] - steps_before[first]
     steps = steps_before[last] - steps_before[first]
     return VisitLengths(steps, is_bought, np.where(is_carted, carted, NEVER))
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,20 @@ delivery, or damaged data), 2 not acceptable usage or input; `retrain` has two m
 
 def cli_page() -> str:
     """The reference as Markdown."""
-    group: Any = typer.main.get_command(desirepath.command_line())
-    return "\n".join([HEAD, *(_verb(name, verb) for name, verb in sorted(group.commands.items()))])
+    return "\n".join([HEAD, *(_verb(name, verb) for name, verb in sorted(all_verbs().items()))])
+
+
+def all_verbs() -> dict[str, Any]:
+    """Every verb by the words that call it: `train`, `report journeys`."""
+    return dict(_verbs(typer.main.get_command(desirepath.command_line()), ""))
+
+
+def _verbs(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _verbs(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
 
 
 def _verb(name: str, verb: Any) -> str:

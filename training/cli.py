@@ -1,4 +1,4 @@
-"""Verbs of training and delivery: train, tune, evaluate, promote, deliver, retrain.
+"""Verbs of training and delivery: train, tune, evaluate, report, promote, deliver, retrain.
 
 Heavy libraries come in inside the functions, so that help and rollback are quick.
 """
@@ -19,6 +19,7 @@ from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.placements import DEFAULT_FILE
 from training.registry import CHALLENGER, CHAMPION, Registry
+from training.reports import cli as reports
 from training.simulation.cli import simulate
 from training.wiring import make_request, make_tracking, make_workbench, micros
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 app.command()(simulate)
+app.add_typer(reports.app, name="report")
 
 
 DEFAULT_STORE = Path("var")

@@ -32,16 +32,17 @@ def make_request(
     path, source_format = log
     if path is None and source_format is not None:
         raise InvalidInputError(f"--format {source_format} without --log; name the file too")
-    log_file = LogFile(path, source_format or _recognise(path)) if path else None
+    log_file = LogFile(path, source_format or recognise(path)) if path else None
     return TrainRequest(
         StoreLayout(out), _spec(config), log_file, placements or DEFAULT_FILE, micros(as_of)
     )
 
 
-def _recognise(log: Path) -> str:
-    from feature_store.datasets import recognise
+def recognise(log: Path) -> str:
+    """Name of the format that a log looks like. Raises `InvalidInputError` where none fits."""
+    from feature_store import datasets
 
-    if (found := recognise(log).format_name) is None:
+    if (found := datasets.recognise(log).format_name) is None:
         raise InvalidInputError(f"{log}: its format is not evident; say it with --format")
     return found
 

@@ -21,7 +21,7 @@ ALLOWED = (
     (r"recommender/compiled\.py", {"numpy", "numba"}),
     (r"recommender/", {"numpy"}),
     (
-        r"(\w+)/cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py",
+        r"(\w+)/cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py|training/reports/cli\.py",
         {"typer", "numpy", "polars", *CONSOLE},
     ),
     (r"feature_store/console\.py", CONSOLE),
@@ -37,9 +37,10 @@ ALLOWED = (
     ),
     (r"training/models/", {"implicit", "numpy", "scipy", "polars", "threadpoolctl", "lightgbm"}),
     (
-        r"training/(evaluation/plots\w*|simulation/plots|tuning_plots)\.py",
+        r"training/(evaluation/plots\w*|simulation/plots|tuning_plots|reports/pictures)\.py",
         {"matplotlib", "numpy"},
     ),
+    (r"training/reports/page\.py", {"jinja2"}),
     (r"training/tuning\w*\.py", {"optuna", "numpy", "scipy", "polars"}),
     (
         r"training/",

@@ -278,6 +278,15 @@ def test_visits_end_at_their_first_purchase() -> None:
     assert found.carted_after.tolist() == [2, 2, NEVER, NEVER]
 
 
+def test_visits_of_a_log_without_interactions_have_no_step() -> None:
+    nothing = np.zeros(0, np.int64)
+    trail = Trail(nothing, nothing, nothing, nothing, nothing)
+    found = visit_lengths(trail, np.array([0, 1]), np.array([5, 5]), np.array([9, 9]))
+    assert found.steps.tolist() == [0, 0]
+    assert found.is_bought.tolist() == [False, False]
+    assert found.carted_after.tolist() == [NEVER, NEVER]
+
+
 def test_the_survival_curve_as_fractions() -> None:
     """Six visits: bought after 1, 3, 3 steps; left after 1, 2, 4."""
     bought, left = np.array([0, 1, 0, 2, 0.0]), np.array([0, 1, 1, 0, 1.0])

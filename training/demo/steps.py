@@ -47,6 +47,7 @@ def prepare(
         log, source_format = simulated / "events.jsonl", "desirepath-jsonl"
         catalogue = ["--catalogue", simulated / "catalogue.jsonl"]
     run(["ingest", "--log", log, "--format", source_format, "--store", folder, *catalogue], console)
+    run(["report", "journeys", "--store", folder], console)
     run(["train", "--out", folder, "--config", QUICK], console)
     run(["materialise", "--store", folder], console)
 

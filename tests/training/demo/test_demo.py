@@ -78,6 +78,7 @@ def test_the_whole_demonstration_on_a_small_shop(tmp_path: Path) -> None:
     assert result["stranger_after_a_view"]["fallback_level"] == "session"
     assert result["stranger_after_a_view"]["items"] != result["stranger"]["items"]
     assert (tmp_path / "demo" / "evaluation.json").exists()
+    assert (tmp_path / "demo" / "reports" / "journeys.html").exists()
 
 
 def test_the_quick_training_file_is_the_defaults_with_less_work() -> None:

@@ -1,0 +1,1 @@
+"""Reports on a shop's log that need no model."""
