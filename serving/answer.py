@@ -229,8 +229,8 @@ def _attempts(query: Query, placement: Placement) -> Iterator[tuple[Query, str |
     """The query, then what is asked when that fails: nobody's, but without what is kept out."""
     yield query, None
     hidden = excluded_ids(query, placement)
-    known = {"history": (), "session": (), "cart_items": (), "exposures": ()}
-    impersonal = replace(query, **known, context_items=(), ignored_lists=NONE_IGNORED)
+    nobody = replace(query, exposures=(), ignored_lists=NONE_IGNORED)
+    impersonal = replace(nobody, history=(), session=(), cart_items=(), context_items=())
     yield replace(impersonal, exclude_items=hidden), "pipeline_failed"
 
 

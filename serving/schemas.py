@@ -336,6 +336,14 @@ class KnownPurchase(msgspec.Struct, frozen=True):
     last: str
 
 
+class KnownExposure(msgspec.Struct, frozen=True):
+    """An item shown in lists of ours: how many of the showings are remembered, and the last."""
+
+    item_id: str
+    count: int
+    last: str
+
+
 class VisitorResponse(msgspec.Struct, frozen=True):
     """What is known about a visitor, newest first. An unknown one gets the same shape, empty.
 
@@ -352,6 +360,7 @@ class VisitorResponse(msgspec.Struct, frozen=True):
     purchases: list[KnownPurchase]
     dismissed_item_ids: list[str]
     searches: list[str]
+    exposures: list[KnownExposure]
 
 
 class LiveResponse(msgspec.Struct, frozen=True):

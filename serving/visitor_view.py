@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from feature_store.online.state import VisitorState
-from serving.schemas import KnownInteraction, KnownPurchase, VisitorResponse
+from serving.schemas import KnownExposure, KnownInteraction, KnownPurchase, VisitorResponse
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -29,6 +29,10 @@ def visitor_response(visitor_id: str, state: VisitorState) -> VisitorResponse:
         ],
         dismissed_item_ids=list(reversed(state.dismissed_items)),
         searches=[term for _, term in reversed(state.searches)],
+        exposures=[
+            KnownExposure(item_id, len(times), rfc3339(times[-1]))
+            for item_id, times in reversed(state.exposures.items())
+        ],
     )
 
 
