@@ -35,8 +35,6 @@ from serving.schemas import (
     Explanation,
     FatigueExplanation,
     ItemProperties,
-    PageRequest,
-    PageResponse,
     Reason,
     RecommendationRequest,
     RecommendationResponse,
@@ -94,32 +92,23 @@ def answer(
     Problem
         404: unknown placement; 422: the filter is not acceptable.
     """
-    placement = _placement(exchange, request.placement)
-    return _answer(exchange, request, view, placement, _asker(exchange, request))
-
-
-def page_answer(exchange: Exchange, request: PageRequest, view: View) -> PageResponse:
-    """Answer all lists of a page: the shopper is looked up once, and no item stands in two lists.
-
-    Raises
-    ------
-    Problem
-        As `answer`, before any list is answered.
-    """
-    places = [_placement(exchange, place.placement) for place in request.placements]
-    page_id = exchange.state.new_id()
-    asker, taken, answers = None, dict[str, None](), []
-    for place, placement in zip(request.placements, places, strict=True):
-        asked = request.at(place, taken)
-        asker = asker or _asker(exchange, asked, page_id)
-        answers.append(_answer(exchange, asked, view, placement, asker))
-        taken |= dict.fromkeys(item.item_id for item in answers[-1].items)
-    return PageResponse(page_id, answers, round(exchange.elapsed_ms, 3))
+    placement = placement_named(exchange, request.placement)
+    return answer_at(exchange, request, view, placement, asker_of(exchange, request))
 
 
 @dataclass(frozen=True, slots=True)
-class _Asker:
-    """Who asks, when, by which model it is answered, and what is known."""
+class Asker:
+    """Who asks, when, by which model it is answered, and what is known.
+
+    Parameters
+    ----------
+    moment
+        Microseconds since the epoch, UTC.
+    failure
+        Why less is known than could be; None where nothing failed.
+    page_id
+        Of the page whose lists are asked for together; None for a single one.
+    """
 
     moment: int
     model: ServingModel
@@ -128,16 +117,18 @@ class _Asker:
     page_id: str | None
 
 
-def _asker(
+def asker_of(
     exchange: Exchange, request: RecommendationRequest, page_id: str | None = None
-) -> _Asker:
+) -> Asker:
+    """Look the shopper up."""
     state = exchange.state
     model, moment = state.models.current, state.clock()
     visitor, failure = _visitor(exchange, request, moment)
-    return _Asker(moment, model, visitor, failure, page_id)
+    return Asker(moment, model, visitor, failure, page_id)
 
 
-def _placement(exchange: Exchange, name: str) -> Placement:
+def placement_named(exchange: Exchange, name: str) -> Placement:
+    """The placement of that name. Raises `Problem` 404."""
     placements = exchange.state.placements
     if (placement := placements.get(name)) is not None:
         return placement
@@ -146,13 +137,14 @@ def _placement(exchange: Exchange, name: str) -> Placement:
     raise Problem(404, "unknown_placement", detail)
 
 
-def _answer(
+def answer_at(
     exchange: Exchange,
     request: RecommendationRequest,
     view: View,
     placement: Placement,
-    asker: _Asker,
+    asker: Asker,
 ) -> RecommendationResponse:
+    """Answer a request of somebody known, and record it. Raises `Problem` 422."""
     state = exchange.state
     query = _query(exchange, request, placement, asker)
     slate, degraded = _slate(exchange, query, asker.model, placement)
@@ -174,7 +166,7 @@ def _answer(
 
 
 def _query(
-    exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: _Asker
+    exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: Asker
 ) -> Query:
     known = _known(exchange, request, placement, asker)
     return Query(
@@ -196,7 +188,7 @@ def _query(
 
 
 def _known(
-    exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: _Asker
+    exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: Asker
 ) -> Known:
     """What may take part; nothing when it is not known whether the shopper objects."""
     level = strictest(request.level, placement.personalize)

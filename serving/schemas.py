@@ -120,46 +120,6 @@ class RecommendationRequest(Asked, frozen=True):
         return FULL if self.personalize else OFF
 
 
-class PagePlacement(Asked, frozen=True):
-    """One of the lists of a page."""
-
-    placement: Word
-    limit: Limit | None = None
-
-
-class PageRequest(Asked, frozen=True):
-    """Ask for all lists of a page at once: no item stands in two of them, earlier ones win."""
-
-    placements: Annotated[list[PagePlacement], Meta(min_length=1, max_length=10)]
-    visitor_id: Id | None = None
-    user_id: Id | None = None
-    session_id: Id | None = None
-    context: Context = Context()
-    exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []
-    filter: Filter = Filter()
-    personalize: bool | Level = True
-    explain: bool = False
-    dry_run: bool = False
-    return_properties: bool = False
-
-    def __post_init__(self) -> None:
-        check_ids(self.exclude_item_ids)
-        check_ids(each for each in (self.visitor_id, self.user_id, self.session_id) if each)
-
-    def at(self, place: PagePlacement, taken: Iterable[str]) -> RecommendationRequest:
-        """The question for one list; the items of the lists before it are taken."""
-        shared = {name: getattr(self, name) for name in _SHARED}
-        excluded = [*self.exclude_item_ids, *taken]
-        return RecommendationRequest(
-            place.placement, limit=place.limit, exclude_item_ids=excluded, **shared
-        )
-
-
-_SHARED = tuple(
-    name for name in PageRequest.__struct_fields__ if name not in {"placements", "exclude_item_ids"}
-)
-
-
 class SimilarItemsRequest(Asked, frozen=True):
     """Ask for items like the given ones; nothing about the shopper takes part."""
 
@@ -306,14 +266,6 @@ class RecommendationResponse(msgspec.Struct, frozen=True):
     reason: Literal["suppressed"] | UnsetType = UNSET
 
 
-class PageResponse(msgspec.Struct, frozen=True):
-    """The lists of a page, in the order asked for; each has its own `recommendation_id`."""
-
-    page_id: str
-    answers: list[RecommendationResponse]
-    took_ms: float
-
-
 class RejectedEvent(msgspec.Struct, frozen=True):
     """Why one event was not accepted."""
 
@@ -379,6 +331,14 @@ class VisitorParams(Asked, frozen=True):
     format: Literal["json"] | None = None
 
 
+class KnownExposure(msgspec.Struct, frozen=True):
+    """An item shown in lists of ours: how many of the showings are remembered, and the last."""
+
+    item_id: str
+    count: int
+    last: str
+
+
 class VisitorResponse(msgspec.Struct, frozen=True):
     """What is known about a visitor, newest first. An unknown one gets the same shape, empty.
 
@@ -401,6 +361,7 @@ class VisitorResponse(msgspec.Struct, frozen=True):
     dismissed: list[KnownMark]
     searches: list[str]
     brand_affinity: list[BrandAffinity]
+    exposures: list[KnownExposure]
 
 
 class LiveResponse(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from recommender.stage import stage_of
 from recommender.terms import FULL
 from serving.schemas import (
     BrandAffinity,
+    KnownExposure,
     KnownInteraction,
     KnownMark,
     KnownPreferences,
@@ -54,6 +55,10 @@ def visitor_response(
         dismissed=_marks(state.dismissed_items),
         searches=[term for _, term in reversed(state.searches)],
         brand_affinity=_brands(state, bundle, moment),
+        exposures=[
+            KnownExposure(item_id, len(times), rfc3339(times[-1]))
+            for item_id, times in reversed(state.exposures.items())
+        ],
     )
 
 

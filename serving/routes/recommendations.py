@@ -5,15 +5,15 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.answer import View, answered, in_turn, page_answer
+from serving.answer import View, answered, in_turn
 from serving.endpoint import Endpoint
 from serving.errors import Problem
 from serving.exchange import Exchange, exchange_of, json_answer
 from serving.openapi import query_parameters
+from serving.page_answer import page_answer
+from serving.page_schemas import PageRequest, PageResponse
 from serving.reading import params_of, read_struct
 from serving.schemas import (
-    PageRequest,
-    PageResponse,
     RecommendationParams,
     RecommendationRequest,
     RecommendationResponse,

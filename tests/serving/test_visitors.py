@@ -26,8 +26,10 @@ def test_what_is_known_newest_first(client: TestClient) -> None:
         event("ann", "item-03", "purchase", transaction_id="t-1", ts=now - 40_000_000),
         event("ann", "item-04", "dismiss", ts=now - 30_000_000),
         event("ann", "item-05", "search", search_term="rake", ts=now - 20_000_000),
+        event("ann", "item-06", "view_item_list", recommendation_id="r", ts=now - 15_000_000),
+        event("ann", "item-06", "view_item_list", recommendation_id="s", ts=now - 10_000_000),
     ]
-    assert client.post("/v1/events", json=body).json()["accepted"] == 5
+    assert client.post("/v1/events", json=body).json()["accepted"] == 7
     state = known(client, "ann")
     assert state["interactions"][0]["item_id"] == "item-04"
     assert state["cart"] == {"item-02": 1.0}
@@ -39,6 +41,9 @@ def test_what_is_known_newest_first(client: TestClient) -> None:
     # One look 1, one cart 2, one purchase 5, one dismissal -3, all of one brand: 5 / (10 + 11).
     assert state["brand_affinity"] == [{"brand": "acme", "score": 0.2381}]
     assert state["searches"] == ["rake"]
+    (shown,) = state["exposures"]
+    assert (shown["item_id"], shown["count"]) == ("item-06", 2)
+    assert shown["last"] == state["last_seen"]
     assert state["totals"]["purchase"] == 1
     assert state["first_seen"] < state["last_seen"]
     assert state["last_seen"].endswith("Z")

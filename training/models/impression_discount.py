@@ -174,8 +174,8 @@ def _fitted(
         _Effect(exposures.touched.astype(np.int64), clicked, _OWN_PRIOR),
         _Effect(exposures.place, clicked, 0.0),
     ]
-    taken = np.bincount(cell, clicked, len(prior))
-    relative: Float64Array = prior.copy()
+    clicks = np.asarray(np.bincount(cell, clicked, len(prior)), np.float64)
+    relative = prior.copy()
     expected: Float64Array = np.zeros(len(prior))
     # What all effects together expect of each exposure; each is taken out while it is fitted.
     rate = relative[cell]
@@ -183,8 +183,8 @@ def _fitted(
         for effect in effects:
             rate = effect.refitted(rate)
         rate /= relative[cell]
-        expected = np.bincount(cell, rate, len(prior)).astype(np.float64)
-        relative = (taken + settings.prior * prior) / (expected + settings.prior)
+        expected = np.asarray(np.bincount(cell, rate, len(prior)), np.float64)
+        relative = (clicks + settings.prior * prior) / (expected + settings.prior)
         relative[0] = 1.0
         rate *= relative[cell]
     return relative, expected

@@ -14,7 +14,14 @@ from recommender.placements import OBJECTIVES, Placement, read_placements
 from tests.bundles import shop_info
 from tests.training.simulation.shops import EAGER, PLENTY, run_shop, spec_of
 from training.simulation.closed_loop import Arm, LoopRequest, run_arm, write_warm_up
-from training.simulation.loop_report import BOTH, CONVERSION, REMAINING, STEPS, compare
+from training.simulation.loop_report import (
+    BOTH,
+    CONVERSION,
+    REMAINING,
+    REPEATED,
+    STEPS,
+    compare,
+)
 from training.simulation.pipeline import Answering, answering
 from training.simulation.shop import Shop
 
@@ -40,7 +47,7 @@ def bundle() -> ModelBundle:
 @pytest.fixture(scope="module")
 def arms(bundle: ModelBundle) -> dict[str, Arm]:
     places = read_placements()
-    names = ("file", "popularity", "nothing", "shop")
+    names = ("file", "popularity", "popularity:tireless", "nothing", "shop")
     return {name: run_arm(REQUEST, name, answering(name, bundle, places)) for name in names}
 
 
@@ -72,6 +79,16 @@ def test_lists_change_what_happens_and_nothing_before_the_switch(arms: dict[str,
     assert all(arm.journeys.sum() > 20 for arm in arms.values())
     # The same shoppers on the first day, with the same needs, whatever they are shown.
     assert len({len(arm.visits) for arm in arms.values()}) == 1
+
+
+def test_what_was_ignored_goes_round_unless_a_policy_is_tireless(arms: dict[str, Arm]) -> None:
+    share = {name: arm.repeated.sum() / max(arm.shown.sum(), 1) for name, arm in arms.items()}
+    assert share["popularity"] < 0.5 * share["popularity:tireless"]
+    assert share["shop"] > 0.1
+    assert arms["nothing"].shown.sum() == 0
+    assert (arms["file"].repeated <= arms["file"].shown).all()
+    assert all((arm.tired <= arm.visits).all() for arm in arms.values())
+    assert arms["shop"].dismissals.sum() > 0
 
 
 def test_who_knows_what_everybody_wants_sells_more_with_shorter_ways(bundle: ModelBundle) -> None:
@@ -151,11 +168,15 @@ def test_figures_and_differences_by_hand() -> None:
             CONVERSION: 2 / 4,
             "visits per shopper": 4 / 3,
             "pages per visit": 2,
+            "dismissals per visit": 1 / 2,
+            "visits ended tired": 1 / 4,
+            REPEATED: 10 / 40,
             # S = 1 up to 3 steps, 1/2 from 4 on, 0 from 6 on; the fourth's 0 steps are no visit.
             REMAINING: 4 + 1 / 2 + 1 / 2,
         }
     )
     assert two.differences[STEPS].mean == 5 / 2 - 10 / 2
+    assert two.differences[REPEATED].mean == pytest.approx(5 / 30 - 10 / 40)
     assert two.differences[CONVERSION].mean == pytest.approx(2 / 3 - 2 / 4)
     assert two.differences[BOTH].mean == 2 - 4  # one shopper bought in both
     assert one.differences == {}

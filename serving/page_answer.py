@@ -1,0 +1,26 @@
+"""All lists of a page: one look at the shopper, one answer after the other."""
+
+from __future__ import annotations
+
+from serving.answer import View, answer_at, asker_of, placement_named
+from serving.exchange import Exchange
+from serving.page_schemas import PageRequest, PageResponse
+
+
+def page_answer(exchange: Exchange, request: PageRequest, view: View) -> PageResponse:
+    """Answer all lists of a page: the shopper is looked up once, and no item stands in two lists.
+
+    Raises
+    ------
+    Problem
+        As `answer`, before any list is answered.
+    """
+    places = [placement_named(exchange, place.placement) for place in request.placements]
+    page_id = exchange.state.new_id()
+    asker, taken, answers = None, dict[str, None](), []
+    for place, placement in zip(request.placements, places, strict=True):
+        asked = request.at(place, taken)
+        asker = asker or asker_of(exchange, asked, page_id)
+        answers.append(answer_at(exchange, asked, view, placement, asker))
+        taken |= dict.fromkeys(item.item_id for item in answers[-1].items)
+    return PageResponse(page_id, answers, round(exchange.elapsed_ms, 3))
