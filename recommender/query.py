@@ -53,8 +53,13 @@ class Query:
         Category of the page, a path such as ``"garden/tools"``.
     exclude_items
         Never to be shown.
+    page_type, device, locale, currency
+        What the caller says of the page and where it is shown; filters and rules may ask for it.
     filter
-        Attribute conditions that every shown item must meet, see `recommender.rules`.
+        What every shown item must meet: text of the filter language, or a mapping of conditions,
+        see `recommender.filters.conditions`.
+    diversity
+        How much the items are to differ, 0..1; None leaves it to the shop's rules.
     personalize
         False: nothing about the shopper may influence the answer.
     """
@@ -68,7 +73,12 @@ class Query:
     cart_items: tuple[str, ...] = ()
     category: str | None = None
     exclude_items: frozenset[str] = frozenset()
-    filter: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    page_type: str | None = None
+    device: str | None = None
+    locale: str | None = None
+    currency: str | None = None
+    filter: str | Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    diversity: float | None = None
     personalize: bool = True
 
     def __post_init__(self) -> None:
@@ -78,3 +88,5 @@ class Query:
             )
         if not 1 <= self.limit <= 100:
             raise InvalidInputError(f"limit={self.limit}; accepted: 1 to 100")
+        if self.diversity is not None and not 0 <= self.diversity <= 1:
+            raise InvalidInputError(f"diversity={self.diversity}; accepted: 0 to 1")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recommender.candidates.popularity import first_eligible
 from recommender.catalogue import Catalogue
+from recommender.filters.context import page_category
 from recommender.placements import Placement
 from recommender.query import Query
 from recommender.slate import ScoredItems
@@ -31,7 +32,7 @@ class Ranking:
     item_idx
         int32 (n,), no item twice.
     scores
-        float32 (n,), falling.
+        float32 (n,); falling until a shop's rule moves an item, which keeps the score it has.
     sources
         Name of the source that contributed most, per item.
     levels
@@ -45,6 +46,16 @@ class Ranking:
 
     def __len__(self) -> int:
         return len(self.item_idx)
+
+    def take(self, rows: Sequence[int]) -> Ranking:
+        """These rows, in this order, each with the score that it has."""
+        chosen = np.array(rows, np.int64)
+        return Ranking(
+            self.item_idx[chosen],
+            self.scores[chosen],
+            tuple(self.sources[row] for row in rows),
+            tuple(self.levels[row] for row in rows),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +156,7 @@ def reordered(ranking: Ranking, scores: Float32Array) -> Ranking:
         One for each of the first items, float32 (≤ n,).
     """
     order = np.argsort(-scores, kind="stable")
-    return Ranking(
-        ranking.item_idx[order],
-        scores[order],
-        tuple(ranking.sources[row] for row in order.tolist()),
-        tuple(ranking.levels[row] for row in order.tolist()),
-    )
+    return replace(ranking.take(order.tolist()), scores=scores[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +186,14 @@ class Proposed:
 
 
 def fill(
-    ranking: Ranking, query: Query, catalogue: Catalogue, placement: Placement, mask: BoolArray
+    ranking: Ranking,
+    query: Query,
+    catalogue: Catalogue,
+    placement: Placement,
+    mask: BoolArray,
+    length: int,
 ) -> Ranking:
-    """Append items of the lower rungs until the list is long enough.
+    """Append items of the lower rungs until the list has this length.
 
     The score of a filled item is its popularity relative to the best of its rung, scaled so that
     it never exceeds the score above it.
@@ -195,7 +206,7 @@ def fill(
     open_items = mask.copy()
     open_items[ranking.item_idx] = False
     for rung in placement.ladder:
-        missing = query.limit - len(ranking)
+        missing = length - len(ranking)
         if missing <= 0:
             break
         chosen = first_eligible(_rung_items(rung, query, catalogue, placement), open_items, missing)
@@ -208,16 +219,9 @@ def _rung_items(rung: str, query: Query, catalogue: Catalogue, placement: Placem
     if rung == POPULAR:
         return catalogue.popular_order
     if rung == POPULAR_IN_CATEGORY:
-        category = query.category or _context_category(query, catalogue)
+        category = page_category(query, catalogue)
         return catalogue.in_category(category) if category else catalogue.popular_order[:0]
     return np.array(list(dict.fromkeys(catalogue.ids.indices(placement.static_items))), np.int32)
-
-
-def _context_category(query: Query, catalogue: Catalogue) -> str | None:
-    for index in catalogue.ids.indices(query.context_items):
-        if (category := catalogue.category_of(index)) is not None:
-            return category
-    return None
 
 
 def _append(ranking: Ranking, chosen: Int32Array, popularity: Float32Array, rung: str) -> Ranking:

@@ -42,6 +42,8 @@ class SlateItem:
         Neutral code, never an inference about a person.
     propensity
         Probability that the policy puts this item here given the slots above, in (0, 1].
+    promotion
+        Name of the shop's promotion that brought it in; None for all others.
     """
 
     item_id: str
@@ -51,6 +53,7 @@ class SlateItem:
     source: str
     reason: str
     propensity: float
+    promotion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Slate:
         How many catalogue items each rule or filter took away, by name.
     candidates
         The best scored candidates the policy chose from, as (item_id, score), best first.
+    rules_version
+        Version of the shop's rules that it was made under.
     """
 
     items: tuple[SlateItem, ...]
@@ -77,3 +82,4 @@ class Slate:
     eligible_count: int
     filters: tuple[tuple[str, int], ...] = ()
     candidates: tuple[tuple[str, float], ...] = ()
+    rules_version: str = ""
