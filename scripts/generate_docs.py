@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,16 @@ delivery, or damaged data), 2 not acceptable usage or input; `retrain` has two m
 def cli_page() -> str:
     """The reference as Markdown."""
     group: Any = typer.main.get_command(desirepath.command_line())
-    return "\n".join([HEAD, *(_verb(name, verb) for name, verb in sorted(group.commands.items()))])
+    return "\n".join([HEAD, *(_verb(name, verb) for name, verb in verbs(group))])
+
+
+def verbs(group: Any) -> Iterator[tuple[str, Any]]:
+    """Each verb and its name, those of a group under the group's."""
+    for name, verb in sorted(group.commands.items()):
+        if hasattr(verb, "commands"):
+            yield from ((f"{name} {inner}", each) for inner, each in verbs(verb))
+        else:
+            yield name, verb
 
 
 def _verb(name: str, verb: Any) -> str:
@@ -41,6 +51,8 @@ def _verb(name: str, verb: Any) -> str:
 
 def _names(option: Any) -> str:
     required = " (required)" if option.required else ""
+    if option.param_type_name == "argument":
+        return f"`{option.metavar}`{required}"
     return " ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts)) + required
 
 

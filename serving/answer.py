@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar, TypeVarTuple
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +15,9 @@ from msgspec import UNSET
 from feature_store.online.known import Known, known_of
 from recommender.catalogue import Catalogue
 from recommender.errors import DesirepathError, InvalidInputError
+from recommender.merchandising.active import BoundRules
+from recommender.merchandising.rules_file import DIVERSITY_LEVELS
+from recommender.merchandising.trace import Move, Trace
 from recommender.pipeline import explain, recommend
 from recommender.placements import MAX_LIMIT, Placement
 from recommender.query import Query
@@ -32,11 +36,14 @@ from serving.schemas import (
     RecommendationRequest,
     RecommendationResponse,
     RecommendedItem,
+    RuleMove,
 )
 from serving.visitor_view import moment_of
 
 logger = logging.getLogger(__name__)
 STATIC_POLICY = "static"
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +58,27 @@ class View:
 async def answered(
     exchange: Exchange, request: RecommendationRequest, view: View
 ) -> RecommendationResponse:
-    """Answer one request in the thread that is kept for it, so that the event loop stays free.
+    """Answer one request in its turn. Raises `Problem` as `answer` and `in_turn`."""
+    return await in_turn(exchange, answer, exchange, request, view)
+
+
+async def in_turn(
+    exchange: Exchange, work: Callable[[*Arguments], Result], *arguments: *Arguments
+) -> Result:
+    """Do work in the thread that is kept for the pipeline, so that the event loop stays free.
 
     Measured with 100,000 items and 64 callers: inline, some connections starved for seconds.
 
     Raises
     ------
     Problem
-        As `answer`; and 503 while too many wait for their turn.
+        503 while too many wait for their turn.
     """
     state = exchange.state
     state.answers.enter()
     try:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(state.answering, answer, exchange, request, view)
+        return await loop.run_in_executor(state.answering, work, *arguments)
     finally:
         state.answers.leave()
 
@@ -81,16 +95,16 @@ def answer(
     """
     state = exchange.state
     model = state.models.current
-    placement = state.placements.get(request.placement)
-    if placement is None:
-        known = ", ".join(sorted(state.placements))
-        detail = f"Placement {request.placement!a} is not known; there are: {known}."
-        raise Problem(404, "unknown_placement", detail)
+    placement = placement_of(exchange, request)
     moment = state.clock()
-    query, failure = _query(exchange, request, placement, moment)
-    slate, degraded = _slate(exchange, query, model, placement)
-    reason = failure or degraded
-    decision = Decision(state.new_id(), moment, request, query, slate, model, reason)
+    query, failure = query_of(exchange, request, placement, moment)
+    rules = state.rules.bound_to(model.bundle)
+    trace = Trace() if view.shows_explanation else None
+    slate, degraded = slate_of(exchange, query, model, placement, rules, trace)
+    moves = tuple(trace.moves) if trace else ()
+    decision = Decision(
+        state.new_id(), moment, request, query, slate, model, failure or degraded, moves
+    )
     response = _response(decision, view, placement, exchange)
     if not request.dry_run:
         record_decision(exchange, decision)
@@ -98,9 +112,20 @@ def answer(
     return response
 
 
-def _query(
+def placement_of(exchange: Exchange, request: RecommendationRequest) -> Placement:
+    """The placement that a request names. Raises `Problem` 404."""
+    placements = exchange.state.placements
+    if (placement := placements.get(request.placement)) is None:
+        known = ", ".join(sorted(placements))
+        detail = f"Placement {request.placement!a} is not known; there are: {known}."
+        raise Problem(404, "unknown_placement", detail)
+    return placement
+
+
+def query_of(
     exchange: Exchange, request: RecommendationRequest, placement: Placement, moment: int
 ) -> tuple[Query, str | None]:
+    """The question to the pipeline, and what failed when the shopper was looked up."""
     known, failure = Known(), None
     if request.personalize:
         known, failure = _known(exchange, request, moment)
@@ -114,10 +139,20 @@ def _query(
         cart_items=tuple(dict.fromkeys((*request.context.cart_item_ids, *known.cart_items))),
         category=request.context.category,
         exclude_items=frozenset(request.exclude_item_ids),
+        page_type=request.context.page_type,
+        device=request.context.device,
+        locale=request.context.locale,
+        currency=request.context.currency,
         filter=msgspec.to_builtins(request.filter),
+        diversity=_diversity(request),
         personalize=request.personalize,
     )
     return query, failure
+
+
+def _diversity(request: RecommendationRequest) -> float | None:
+    given = request.diversity
+    return DIVERSITY_LEVELS[given] if isinstance(given, str) else given
 
 
 def _known(
@@ -135,21 +170,36 @@ def _known(
         return Known(), "online_store_failed"
 
 
-def _slate(
-    exchange: Exchange, query: Query, model: ServingModel, placement: Placement
+def slate_of(
+    exchange: Exchange,
+    query: Query,
+    model: ServingModel,
+    placement: Placement,
+    rules: BoundRules,
+    trace: Trace | None = None,
 ) -> tuple[Slate, str | None]:
-    """The pipeline's answer; when it fails, the impersonal one, then the static list."""
+    """The pipeline's answer; when it fails, the impersonal one, then the static list.
+
+    Raises
+    ------
+    Problem
+        422: the filter is not acceptable.
+    """
     if not model.is_loaded:
         return static_slate(query, placement), "no_model"
     state = exchange.state
     for attempt, degraded in _attempts(query, placement):
         try:
-            return recommend(attempt, model.bundle, placement, state.policy), degraded
+            slate = recommend(attempt, model.bundle, placement, state.policy, rules, trace)
         except InvalidInputError as error:
             raise Problem(422, "invalid_filter", f"{error}") from error
         except Exception:
             # A valid request is always answered: the next rung, and an alarm in the log.
             logger.exception("the pipeline failed", extra={"request_id": exchange.request_id})
+            if trace:
+                trace.moves.clear()
+        else:
+            return slate, degraded
     return static_slate(query, placement), "pipeline_failed"
 
 
@@ -189,7 +239,9 @@ def _response(
         model_version=decision.model.version,
         session_mode="unknown",
         fallback_level=slate.fallback_level,  # type: ignore[arg-type]
-        explanation=_explanation(decision, placement) if view.shows_explanation else UNSET,
+        explanation=_explanation(decision, placement, exchange)
+        if view.shows_explanation
+        else UNSET,
         took_ms=round(exchange.elapsed_ms, 3),
     )
 
@@ -200,6 +252,7 @@ def _item(item: SlateItem, view: View, catalogue: Catalogue) -> RecommendedItem:
         rank=item.position,
         kind=item.kind,
         reason=Reason(item.reason),
+        promotion=UNSET if item.promotion is None else item.promotion,
         score=item.score if view.shows_scores else UNSET,
         properties=_properties(item.item_id, catalogue) if view.shows_properties else UNSET,
     )
@@ -217,12 +270,24 @@ def _properties(item_id: str, catalogue: Catalogue) -> ItemProperties:
     )
 
 
-def _explanation(decision: Decision, placement: Placement) -> Explanation:
+def moves_of(moves: Iterable[Move], catalogue: Catalogue, limit: int) -> list[RuleMove]:
+    """What rules moved within a list of this length, into it or out of it."""
+    return [
+        RuleMove(move.rule, catalogue.ids.id(move.item_idx), move.from_position, move.to_position)
+        for move in moves
+        if min(move.from_position or limit + 1, move.to_position or limit + 1) <= limit
+    ]
+
+
+def _explanation(decision: Decision, placement: Placement, exchange: Exchange) -> Explanation:
     slate, parts = decision.slate, []
     if decision.model.is_loaded:
-        parts = explain(decision.query, decision.model.bundle, placement)
+        rules = exchange.state.rules.bound_to(decision.model.bundle)
+        parts = explain(decision.query, decision.model.bundle, placement, rules)
     return Explanation(
         eligible_count=slate.eligible_count,
         filters=dict(slate.filters),
         candidates=[Candidate(item_id, sources) for item_id, sources in parts],
+        rules_version=slate.rules_version,
+        rules=moves_of(decision.moves, decision.model.bundle.catalogue, decision.query.limit),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from feature_store.events import Scalar
 from feature_store.records import DecisionItem, DecisionRecord
+from recommender.merchandising.trace import Move
 from recommender.query import Query
 from recommender.slate import Slate
 from serving.bundle_source import ServingModel
@@ -26,6 +27,8 @@ class Decision:
         Microseconds since the epoch, UTC.
     degraded_reason
         Why the answer is less personal than it could be; None where nothing failed.
+    moves
+        What the shop's rules moved; only where an explanation is asked for.
     """
 
     decision_id: str
@@ -35,6 +38,7 @@ class Decision:
     slate: Slate
     model: ServingModel
     degraded_reason: str | None = None
+    moves: tuple[Move, ...] = ()
 
 
 def record_decision(exchange: Exchange, decision: Decision) -> None:
@@ -72,7 +76,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         code_version=state.code_version,
         served_level=slate.fallback_level,
         items=tuple(
-            DecisionItem(item.item_id, item.position, item.propensity, item.source)
+            DecisionItem(item.item_id, item.position, item.propensity, item.source, item.promotion)
             for item in slate.items
         ),
         eligible_count=slate.eligible_count,
@@ -83,6 +87,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         filters=slate.filters,
         candidates=slate.candidates,
         degraded_reason=decision.degraded_reason,
+        rules_version=slate.rules_version,
         latency_ms=round(exchange.elapsed_ms, 3),
     )
 

@@ -69,6 +69,17 @@ class Filter(Asked, frozen=True):
     price: PriceRange | None = None
 
 
+FilterText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=4096,
+        description='In the filter language, such as `brand = "acme" and price < 30`.',
+    ),
+]
+Diversity = Literal["none", "low", "medium", "high"] | Annotated[float, Meta(ge=0, le=1)]
+
+
 class Context(Asked, frozen=True):
     """The page, the cart and the device."""
 
@@ -99,7 +110,8 @@ class RecommendationRequest(Asked, frozen=True):
     context: Context = Context()
     limit: Limit | None = None
     exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []
-    filter: Filter = Filter()
+    filter: Filter | FilterText = Filter()
+    diversity: Diversity | None = None
     personalize: bool = True
     explain: bool = False
     dry_run: bool = False
@@ -117,7 +129,8 @@ class SimilarItemsRequest(Asked, frozen=True):
     placement: Word = "similar"
     limit: Limit | None = None
     exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []
-    filter: Filter = Filter()
+    filter: Filter | FilterText = Filter()
+    diversity: Diversity | None = None
     explain: bool = False
     dry_run: bool = False
     return_properties: bool = False
@@ -134,6 +147,7 @@ class SimilarItemsRequest(Asked, frozen=True):
             limit=self.limit,
             exclude_item_ids=self.exclude_item_ids,
             filter=self.filter,
+            diversity=self.diversity,
             personalize=False,
             explain=self.explain,
             dry_run=self.dry_run,
@@ -184,12 +198,16 @@ class ItemProperties(msgspec.Struct, frozen=True):
 
 
 class RecommendedItem(msgspec.Struct, frozen=True):
-    """One suggestion. Scores are for server keys only and compare within one answer."""
+    """One suggestion. Scores are for server keys only and compare within one answer.
+
+    `promotion` names the shop's promotion that brought it in.
+    """
 
     item_id: str
     rank: int
     kind: str
     reason: Reason
+    promotion: str | UnsetType = UNSET
     score: float | UnsetType = UNSET
     properties: ItemProperties | UnsetType = UNSET
 
@@ -201,12 +219,27 @@ class Candidate(msgspec.Struct, frozen=True):
     sources: dict[str, float]
 
 
+class RuleMove(msgspec.Struct, frozen=True):
+    """An item that one of the shop's rules moved.
+
+    `from_position` is null where no source had proposed it, `to_position` where the rule took it
+    out of the list. Later rules may have moved it further.
+    """
+
+    rule: str
+    item_id: str
+    from_position: int | None
+    to_position: int | None
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """How the answer came about."""
 
     eligible_count: int
     filters: dict[str, int]
     candidates: list[Candidate]
+    rules_version: str
+    rules: list[RuleMove]
 
 
 class RecommendationResponse(msgspec.Struct, frozen=True):
@@ -223,6 +256,48 @@ class RecommendationResponse(msgspec.Struct, frozen=True):
     ]
     took_ms: float
     explanation: Explanation | UnsetType = UNSET
+
+
+class RulesResponse(msgspec.Struct, frozen=True):
+    """The shop's rules in use; `refusal` says why a newer file is not."""
+
+    version: str
+    text: str
+    refusal: str | None
+
+
+class RulesTrialParams(Asked, frozen=True):
+    """Rules are only ever tried here, and the caller is to say so."""
+
+    dry_run: Literal["true", "false"]
+
+
+class RulesTrialRequest(Asked, frozen=True):
+    """Rules as TOML text or as the same in JSON, and a question to ask under them."""
+
+    rules: Annotated[str, Meta(min_length=1, max_length=262_144)] | dict[str, Any]
+    request: RecommendationRequest
+
+
+class TriedItem(msgspec.Struct, frozen=True):
+    """One item of a list on trial."""
+
+    item_id: str
+    rank: int
+    promotion: str | None
+
+
+class RulesTrialResponse(msgspec.Struct, frozen=True):
+    """A list under the rules in use (`before`) and under those on trial (`after`).
+
+    `findings` says what is doubtful about them, such as items that the model does not know.
+    """
+
+    version: str
+    findings: list[str]
+    before: list[TriedItem]
+    after: list[TriedItem]
+    moves: list[RuleMove]
 
 
 class RejectedEvent(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""A filter asked of one item at a time, in plain Python: what the vectorised evaluation must equal."""
+"""A filter asked of one item at a time, in plain Python: what the vectorised one must equal."""
 
 from __future__ import annotations
 
