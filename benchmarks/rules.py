@@ -1,7 +1,7 @@
-"""What the shop's rules cost: milliseconds of the pipeline without rules, and with ten of them.
+"""What the shop's rules cost: CPU milliseconds of the pipeline without rules, and with ten of them.
 
 Run ``python -m benchmarks.rules``; the table goes to standard error, one JSON object to standard
-output. The variants are asked the same questions in turn, so that a busy machine meets all alike;
+output. The variants are asked the same questions in turn, and other processes do not count;
 the bundle is the known-answer shop of the tests, grown.
 """
 
@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from time import perf_counter
+from time import thread_time
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def grown(n: int) -> ModelBundle:
 def measured(
     bundle: ModelBundle, variants: Mapping[str, BoundRules], questions: int
 ) -> dict[str, list[float]]:
-    """Milliseconds of each question under each variant."""
+    """CPU milliseconds of each question under each variant."""
     rng, place, policy = np.random.default_rng(1), read_placements()[PLACE], TopPolicy()
     times: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(questions):
@@ -111,9 +111,9 @@ def measured(
         )
         query = Query(AT, PLACE, 12, history, context_items=(f"item-{met[-1]}",))
         for name, rules in variants.items():
-            begin = perf_counter()
+            begin = thread_time()
             recommend(query, bundle, place, policy, rules)
-            times[name].append((perf_counter() - begin) * 1000)
+            times[name].append((thread_time() - begin) * 1000)
     return times
 
 

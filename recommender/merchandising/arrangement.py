@@ -153,8 +153,6 @@ class _Board:
 
     def _promoted(self, position: int) -> int | None:
         for claim in self._claims:
-            if claim.row in self._kept:
-                continue
             if claim.from_position <= position and self._may(claim.row):
                 self._claims.remove(claim)
                 self._place(claim.row, claim.rule, claim.rule)
@@ -187,11 +185,13 @@ class _Board:
 
 def _claims(candidates: Candidates, length: int) -> list[Claim]:
     """What promotions may bring in: no more than their share, less what is in the list anyway."""
-    claims, shown = [], min(length, candidates.ranked)
+    claims = []
+    anyway = {*range(min(length, candidates.ranked))}
+    anyway |= {row for place, (row, _) in candidates.pins.items() if place <= length}
     for rule, rows in candidates.promotions:
         share = math.floor(rule.share * length + 1e-9)
-        anyway = sum(row < shown for row in rows)
-        brought = [row for row in rows if row >= shown][: max(0, share - anyway)]
+        open_slots = max(0, share - sum(row in anyway for row in rows))
+        brought = [row for row in rows if row not in anyway][:open_slots]
         claims += [Claim(rule.name, row, rule.from_position) for row in brought]
     return claims
 

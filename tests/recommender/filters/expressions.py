@@ -11,6 +11,7 @@ from recommender.filters.expression import (
     FLAG,
     NUMBER,
     OPERATORS,
+    TEXT,
     And,
     Attribute,
     Comparison,
@@ -23,11 +24,18 @@ from recommender.filters.expression import (
     Product,
 )
 
-WORDS = (
-    *("garden", "garden/tools", "garden/se", "kitchen", "attic", "acme", "zenith", ""),
-    *("item-03", "item-99", "Thing 4", "Thing 5", "phone", 'a "quoted" \\ word', "\n"),
+WORDS = {
+    "category": ("garden", "garden/tools", "garden/se", "kitchen", "attic"),
+    "context.category": ("garden", "garden/tools", "kitchen"),
+    "brand": ("acme", "zenith", "bolt"),
+    "context.brand": ("acme", "zenith"),
+    "item_id": ("item-03", "item-11", "item-99"),
+    "title": ("Thing 4", "Thing 5", ""),
+    "context.device": ("phone", "desktop"),
+}
+odd = st.sampled_from(('a "quoted" \\ word', "\n", "")) | st.text(max_size=3).filter(
+    lambda text: text.isprintable()
 )
-texts = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=("Cs",)), max_size=5)
 numbers = st.sampled_from([0.0, 1.0, 2.0, 3.5, 9.99, -4.0, 1e38, 1e300]) | st.floats(-30, 30)
 
 
@@ -37,18 +45,24 @@ def named(*kinds: str, among: object = ATTRIBUTES) -> st.SearchStrategy[Attribut
 
 def literal(attribute: Attribute) -> st.SearchStrategy[Literal]:
     kind = ATTRIBUTES[attribute.name]
+    known = WORDS.get(attribute.name)
+    texts = st.sampled_from(known) | st.sampled_from(known) | odd if known else odd
     return {NUMBER: numbers, FLAG: st.booleans()}.get(kind, texts).map(Literal)
+
+
+operands = st.one_of(
+    named(NUMBER, among={"price": NUMBER}),
+    named(NUMBER),
+    numbers.map(Literal),
+    st.builds(Product, numbers, named(NUMBER)),
+)
+number_comparisons = st.builds(Comparison, operands, st.sampled_from(OPERATORS), operands)
 
 
 @st.composite
 def comparisons(draw: st.DrawFn) -> Expression:
-    attribute = draw(named(*ATTRIBUTES.values()))
+    attribute = draw(named(TEXT, CATEGORY, FLAG))
     kind = ATTRIBUTES[attribute.name]
-    if kind == NUMBER:
-        operands = st.one_of(
-            named(NUMBER), numbers.map(Literal), st.builds(Product, numbers, named(NUMBER))
-        )
-        return Comparison(draw(operands), draw(st.sampled_from(OPERATORS)), draw(operands))
     right = literal(attribute)
     if any(each == kind for each in CONTEXT_ATTRIBUTES.values()):
         right |= named(kind, among=CONTEXT_ATTRIBUTES)
@@ -63,8 +77,10 @@ def memberships(draw: st.DrawFn) -> Expression:
 
 def joined(parts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
     several = st.lists(parts, min_size=2, max_size=3).map(tuple)
-    return parts.map(Not) | several.map(And) | several.map(Or)
+    return st.one_of(several.map(And), several.map(Or), parts.map(Not))
 
 
-leaves = comparisons() | memberships() | named(*ATTRIBUTES.values(), CATEGORY).map(Missing)
+leaves = st.one_of(
+    number_comparisons, comparisons(), memberships(), named(*ATTRIBUTES.values()).map(Missing)
+)
 expressions = st.recursive(leaves, joined, max_leaves=8)

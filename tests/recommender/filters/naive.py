@@ -53,7 +53,7 @@ def compared(comparison: Comparison, item: int, query: Query, catalogue: Catalog
     name = comparison.left.name if isinstance(comparison.left, Attribute) else "price"
     if comparison.operator in ("=", "!="):
         return same(name, left, right) == (comparison.operator == "=")
-    one, other = single(left), single(right)
+    one, other = float(single(left)), float(single(right))
     return {"<": one < other, "<=": one <= other, ">": one > other, ">=": one >= other}[
         comparison.operator
     ]

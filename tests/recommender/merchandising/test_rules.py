@@ -97,7 +97,7 @@ def test_a_boost_halves_the_position_and_a_bury_doubles_it() -> None:
     second = {"kind": "bury", "where": 'item_id = "item-01"', "factor": 0.5}
     assert shown(STRANGER, second) == [0, 2, 1, 3, 4, 5]
     both = shown(STRANGER, seventh, seventh, second)
-    assert both == [0, 2, 7, 1, 3, 4]
+    assert both == [0, 7, 2, 1, 3, 4]
 
 
 def test_a_boost_reaches_below_the_end_of_the_list() -> None:
@@ -159,6 +159,11 @@ def test_a_promotion_counts_what_is_in_the_list_anyway() -> None:
     slate = answer(query, PROMOTION)
     assert numbers(slate) == [11, 0, 1, 2, 3]
     assert [item.promotion for item in slate.items].count("rule-0") == 1
+
+
+def test_a_promotion_counts_what_is_pinned() -> None:
+    pin = {"kind": "pin", "items": {"item-11": 6}}
+    assert shown(STRANGER, pin, PROMOTION) == [10, 0, 1, 2, 3, 11]
 
 
 def test_a_promotion_brings_in_what_no_source_proposes() -> None:
