@@ -63,7 +63,8 @@ class StringArray:
         wanted = np.frombuffer(string.encode("utf-8", "surrogatepass"), np.uint8)
         found = np.flatnonzero(np.diff(self.offsets) == len(wanted))
         own = self.data[self.offsets[found][:, None] + np.arange(len(wanted))]
-        return found[(own == wanted).all(axis=1)]
+        equal: Int64Array = found[(own == wanted).all(axis=1)]
+        return equal
 
     def tolist(self) -> list[str]:
         """All strings, decoded."""

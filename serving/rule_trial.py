@@ -11,7 +11,7 @@ from recommender.slate import Slate
 from serving.answer import in_turn, moves_of, placement_of, query_of, slate_of
 from serving.errors import Problem
 from serving.exchange import Exchange
-from serving.schemas import RulesTrialRequest, RulesTrialResponse, TriedItem
+from serving.rule_schemas import RulesTrialRequest, RulesTrialResponse, TriedItem
 
 
 async def tried(exchange: Exchange, asked: RulesTrialRequest) -> RulesTrialResponse:

@@ -258,48 +258,6 @@ class RecommendationResponse(msgspec.Struct, frozen=True):
     explanation: Explanation | UnsetType = UNSET
 
 
-class RulesResponse(msgspec.Struct, frozen=True):
-    """The shop's rules in use; `refusal` says why a newer file is not."""
-
-    version: str
-    text: str
-    refusal: str | None
-
-
-class RulesTrialParams(Asked, frozen=True):
-    """Rules are only ever tried here, and the caller is to say so."""
-
-    dry_run: Literal["true", "false"]
-
-
-class RulesTrialRequest(Asked, frozen=True):
-    """Rules as TOML text or as the same in JSON, and a question to ask under them."""
-
-    rules: Annotated[str, Meta(min_length=1, max_length=262_144)] | dict[str, Any]
-    request: RecommendationRequest
-
-
-class TriedItem(msgspec.Struct, frozen=True):
-    """One item of a list on trial."""
-
-    item_id: str
-    rank: int
-    promotion: str | None
-
-
-class RulesTrialResponse(msgspec.Struct, frozen=True):
-    """A list under the rules in use (`before`) and under those on trial (`after`).
-
-    `findings` says what is doubtful about them, such as items that the model does not know.
-    """
-
-    version: str
-    findings: list[str]
-    before: list[TriedItem]
-    after: list[TriedItem]
-    moves: list[RuleMove]
-
-
 class RejectedEvent(msgspec.Struct, frozen=True):
     """Why one event was not accepted."""
 

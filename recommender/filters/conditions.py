@@ -54,11 +54,12 @@ def _condition(attribute: str, wanted: object) -> Iterator[Expression]:
 
 def _texts(attribute: str, wanted: object) -> Iterator[Expression]:
     values = wanted if isinstance(wanted, list | tuple) else [wanted]
-    if not 1 <= len(values) <= MAX_VALUES or not all(isinstance(v, str) for v in values):
+    texts = tuple(Literal(value) for value in values if isinstance(value, str))
+    if not 1 <= len(texts) == len(values) <= MAX_VALUES:
         raise InvalidInputError(
             f"{attribute}={wanted!r}; accepted: a text or 1 to {MAX_VALUES} texts"
         )
-    yield Membership(Attribute(attribute), tuple(Literal(value) for value in values))
+    yield Membership(Attribute(attribute), texts)
 
 
 def _range(attribute: str, wanted: object) -> Iterator[Expression]:

@@ -13,7 +13,7 @@ is looked at.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final, TypeAlias
@@ -200,7 +200,7 @@ def _flip(verdict: Verdict) -> Verdict:
     return verdict[1], verdict[0]
 
 
-def _all(verdicts: Any) -> Verdict:
+def _all(verdicts: Iterable[Verdict]) -> Verdict:
     return reduce(lambda one, other: (one[0] & other[0], one[1] | other[1]), verdicts)
 
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recommender.candidates.popularity import first_eligible
-from recommender.catalogue import Catalogue
 from recommender.merchandising.active import ActiveRules
 from recommender.merchandising.quotas import MATCHED, Quota, quotas_of
 from recommender.merchandising.shop_rules import PinRule, PromotionRule
 from recommender.merchandising.trace import Move
 from recommender.ranking import Ranking
-from recommender.terms import STATIC, BoolArray, Int32Array
+from recommender.terms import STATIC, BoolArray
 
 PINNED, PROMOTED = "pin", "promotion"
 
@@ -232,13 +231,13 @@ def _promotable(
     most = math.floor(rule.share * active.query.limit + 1e-9)
     if not most:
         return []
-    ranked: Int32Array = ranking.item_idx[active.matches(rule, ranking.item_idx)]
+    ranked: list[int] = ranking.item_idx[active.matches(rule, ranking.item_idx)].tolist()
     if len(ranked) >= most + active.query.limit:
-        return ranked.tolist()
+        return ranked
     others = active.matches(rule) & eligible
     others[ranking.item_idx] = False
-    catalogue: Catalogue = active.catalogue
-    return ranked.tolist() + first_eligible(catalogue.popular_order, others, most).tolist()
+    added: list[int] = first_eligible(active.catalogue.popular_order, others, most).tolist()
+    return ranked + added
 
 
 def _with(ranking: Ranking, added: Mapping[int, str]) -> Ranking:

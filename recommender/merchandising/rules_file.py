@@ -107,7 +107,7 @@ def _rule(table: object, placements: Collection[str]) -> ShopRule:
     kind = KINDS.get(word) if isinstance(word := table.get("kind"), str) else None
     if kind is None:
         raise ConfigError(f"kind={word!r}; accepted: {', '.join(KINDS)}")
-    readers = COMMON | kind.fields
+    readers = {**COMMON, **kind.fields}
     if unknown := sorted(table.keys() - readers.keys() - {"kind"}):
         raise ConfigError(f"unknown key {unknown}; accepted with {word}: {', '.join(readers)}")
     if absent := sorted({"name", *kind.required} - table.keys()):

@@ -10,8 +10,13 @@ from serving.errors import Problem
 from serving.exchange import exchange_of, json_answer
 from serving.openapi import query_parameters
 from serving.reading import params_of, read_struct
+from serving.rule_schemas import (
+    RulesResponse,
+    RulesTrialParams,
+    RulesTrialRequest,
+    RulesTrialResponse,
+)
 from serving.rule_trial import tried
-from serving.schemas import RulesResponse, RulesTrialParams, RulesTrialRequest, RulesTrialResponse
 from serving.security import ADMIN
 
 
