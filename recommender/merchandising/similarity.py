@@ -37,8 +37,8 @@ def similarities(
     own = factors[items]
     lengths = np.linalg.norm(own, axis=1)
     known = lengths > 0
-    unit: Float32Array = own / np.where(known, lengths, np.float32(1))[:, None]
-    cosines = np.maximum(unit @ unit.T, np.float32(0))
+    unit = own / np.where(known, lengths, 1)[:, None]
+    cosines: Float32Array = np.maximum(unit @ unit.T, 0).astype(np.float32, copy=False)
     if known.all():
         return cosines
     return np.where(known[:, None] & known, cosines, attribute_overlap(items, catalogue))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from hypothesis import given
@@ -23,19 +23,17 @@ from tests.recommender.merchandising.shop import BUNDLE, PLACE, answer, asked, b
 
 CATALOGUE = BUNDLE.catalogue
 Rule = Mapping[str, object]
-filters = st.one_of(
-    st.sampled_from(
-        [
-            'brand = "acme"',
-            'category = "garden"',
-            'category = "kitchen" and price < 9',
-            "price > context.price",
-            "price is missing",
-            'item_id in ("item-11", "item-19", "item-02")',
-        ]
-    ),
-    expressions.map(str),
+known_filters = st.sampled_from(
+    [
+        'brand = "acme"',
+        'category = "garden"',
+        'category = "kitchen" and price < 9',
+        "price > context.price",
+        "price is missing",
+        'item_id in ("item-11", "item-19", "item-02")',
+    ]
 )
+filters = known_filters | expressions.map(str)
 shares = st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]) | st.floats(0, 1)
 
 
@@ -115,8 +113,7 @@ def test_nothing_is_shown_twice_or_leaks_past_what_may_be_shown(
     assert np.isfinite([item.score for item in slate.items]).all()
 
 
-@given(queries, any_rules)
-def test_no_limit_is_ever_exceeded(query: Query, rules: list[Rule]) -> None:
+def check_limits(query: Query, rules: Sequence[Rule]) -> None:
     slate = answer(query, *rules)
     listed = ids(slate)
     for number, each in enumerate(rules):
@@ -131,6 +128,27 @@ def test_no_limit_is_ever_exceeded(query: Query, rules: list[Rule]) -> None:
             own = CATALOGUE.brand_of if each["per"] == "brand" else CATALOGUE.category_of
             counted = Counter(filter(None, map(own, CATALOGUE.ids.indices(listed))))
             assert max(counted.values(), default=0) <= int(each["at_most"])  # type: ignore[call-overload]
+
+
+@given(queries, any_rules)
+def test_no_limit_is_ever_exceeded(query: Query, rules: list[Rule]) -> None:
+    check_limits(query, rules)
+
+
+# Every way for an item to come in, against limits that stand in most of their ways.
+few = rule("constraint", where=known_filters, at_most=st.integers(0, 2))
+few_each = rule("constraint", per=st.sampled_from(["brand", "category"]), at_most=st.integers(0, 2))
+crowded = st.tuples(
+    pins,
+    rule("promotion", where=known_filters, share=shares, from_position=st.integers(1, 4)),
+    rule("constraint", where=known_filters, at_least=st.integers(1, 9)),
+    few | few_each,
+)
+
+
+@given(st.integers(1, 12).map(lambda limit: asked(limit=limit)), crowded)
+def test_no_limit_is_exceeded_by_what_rules_bring_in(query: Query, rules: tuple[Rule, ...]) -> None:
+    check_limits(query, rules)
 
 
 @given(queries, st.lists(ordering, max_size=6), st.lists(excluding, max_size=2))
