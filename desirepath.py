@@ -21,7 +21,6 @@ def command_line() -> typer.Typer:
 
     import feature_store.cli
     import serving.cli
-    import serving.rules_cli
     import training.cli
     import training.demo.cli
 
@@ -34,7 +33,7 @@ def command_line() -> typer.Typer:
     )
     for verbs in (feature_store.cli.app, training.cli.app, serving.cli.app):
         app.add_typer(verbs)
-    app.add_typer(serving.rules_cli.app, name="rules")
+    app.add_typer(serving.cli.rules_app, name="rules")
     app.command()(training.demo.cli.demo)
     return app
 

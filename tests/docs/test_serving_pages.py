@@ -76,13 +76,15 @@ def test_the_examples_of_the_page_work(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, done.stdout + done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines() if line]
-    home, cached, similar, events, beacon, visitor, document = answers
+    home, cached, similar, events, beacon, visitor, rules, trial, document = answers
     assert len(home["items"]) == len(cached["items"]) == 3
     assert home["items"][0]["properties"]["title"]
     assert similar["fallback_level"] == "similar"
     assert (events["accepted"], [each["index"] for each in events["rejected"]]) == (1, [1])
     assert beacon["accepted"] == 1
     assert [each["item_id"] for each in visitor["interactions"]] == ["item-06", "item-04"]
+    assert rules["version"] == "default"
+    assert (trial["version"], len(trial["before"]), len(trial["after"])) == ("next", 3, 3)
     assert "/v1/events" in document["paths"]
 
 
