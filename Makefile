@@ -7,7 +7,7 @@ JOBS ?= auto
 SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
-.PHONY: demo test lint docs lock crash image-steps bench-ingest bench-forest \
+.PHONY: demo test lint docs lock crash image-steps bench-ingest bench-forest bench-rules \
 	bench-closed-loop bench-quality-sessions bench-quality-topn bench-quality-retail clean help
 
 help: ## show the targets
@@ -54,6 +54,9 @@ bench-ingest: $(VENV)/.installed ## durable events per second
 
 bench-forest: $(VENV)/.installed ## microseconds to score a query's candidates, against LightGBM
 	$(BIN)/python -m benchmarks.forest
+
+bench-rules: $(VENV)/.installed ## milliseconds of the pipeline without and with the shop's rules
+	$(BIN)/python -m benchmarks.rules
 
 bench-closed-loop: $(VENV)/.installed ## real steps to purchase of the same simulated shoppers, for each policy
 	$(BIN)/python -m benchmarks.closed_loop $(ARGS)

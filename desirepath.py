@@ -33,6 +33,7 @@ def command_line() -> typer.Typer:
     )
     for verbs in (feature_store.cli.app, training.cli.app, serving.cli.app):
         app.add_typer(verbs)
+    app.add_typer(serving.cli.rules_app, name="rules")
     app.command()(training.demo.cli.demo)
     return app
 

@@ -44,12 +44,19 @@ class EventRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="event", 
 
 
 class DecisionItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One recommended item and the probability of that choice given the slots above."""
+    """One recommended item and the probability of that choice given the slots above.
+
+    Parameters
+    ----------
+    promotion
+        Name of the shop's promotion that brought it in.
+    """
 
     item_id: str
     slot: int
     p_slot: float
     source: str
+    promotion: str | None = None
 
 
 class ExploreRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,6 +90,8 @@ class DecisionRecord(
         Sum of the logarithms of all ``p_slot``.
     served_level
         Rung of the fallback ladder.
+    rules_version
+        Version of the shop's rules that were in use.
     latency_ms
         From the first byte of the request to the answer being ready.
     fatigue
@@ -116,6 +125,7 @@ class DecisionRecord(
     candidates: tuple[tuple[str, float], ...] = ()
     explore: ExploreRecord = ExploreRecord()
     degraded_reason: str | None = None
+    rules_version: str = ""
     latency_ms: float = 0.0
     qa: bool = False
     schema: int = SCHEMA

@@ -16,7 +16,7 @@ takes the score that stands there, so that scores keep their scale and their ord
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -25,10 +25,12 @@ from recommender.bundle import ModelBundle
 from recommender.exposures import Exposure
 from recommender.fatigue_note import UNTIRED, Fatigue, FatigueChange
 from recommender.fatigue_settings import EMPTY, IGNORE, FatigueSettings, most_of
+from recommender.filters.conditions import filter_expression
+from recommender.filters.expression import attributes_of
 from recommender.impression_discount import ARRAY, DEFAULT_DISCOUNT, discounts
 from recommender.placements import Placement
 from recommender.query import Query
-from recommender.ranking import NO_RANKING, Ranking, taken
+from recommender.ranking import NO_RANKING, Ranking
 from recommender.terms import (
     MICROS_PER_SECOND,
     OFF,
@@ -113,6 +115,32 @@ class Weariness:
             mask = mask & ~is_full[labels]
         return mask
 
+    def showable(self, mask: BoolArray) -> BoolArray:
+        """Eligible items without those that rest by themselves.
+
+        Parameters
+        ----------
+        mask
+            bool (items,), as `open_to` gives it; not changed.
+        """
+        resting = self.item_idx[self._item_caps() > 0]
+        if not len(resting):
+            return mask
+        mask = mask.copy()
+        mask[resting] = False
+        return mask
+
+    @property
+    def most_of_each(self) -> dict[str, int]:
+        """How many items of one brand, of one category a list may hold, where that is limited."""
+        shares = {
+            name: getattr(self.settings, f"{name}_share")
+            for name in ("brand", "category")
+            if not self._is_asked_for(name)
+        }
+        limit = self.query.limit
+        return {name: most_of(share, limit) for name, share in shares.items() if share < 1}
+
     def settle(self, ranking: Ranking, filled: Callable[[Ranking], Ranking]) -> Rested:
         """The ranking to show from.
 
@@ -154,7 +182,7 @@ class Weariness:
             gain=_gain(order, discount, c, self.query.limit),
             changes=self._changes(ranking, row, discount, cap, order),
         )
-        return Rested(taken(ranking, order, scores), note)
+        return Rested(replace(ranking.take(order.tolist()), scores=scores), note)
 
     def _changes(
         self,
@@ -202,10 +230,18 @@ class Weariness:
         cap = np.zeros(len(row), np.int64)
         for number, labels, is_full in self.full:
             cap[is_full[labels[ranking.item_idx]]] = number
+        if self.exposures:
+            own = self._item_caps()[row]
+            cap = np.where((row >= 0) & (own > 0), own, cap)
+        return cap
+
+    def _item_caps(self) -> Int64Array:
+        """Number of the cap that rests each exposed item by itself, 0 for none, int64 (e,)."""
+        cap = np.zeros(len(self.exposures), np.int64)
         for name, part in (("item_per_week", "in_week"), ("item_per_session", "in_session")):
-            if self.exposures and (most := getattr(self.settings, name)):
-                counts = np.array([getattr(each, part) for each in self.exposures])
-                cap[(row >= 0) & (counts[row] >= most)] = CAPS.index(name) + 1
+            if most := getattr(self.settings, name):
+                counts = np.array([getattr(each, part) for each in self.exposures], np.int64)
+                cap[counts >= most] = CAPS.index(name) + 1
         return cap
 
     def _mixed(self, order: Int64Array, ranking: Ranking, cap: Int64Array) -> Int64Array:
@@ -214,17 +250,19 @@ class Weariness:
         Of each brand and category only so many are left in the whole ranking, so that no policy can
         put together a list that holds more.
         """
-        for name, labels in _labels(self.bundle, "share"):
-            if (share := getattr(self.settings, name)) < 1 and not self._is_asked_for(name):
-                fits = _within(labels[ranking.item_idx[order]], most_of(share, self.query.limit))
-                cap[order[~fits]] = CAPS.index(name) + 1
+        for name, labels in _labels(self.bundle):
+            if (most := self.most_of_each.get(name)) is not None:
+                fits = _within(labels[ranking.item_idx[order]], most)
+                cap[order[~fits]] = CAPS.index(f"{name}_share") + 1
                 order = order[fits]
         return order
 
-    def _is_asked_for(self, share: str) -> bool:
+    def _is_asked_for(self, name: str) -> bool:
         """Whether page or filter are about one category or brand: then it may fill a list."""
-        name = share.removesuffix("_share")
-        return name in self.query.filter or (name == "category" and self.query.category is not None)
+        if name == "category" and self.query.category is not None:
+            return True
+        wanted = filter_expression(self.query.filter)
+        return wanted is not None and name in attributes_of(wanted)
 
 
 def weariness_of(query: Query, bundle: ModelBundle, placement: Placement) -> Weariness:
@@ -255,10 +293,9 @@ def _spent(query: Query, settings: FatigueSettings) -> str | None:
     return None
 
 
-def _labels(bundle: ModelBundle, cap: str) -> tuple[tuple[str, Int32Array], ...]:
-    """Name of the cap of brands and of categories, and label of each item of the catalogue."""
-    catalogue = bundle.catalogue
-    return (f"brand_{cap}", catalogue.item_brand), (f"category_{cap}", catalogue.item_category)
+def _labels(bundle: ModelBundle) -> tuple[tuple[str, Int32Array], ...]:
+    """Brand and category: label of each item of the catalogue."""
+    return ("brand", bundle.catalogue.item_brand), ("category", bundle.catalogue.item_category)
 
 
 def _full(
@@ -269,15 +306,15 @@ def _full(
 ) -> Iterator[tuple[int, Int32Array, BoolArray]]:
     """See `Weariness.full`."""
     counts = np.array([each.in_session for each in exposures], np.int64)
-    for name, labels in _labels(bundle, "per_session"):
-        if not (most := getattr(settings, name)):
+    for name, labels in _labels(bundle):
+        if not (most := getattr(settings, f"{name}_per_session")):
             continue
         own = labels[item_idx]
         is_full = np.bincount(own[own >= 0], counts[own >= 0]) >= most
         if is_full.any():
             padded = np.zeros(int(labels.max()) + 2, np.bool_)
             padded[: len(is_full)] = is_full
-            yield CAPS.index(name) + 1, labels, padded
+            yield CAPS.index(f"{name}_per_session") + 1, labels, padded
 
 
 def _within(labels: Int32Array, most: int) -> BoolArray:

@@ -58,6 +58,14 @@ class StringArray:
             raise IndexError(f"string index {index} is outside 0..{len(self) - 1}")
         return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes()
 
+    def positions(self, string: str) -> Int64Array:
+        """Indices of all strings that equal this one, ascending, int64 (≤ n,)."""
+        wanted = np.frombuffer(string.encode("utf-8", "surrogatepass"), np.uint8)
+        found = np.flatnonzero(np.diff(self.offsets) == len(wanted))
+        own = self.data[self.offsets[found][:, None] + np.arange(len(wanted))]
+        equal: Int64Array = found[(own == wanted).all(axis=1)]
+        return equal
+
     def tolist(self) -> list[str]:
         """All strings, decoded."""
         raw, bounds = self.data.tobytes(), self.offsets.tolist()

@@ -1,6 +1,8 @@
 """From a question to an answer.
 
-Seeds → candidates → rules → score → ladder → fatigue → policy → slate.
+Seeds → candidates → rules → score → ladder → fatigue → the shop's order → policy → slate. The
+shop's rules come in twice: what they exclude is never proposed, and what they want of the order is
+done to the ranking.
 """
 
 from __future__ import annotations
@@ -10,8 +12,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from recommender.bundle import ModelBundle
-from recommender.catalogue import Catalogue
 from recommender.fatigue import Rested, weariness_of
+from recommender.fatigue_note import Fatigue
+from recommender.merchandising.active import NO_RULES, ActiveRules, BoundRules
+from recommender.merchandising.arrangement import PINNED, PROMOTED, Arrangement, arranged
+from recommender.merchandising.boosts import boosted
+from recommender.merchandising.trace import Trace
+from recommender.merchandising.variety import varied
 from recommender.personalisation import permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
@@ -29,6 +36,7 @@ from recommender.terms import (
     SIMILAR,
     STATIC,
     VIEW_ITEM,
+    BoolArray,
 )
 
 CANDIDATES_KEPT = 20
@@ -59,34 +67,63 @@ REASONS = {
     "content": "similar",
     "buy_again": "seen_before",
     STATIC: "featured",
+    PINNED: "featured",
+    PROMOTED: "featured",
 }
 
 
 def recommend(
-    query: Query, bundle: ModelBundle, placement: Placement, policy: SlatePolicy
+    query: Query,
+    bundle: ModelBundle,
+    placement: Placement,
+    policy: SlatePolicy,
+    rules: BoundRules = NO_RULES,
+    trace: Trace | None = None,
 ) -> Slate:
     """Answer one query.
 
-    The same query, bundle, placement and policy give the same slate. A valid query always gets
-    one; it is empty only when no item may be shown, or when its `fatigue` says so.
+    The same query, bundle, placement, policy and rules give the same slate. A valid query always
+    gets one; it is empty only when no item may be shown, or when its `fatigue` says so.
+
+    Parameters
+    ----------
+    rules
+        The shop's rules, bound to the catalogue of this bundle.
+    trace
+        Where to note what rules moved.
 
     Raises
     ------
     InvalidInputError
         The query's attribute filter is not acceptable.
     """
-    eligibility = eligible_items(query, bundle.catalogue, placement)
+    query = permitted(query, placement)
+    active = rules.active(query, bundle.catalogue, trace)
+    eligibility = eligible_items(query, bundle.catalogue, placement, active)
     level, seeds = find_seeds(query, bundle, placement)
     page = on_page(eligibility, query, bundle.catalogue, placement)
     weary = weariness_of(query, bundle, placement)
     proposed = {} if weary.spent else propose(seeds, bundle, placement, page)
     ranking = rank(proposed, level, seeds, bundle, placement)
-    open_items = weary.open_to(eligibility.mask)
+    length, open_items = max(weary.reach, active.length), weary.open_to(eligibility.mask)
 
     def filled(ranking: Ranking) -> Ranking:
-        return fill(ranking, query, bundle.catalogue, placement, open_items, weary.reach)
+        return fill(ranking, query, bundle.catalogue, placement, open_items, length)
 
-    return _slate(query, bundle.catalogue, weary.settle(ranking, filled), policy, eligibility)
+    rested = weary.settle(ranking, filled)
+    active = active.limited(weary.most_of_each)
+    arrangement = _merchandised(rested, active, seeds, bundle, weary.showable(open_items))
+    return _slate(active, arrangement, rested.fatigue, policy, eligibility)
+
+
+def _merchandised(
+    rested: Rested, active: ActiveRules, seeds: Seeds, bundle: ModelBundle, showable: BoolArray
+) -> Arrangement:
+    """The ranking as the shop's rules want it; they bring nothing in that rests."""
+    if rested.fatigue.is_suppressed:
+        return Arrangement(rested.ranking)
+    ranking = varied(boosted(rested.ranking, active), active, seeds, bundle)
+    return arranged(ranking, active, showable)
 
 
 def propose(
@@ -152,10 +189,15 @@ def find_seeds(query: Query, bundle: ModelBundle, placement: Placement) -> tuple
 
 
 def explain(
-    query: Query, bundle: ModelBundle, placement: Placement, limit: int = CANDIDATES_KEPT
+    query: Query,
+    bundle: ModelBundle,
+    placement: Placement,
+    rules: BoundRules = NO_RULES,
+    limit: int = CANDIDATES_KEPT,
 ) -> list[tuple[str, dict[str, float]]]:
     """What each source adds to the best candidates: (item_id, source → part of the score)."""
-    eligibility = eligible_items(query, bundle.catalogue, placement)
+    active = rules.active(query, bundle.catalogue)
+    eligibility = eligible_items(query, bundle.catalogue, placement, active)
     _, seeds = find_seeds(query, bundle, placement)
     page = on_page(eligibility, query, bundle.catalogue, placement)
     proposed = propose(seeds, bundle, placement, page)
@@ -204,15 +246,16 @@ def _resolve(
 
 
 def _slate(
-    query: Query,
-    catalogue: Catalogue,
-    rested: Rested,
+    active: ActiveRules,
+    arrangement: Arrangement,
+    fatigue: Fatigue,
     policy: SlatePolicy,
     eligibility: Eligibility,
 ) -> Slate:
-    ranking = rested.ranking
-    choices = policy.choose(ranking, query.limit)
-    ids, item_idx, scores = catalogue.ids, ranking.item_idx.tolist(), ranking.scores.tolist()
+    ranking, placed = arrangement.ranking, arrangement.placed
+    choices = policy.choose(ranking, active.query.limit)
+    ids, item_idx = active.catalogue.ids, ranking.item_idx.tolist()
+    scores = ranking.scores.tolist()
     items = tuple(
         SlateItem(
             item_id=ids.id(item_idx[choice.row]),
@@ -222,16 +265,21 @@ def _slate(
             source=ranking.sources[choice.row],
             reason=REASONS.get(ranking.sources[choice.row], "related"),
             propensity=choice.propensity,
+            promotion=placed.get(choice.row),
         )
         for position, choice in enumerate(choices, start=1)
     )
     kept = range(min(CANDIDATES_KEPT, len(ranking)))
+    # What a rule put first says nothing of how personal the answer is.
+    own = [choice.row for choice in choices if choice.row not in placed]
+    first = own[0] if own else choices[0].row if choices else None
     return Slate(
         items=items,
-        fallback_level=ranking.levels[choices[0].row] if choices else STATIC,
+        fallback_level=STATIC if first is None else ranking.levels[first],
         policy=policy.name,
         eligible_count=int(np.count_nonzero(eligibility.mask)),
         filters=eligibility.removed,
         candidates=tuple((ids.id(item_idx[row]), scores[row]) for row in kept),
-        fatigue=rested.fatigue,
+        fatigue=fatigue,
+        rules_version=active.bound.rules.version,
     )

@@ -56,8 +56,13 @@ class Query:
         Category of the page, a path such as ``"garden/tools"``.
     exclude_items
         Never to be shown.
+    page_type, device, locale, currency
+        What the caller says of the page and where it is shown; filters and rules may ask for it.
     filter
-        Attribute conditions that every shown item must meet, see `recommender.rules`.
+        What every shown item must meet: text of the filter language, or a mapping of conditions,
+        see `recommender.filters.conditions`.
+    diversity
+        How much the items are to differ, 0..1; None leaves it to the shop's rules.
     personalize
         How much of the shopper may influence the answer, see `recommender.personalisation`.
     behaviour
@@ -77,11 +82,16 @@ class Query:
     cart_items: tuple[str, ...] = ()
     category: str | None = None
     exclude_items: frozenset[str] = frozenset()
-    filter: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     personalize: str = FULL
     behaviour: Behaviour = NO_BEHAVIOUR
     exposures: tuple[Exposure, ...] = ()
     ignored_lists: IgnoredLists = NONE_IGNORED
+    page_type: str | None = None
+    device: str | None = None
+    locale: str | None = None
+    currency: str | None = None
+    filter: str | Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    diversity: float | None = None
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
@@ -93,3 +103,5 @@ class Query:
         if self.personalize not in PERSONALIZE_LEVELS:
             accepted = ", ".join(PERSONALIZE_LEVELS)
             raise InvalidInputError(f"personalize={self.personalize!r}; accepted: {accepted}")
+        if self.diversity is not None and not 0 <= self.diversity <= 1:
+            raise InvalidInputError(f"diversity={self.diversity}; accepted: 0 to 1")

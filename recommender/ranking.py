@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from recommender.candidates.popularity import first_eligible
 from recommender.catalogue import Catalogue
+from recommender.filters.context import page_category
 from recommender.placements import Placement
 from recommender.query import Query
 from recommender.slate import ScoredItems
@@ -32,7 +33,7 @@ class Ranking:
     item_idx
         int32 (n,), no item twice.
     scores
-        float32 (n,), falling.
+        float32 (n,); falling until a shop's rule moves an item, which keeps the score it has.
     sources
         Name of the source that contributed most, per item.
     levels
@@ -47,19 +48,18 @@ class Ranking:
     def __len__(self) -> int:
         return len(self.item_idx)
 
+    def take(self, rows: Sequence[int]) -> Ranking:
+        """These rows, in this order, each with the score that it has."""
+        chosen = np.array(rows, np.int64)
+        return Ranking(
+            self.item_idx[chosen],
+            self.scores[chosen],
+            tuple([self.sources[row] for row in rows]),
+            tuple([self.levels[row] for row in rows]),
+        )
+
 
 NO_RANKING: Final = Ranking(np.empty(0, np.int32), np.empty(0, np.float32), (), ())
-
-
-def taken(ranking: Ranking, rows: Int64Array, scores: Float32Array) -> Ranking:
-    """Rows of a ranking in a given order, with new scores, float32, one for each row."""
-    places = rows.tolist()
-    return Ranking(
-        ranking.item_idx[rows],
-        scores,
-        tuple([ranking.sources[row] for row in places]),
-        tuple([ranking.levels[row] for row in places]),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def reordered(ranking: Ranking, scores: Float32Array) -> Ranking:
         One for each of the first items, float32 (≤ n,).
     """
     order = np.argsort(-scores, kind="stable")
-    return taken(ranking, order, scores[order])
+    return replace(ranking.take(order.tolist()), scores=scores[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +195,9 @@ def fill(
     catalogue: Catalogue,
     placement: Placement,
     mask: BoolArray,
-    length: int | None = None,
+    length: int,
 ) -> Ranking:
-    """Append items of the lower rungs until the list is long enough.
+    """Append items of the lower rungs until the list has this length.
 
     The score of a filled item is its popularity relative to the best of its rung, scaled so that
     it never exceeds the score above it.
@@ -225,16 +225,9 @@ def _rung_items(rung: str, query: Query, catalogue: Catalogue, placement: Placem
     if rung == POPULAR:
         return catalogue.popular_order
     if rung == POPULAR_IN_CATEGORY:
-        category = query.category or _context_category(query, catalogue)
+        category = page_category(query, catalogue)
         return catalogue.in_category(category) if category else catalogue.popular_order[:0]
     return np.array(list(dict.fromkeys(catalogue.ids.indices(placement.static_items))), np.int32)
-
-
-def _context_category(query: Query, catalogue: Catalogue) -> str | None:
-    for index in catalogue.ids.indices(query.context_items):
-        if (category := catalogue.category_of(index)) is not None:
-            return category
-    return None
 
 
 def _append(ranking: Ranking, chosen: Int32Array, popularity: Float32Array, rung: str) -> Ranking:

@@ -1,12 +1,4 @@
-"""Which items may be shown at all: stock, what the shopper has done with, and attribute filters.
-
-An attribute filter is a mapping; all conditions must hold::
-
-    {"category": ["garden", "kitchen/knives"], "brand": "acme", "price": {"max": 30}}
-
-A category stands for itself and its descendants. An item whose price is unknown meets no price
-condition.
-"""
+"""Which items may be shown at all: stock, what the shopper has done with, shop rules, filters."""
 
 from __future__ import annotations
 
@@ -17,15 +9,14 @@ from datetime import timedelta
 
 import numpy as np
 
-from recommender.catalogue import UNKNOWN_PRICE, Catalogue
-from recommender.errors import InvalidInputError
+from recommender.catalogue import Catalogue
+from recommender.filters.conditions import filter_expression
+from recommender.filters.evaluation import matching
+from recommender.merchandising.active import ActiveRules
 from recommender.personalisation import permitted
 from recommender.placements import Placement
 from recommender.query import Interaction, Query
 from recommender.terms import DISMISS, PURCHASE, BoolArray
-
-MAX_FILTER_VALUES = 100
-_LARGEST_PRICE = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +35,10 @@ class Eligibility:
     removed: tuple[tuple[str, int], ...]
 
 
-def eligible_items(query: Query, catalogue: Catalogue, placement: Placement) -> Eligibility:
-    """Apply stock, exclusions, the placement's rules and the attribute filter, in this order.
+def eligible_items(
+    query: Query, catalogue: Catalogue, placement: Placement, rules: ActiveRules | None = None
+) -> Eligibility:
+    """Apply stock, exclusions, the placement's and the shop's rules and the filter, in this order.
 
     Raises
     ------
@@ -58,8 +51,11 @@ def eligible_items(query: Query, catalogue: Catalogue, placement: Placement) -> 
     for name, item_ids in _exclusions(query, placement):
         mask[catalogue.ids.indices(item_ids)] = False
         removed.append((name, left - (left := int(np.count_nonzero(mask)))))
-    if query.filter:
-        mask &= filter_mask(query.filter, catalogue)
+    for rule, matched in rules.excluded() if rules else ():
+        mask &= ~matched
+        removed.append((f"rule:{rule.name}", left - (left := int(np.count_nonzero(mask)))))
+    if (wanted := filter_expression(query.filter)) is not None:
+        mask &= matching(wanted, query, catalogue)
         removed.append(("filter", left - int(np.count_nonzero(mask))))
     return Eligibility(mask, tuple(entry for entry in removed if entry[1]))
 
@@ -74,7 +70,9 @@ def on_page(
     """
     if not placement.within_category or query.category is None:
         return eligibility
-    inside = filter_mask({"category": query.category}, catalogue) & eligibility.mask
+    inside = np.zeros(len(catalogue), np.bool_)
+    inside[catalogue.in_category(query.category)] = True
+    inside &= eligibility.mask
     return replace(eligibility, mask=inside) if inside.any() else eligibility
 
 
@@ -109,75 +107,4 @@ EXCLUSION_RULES: Mapping[str, Callable[[Query, Placement], Iterable[str]]] = {
     "dismissed": lambda query, _: _done(query, DISMISS, None),
     "purchased": lambda query, placement: _done(query, PURCHASE, placement.purchased_within),
     "seen": lambda query, placement: _done(query, None, placement.seen_within),
-}
-
-
-def filter_mask(conditions: Mapping[str, object], catalogue: Catalogue) -> BoolArray:
-    """Items that meet every condition, bool (items,). Raises `InvalidInputError`."""
-    mask = np.ones(len(catalogue), np.bool_)
-    for attribute, wanted in conditions.items():
-        condition = FILTER_ATTRIBUTES.get(attribute)
-        if condition is None:
-            accepted = ", ".join(FILTER_ATTRIBUTES)
-            raise InvalidInputError(
-                f"filter: unknown attribute {attribute!r}; accepted: {accepted}"
-            )
-        mask &= condition(wanted, catalogue)
-    return mask
-
-
-def _texts(attribute: str, wanted: object) -> list[str]:
-    values = wanted if isinstance(wanted, list | tuple) else [wanted]
-    if not 1 <= len(values) <= MAX_FILTER_VALUES or not all(isinstance(v, str) for v in values):
-        raise InvalidInputError(
-            f"filter: {attribute}={wanted!r}; accepted: a text or 1 to {MAX_FILTER_VALUES} texts"
-        )
-    return [str(value) for value in values]
-
-
-def _category(wanted: object, catalogue: Catalogue) -> BoolArray:
-    mask = np.zeros(len(catalogue), np.bool_)
-    for category in _texts("category", wanted):
-        mask[catalogue.in_category(category)] = True
-    return mask
-
-
-def _brand(wanted: object, catalogue: Catalogue) -> BoolArray:
-    mask: BoolArray = np.isin(
-        catalogue.item_brand, catalogue.brands.indices(_texts("brand", wanted))
-    )
-    return mask
-
-
-def _price(wanted: object, catalogue: Catalogue) -> BoolArray:
-    if not isinstance(wanted, Mapping) or not wanted or wanted.keys() - {"min", "max"}:
-        raise InvalidInputError(f'filter: price={wanted!r}; accepted: {{"min": …, "max": …}}')
-    low, high = (_number(wanted.get("min", 0)), _number(wanted.get("max", math.inf)))
-    if low > high:
-        raise InvalidInputError(f"filter: price={wanted!r}; accepted: min not above max")
-    low, high = np.clip((low, high), -_LARGEST_PRICE, _LARGEST_PRICE).astype(np.float32)
-    price = catalogue.item_price
-    mask: BoolArray = (price != UNKNOWN_PRICE) & (price >= low) & (price <= high)
-    return mask
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise InvalidInputError(f"filter: price bound {value!r}; accepted: a number")
-    return float(value)
-
-
-def _available(wanted: object, catalogue: Catalogue) -> BoolArray:
-    if wanted is not True:
-        raise InvalidInputError(
-            f"filter: available={wanted!r}; accepted: true (unavailable items are never shown)"
-        )
-    return catalogue.item_available
-
-
-FILTER_ATTRIBUTES: Mapping[str, Callable[[object, Catalogue], BoolArray]] = {
-    "category": _category,
-    "brand": _brand,
-    "price": _price,
-    "available": _available,
 }

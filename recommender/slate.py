@@ -43,6 +43,8 @@ class SlateItem:
         Neutral code, never an inference about a person.
     propensity
         Probability that the policy puts this item here given the slots above, in (0, 1].
+    promotion
+        Name of the shop's promotion that brought it in; None for all others.
     """
 
     item_id: str
@@ -52,6 +54,7 @@ class SlateItem:
     source: str
     reason: str
     propensity: float
+    promotion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class Slate:
         The best scored candidates the policy chose from, as (item_id, score), best first.
     fatigue
         What rest, caps and budgets did.
+    rules_version
+        Version of the shop's rules that it was made under.
     """
 
     items: tuple[SlateItem, ...]
@@ -81,3 +86,4 @@ class Slate:
     filters: tuple[tuple[str, int], ...] = ()
     candidates: tuple[tuple[str, float], ...] = ()
     fatigue: Fatigue = UNTIRED
+    rules_version: str = ""

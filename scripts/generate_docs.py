@@ -54,6 +54,8 @@ def _verb(name: str, verb: Any) -> str:
 
 def _names(option: Any) -> str:
     required = " (required)" if option.required else ""
+    if option.param_type_name == "argument":
+        return f"`{option.metavar}`{required}"
     return " ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts)) + required
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
@@ -19,6 +19,9 @@ from recommender.catalogue import Catalogue
 from recommender.errors import DesirepathError, InvalidInputError
 from recommender.exposures import NONE_IGNORED
 from recommender.fatigue_note import Fatigue
+from recommender.merchandising.active import BoundRules
+from recommender.merchandising.rules_file import DIVERSITY_LEVELS
+from recommender.merchandising.trace import Move, Trace
 from recommender.personalisation import strictest
 from recommender.pipeline import explain, recommend
 from recommender.placements import MAX_LIMIT, Placement
@@ -39,6 +42,7 @@ from serving.schemas import (
     RecommendationRequest,
     RecommendationResponse,
     RecommendedItem,
+    RuleMove,
     TiredItem,
 )
 from serving.visitor_view import moment_of
@@ -146,8 +150,10 @@ def answer_at(
 ) -> RecommendationResponse:
     """Answer a request of somebody known, and record it. Raises `Problem` 422."""
     state = exchange.state
-    query = _query(exchange, request, placement, asker)
-    slate, degraded = _slate(exchange, query, asker.model, placement)
+    query = query_of(exchange, request, placement, asker)
+    rules = state.rules.bound_to(asker.model.bundle)
+    trace = Trace() if view.shows_explanation else None
+    slate, degraded = slate_of(exchange, query, asker.model, placement, rules, trace)
     decision = Decision(
         state.new_id(),
         asker.moment,
@@ -157,6 +163,7 @@ def answer_at(
         asker.model,
         asker.failure or degraded,
         asker.page_id,
+        tuple(trace.moves) if trace else (),
     )
     response = _response(decision, view, placement, exchange)
     if not request.dry_run:
@@ -165,9 +172,10 @@ def answer_at(
     return response
 
 
-def _query(
+def query_of(
     exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: Asker
 ) -> Query:
+    """The question to the pipeline."""
     known = _known(exchange, request, placement, asker)
     return Query(
         at=moment_of(asker.moment),
@@ -179,12 +187,22 @@ def _query(
         cart_items=tuple(dict.fromkeys((*request.context.cart_item_ids, *known.cart_items))),
         category=request.context.category,
         exclude_items=frozenset(request.exclude_item_ids),
+        page_type=request.context.page_type,
+        device=request.context.device,
+        locale=request.context.locale,
+        currency=request.context.currency,
         filter=msgspec.to_builtins(request.filter),
+        diversity=_diversity(request),
         personalize=known.personalize,
         behaviour=known.behaviour,
         exposures=known.exposures,
         ignored_lists=known.ignored_lists,
     )
+
+
+def _diversity(request: RecommendationRequest) -> float | None:
+    given = request.diversity
+    return DIVERSITY_LEVELS[given] if isinstance(given, str) else given
 
 
 def _known(
@@ -214,21 +232,36 @@ def _visitor(
         return UNKNOWN, "online_store_failed"
 
 
-def _slate(
-    exchange: Exchange, query: Query, model: ServingModel, placement: Placement
+def slate_of(
+    exchange: Exchange,
+    query: Query,
+    model: ServingModel,
+    placement: Placement,
+    rules: BoundRules,
+    trace: Trace | None = None,
 ) -> tuple[Slate, str | None]:
-    """The pipeline's answer; when it fails, the impersonal one, then the static list."""
+    """The pipeline's answer; when it fails, the impersonal one, then the static list.
+
+    Raises
+    ------
+    Problem
+        422: the filter is not acceptable.
+    """
     if not model.is_loaded:
         return static_slate(query, placement), "no_model"
     state = exchange.state
     for attempt, degraded in _attempts(query, placement):
         try:
-            return recommend(attempt, model.bundle, placement, state.policy), degraded
+            slate = recommend(attempt, model.bundle, placement, state.policy, rules, trace)
         except InvalidInputError as error:
             raise Problem(422, "invalid_filter", f"{error}") from error
         except Exception:
             # A valid request is always answered: the next rung, and an alarm in the log.
             logger.exception("the pipeline failed", extra={"request_id": exchange.request_id})
+            if trace:
+                trace.moves.clear()
+        else:
+            return slate, degraded
     return static_slate(query, placement), "pipeline_failed"
 
 
@@ -279,7 +312,9 @@ def _response(
         model_version=decision.model.version,
         session_mode="unknown",
         fallback_level=slate.fallback_level,  # type: ignore[arg-type]
-        explanation=_explanation(decision, placement) if view.shows_explanation else UNSET,
+        explanation=_explanation(decision, placement, exchange)
+        if view.shows_explanation
+        else UNSET,
         took_ms=round(exchange.elapsed_ms, 3),
         reason="suppressed" if slate.fatigue.is_suppressed else UNSET,
     )
@@ -291,6 +326,7 @@ def _item(item: SlateItem, view: View, catalogue: Catalogue) -> RecommendedItem:
         rank=item.position,
         kind=item.kind,
         reason=Reason(item.reason),
+        promotion=UNSET if item.promotion is None else item.promotion,
         score=item.score if view.shows_scores else UNSET,
         properties=_properties(item.item_id, catalogue) if view.shows_properties else UNSET,
     )
@@ -308,15 +344,27 @@ def _properties(item_id: str, catalogue: Catalogue) -> ItemProperties:
     )
 
 
-def _explanation(decision: Decision, placement: Placement) -> Explanation:
+def moves_of(moves: Iterable[Move], catalogue: Catalogue, limit: int) -> list[RuleMove]:
+    """What rules moved within a list of this length, into it or out of it."""
+    return [
+        RuleMove(move.rule, catalogue.ids.id(move.item_idx), move.from_position, move.to_position)
+        for move in moves
+        if min(move.from_position or limit + 1, move.to_position or limit + 1) <= limit
+    ]
+
+
+def _explanation(decision: Decision, placement: Placement, exchange: Exchange) -> Explanation:
     slate, parts = decision.slate, []
     if decision.model.is_loaded:
-        parts = explain(decision.query, decision.model.bundle, placement)
+        rules = exchange.state.rules.bound_to(decision.model.bundle)
+        parts = explain(decision.query, decision.model.bundle, placement, rules)
     return Explanation(
         eligible_count=slate.eligible_count,
         filters=dict(slate.filters),
         candidates=[Candidate(item_id, sources) for item_id, sources in parts],
         fatigue=_fatigue(slate.fatigue),
+        rules_version=slate.rules_version,
+        rules=moves_of(decision.moves, decision.model.bundle.catalogue, decision.query.limit),
     )
 
 

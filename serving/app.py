@@ -20,6 +20,7 @@ from feature_store.intake import Intake, IntakeOptions
 from feature_store.online.lmdb import LmdbStore
 from feature_store.online.visitors import Visitors
 from recommender.errors import StorageError
+from recommender.merchandising.rules_file import DEFAULT_FILE as RULES_FILE
 from recommender.placements import DEFAULT_FILE, read_placements
 from serving import health
 from serving.bundle_source import BundleSource, ServingModel
@@ -31,7 +32,8 @@ from serving.exchange import exchange_of
 from serving.key_source import KeySource
 from serving.limits import Gate, too_large
 from serving.openapi import openapi_of
-from serving.routes import events, recommendations, similar_items, visitors
+from serving.routes import events, recommendations, rules, similar_items, visitors
+from serving.rule_source import RuleSource
 from serving.security import AccessTable, Pseudonyms, read_secret
 from serving.settings import Settings
 from serving.state import ServiceState, code_version
@@ -44,6 +46,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *similar_items.ENDPOINTS,
     *events.ENDPOINTS,
     *visitors.ENDPOINTS,
+    *rules.ENDPOINTS,
     *health.ENDPOINTS,
 )
 SECRET_FILE = "pseudonym.key"  # noqa: S105 - a file name
@@ -114,6 +117,9 @@ def build_state(
         models.poll()  # it may have been loaded long ago, for the first worker
     else:
         models.load_first()
+    rule_source = RuleSource(
+        settings.rules or RULES_FILE, placements, settings.bundle_poll_seconds, metrics
+    )
     store = LmdbStore(settings.layout.online, clock, settings.online_map_bytes)
     known = Visitors(store)
     options = IntakeOptions(max_waiting_events=settings.max_pending_events)
@@ -129,6 +135,7 @@ def build_state(
         new_id=Uuid7Source(clock, os.urandom),
         placements=placements,
         models=models,
+        rules=rule_source,
         store=store,
         visitors=known,
         intake=intake,
@@ -152,6 +159,7 @@ async def _lifespan(
     state = build_state(settings, clock, model)
     app.state.service = state
     state.models.start()
+    state.rules.start()
     mirror = asyncio.create_task(_mirror_intake(state))
     try:
         yield
@@ -159,6 +167,7 @@ async def _lifespan(
         state.is_draining = True
         mirror.cancel()
         state.models.stop()
+        state.rules.stop()
         state.answering.shutdown()
         # The log is flushed and synced here; it may take a moment, and nobody else needs the loop.
         state.intake.close()

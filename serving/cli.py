@@ -1,4 +1,4 @@
-"""Command line of the service: `desirepath serve`."""
+"""Command line of the service: `desirepath serve` and `desirepath rules check`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import os
 import sys
 import tempfile
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from feature_store.console import Console
-from recommender.errors import DesirepathError, InvalidInputError
+from recommender.errors import DesirepathError, InvalidInputError, RefusedError
 from serving.settings import Settings
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+rules_app = typer.Typer(help="The shop's rules.", no_args_is_help=True)
 REFUSED, USAGE = 1, 2
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 KINDS = {"int": int, "float": float, "bool": bool}
@@ -95,6 +97,44 @@ def _serve(settings: Settings, console: Console) -> int:
         console.result({"url": url, "workers": settings.workers, "pid": os.getpid()})
 
     return serve(settings, announce)
+
+
+@rules_app.command("check")
+def check_rules(
+    file: Annotated[Path, typer.Argument(help="Rules file to read.", metavar="FILE")],
+    *,
+    placements: Annotated[
+        Path | None,
+        typer.Option(help="Placement file; without, the one that ships with the product."),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a bundle whose items and attributes rules may name."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Result as one JSON line on stdout.")
+    ] = False,
+) -> None:
+    """Read a rules file as the service would, and look for what is doubtful in it.
+
+    Exit code 2 for a file that the service would refuse; 1 for one that it would take, but that
+    names items the bundle lacks, finds nothing in it, or contradicts itself.
+    """
+    from recommender.bundle import load_bundle
+    from recommender.merchandising.findings import findings
+    from recommender.merchandising.rules_file import read_rules
+    from recommender.placements import DEFAULT_FILE, read_placements
+
+    console = Console(as_json)
+    known = read_placements(placements or DEFAULT_FILE)
+    read, _ = read_rules(file, known)
+    catalogue = load_bundle(bundle).catalogue if bundle else None
+    found = findings(read, known, catalogue)
+    for finding in found:
+        console.say(finding)
+    console.result({"version": read.version, "rules": len(read.rules), "findings": found})
+    if found:
+        raise RefusedError(f"{file}: {len(found)} findings")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from feature_store.events import Scalar
 from feature_store.records import DecisionItem, DecisionRecord
+from recommender.merchandising.trace import Move
 from recommender.query import Query
 from recommender.slate import Slate
 from recommender.stage import stage_of
@@ -30,6 +31,8 @@ class Decision:
         Why the answer is less personal than it could be; None where nothing failed.
     page_id
         Of the page whose answers were asked for together; None for a single one.
+    moves
+        What the shop's rules moved; only where an explanation is asked for.
     """
 
     decision_id: str
@@ -40,6 +43,7 @@ class Decision:
     model: ServingModel
     degraded_reason: str | None = None
     page_id: str | None = None
+    moves: tuple[Move, ...] = ()
 
 
 def record_decision(exchange: Exchange, decision: Decision) -> None:
@@ -78,7 +82,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         code_version=state.code_version,
         served_level=slate.fallback_level,
         items=tuple(
-            DecisionItem(item.item_id, item.position, item.propensity, item.source)
+            DecisionItem(item.item_id, item.position, item.propensity, item.source, item.promotion)
             for item in slate.items
         ),
         eligible_count=slate.eligible_count,
@@ -89,6 +93,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         filters=slate.filters,
         candidates=slate.candidates,
         degraded_reason=decision.degraded_reason,
+        rules_version=slate.rules_version,
         latency_ms=round(exchange.elapsed_ms, 3),
         fatigue=slate.fatigue.counts,
         page_key=decision.page_id,

@@ -42,6 +42,8 @@ def readiness(state: ServiceState) -> ReadyResponse:
     warnings = []
     if state.models.refusal:
         warnings.append("the delivered bundle is refused; the log says why")
+    if state.rules.refusal:
+        warnings.append("the changed rules file is refused; the log says why")
     if not model.is_loaded:
         warnings.append("no model is loaded")
     if state.is_draining:

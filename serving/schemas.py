@@ -72,6 +72,17 @@ class Filter(Asked, frozen=True):
     price: PriceRange | None = None
 
 
+FilterText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=4096,
+        description='In the filter language, such as `brand = "acme" and price < 30`.',
+    ),
+]
+Diversity = Literal["none", "low", "medium", "high"] | Annotated[float, Meta(ge=0, le=1)]
+
+
 class Context(Asked, frozen=True):
     """The page, the cart and the device."""
 
@@ -102,8 +113,9 @@ class RecommendationRequest(Asked, frozen=True):
     context: Context = Context()
     limit: Limit | None = None
     exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []
-    filter: Filter = Filter()
-    personalize: bool | Level = True
+    filter: Filter | FilterText = Filter()
+    diversity: Diversity | None = None
+    personalize: bool = True
     explain: bool = False
     dry_run: bool = False
     return_properties: bool = False
@@ -127,7 +139,8 @@ class SimilarItemsRequest(Asked, frozen=True):
     placement: Word = "similar"
     limit: Limit | None = None
     exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []
-    filter: Filter = Filter()
+    filter: Filter | FilterText = Filter()
+    diversity: Diversity | None = None
     explain: bool = False
     dry_run: bool = False
     return_properties: bool = False
@@ -144,6 +157,7 @@ class SimilarItemsRequest(Asked, frozen=True):
             limit=self.limit,
             exclude_item_ids=self.exclude_item_ids,
             filter=self.filter,
+            diversity=self.diversity,
             personalize=False,
             explain=self.explain,
             dry_run=self.dry_run,
@@ -194,12 +208,16 @@ class ItemProperties(msgspec.Struct, frozen=True):
 
 
 class RecommendedItem(msgspec.Struct, frozen=True):
-    """One suggestion. Scores are for server keys only and compare within one answer."""
+    """One suggestion. Scores are for server keys only and compare within one answer.
+
+    `promotion` names the shop's promotion that brought it in.
+    """
 
     item_id: str
     rank: int
     kind: str
     reason: Reason
+    promotion: str | UnsetType = UNSET
     score: float | UnsetType = UNSET
     properties: ItemProperties | UnsetType = UNSET
 
@@ -237,6 +255,19 @@ class FatigueExplanation(msgspec.Struct, frozen=True):
     items: list[TiredItem]
 
 
+class RuleMove(msgspec.Struct, frozen=True):
+    """An item that one of the shop's rules moved.
+
+    `from_position` is null where no source had proposed it, `to_position` where the rule took it
+    out of the list. Later rules may have moved it further.
+    """
+
+    rule: str
+    item_id: str
+    from_position: int | None
+    to_position: int | None
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """How the answer came about."""
 
@@ -244,6 +275,8 @@ class Explanation(msgspec.Struct, frozen=True):
     filters: dict[str, int]
     candidates: list[Candidate]
     fatigue: FatigueExplanation
+    rules_version: str
+    rules: list[RuleMove]
 
 
 class RecommendationResponse(msgspec.Struct, frozen=True):

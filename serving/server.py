@@ -10,6 +10,8 @@ import socket
 from collections.abc import Callable
 
 from recommender.errors import ConfigError
+from recommender.merchandising.rules_file import DEFAULT_FILE as RULES_FILE
+from recommender.merchandising.rules_file import read_rules
 from recommender.placements import DEFAULT_FILE, read_placements
 from serving.security import Keyring
 from serving.settings import Settings
@@ -46,7 +48,8 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> int:
 
 def check(settings: Settings) -> None:
     """Raise `ConfigError` for files that cannot be used, before anything is started."""
-    read_placements(settings.placements or DEFAULT_FILE)
+    placements = read_placements(settings.placements or DEFAULT_FILE)
+    read_rules(settings.rules or RULES_FILE, placements)
     if not settings.dev:
         Keyring.read(settings.keys_path)
 

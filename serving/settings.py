@@ -35,6 +35,10 @@ class Settings:
     placements: Path | None = field(
         default=None, metadata=_about("Placements file; the one of the release where unset.")
     )
+    rules: Path | None = field(
+        default=None,
+        metadata=_about("Rules file; the one of the release, without any, where unset."),
+    )
     keys: Path | None = field(
         default=None,
         metadata=_about("File of hashed API keys; `keys.json` in the data folder where unset."),
@@ -74,7 +78,8 @@ class Settings:
         default=15.0, metadata=_about("After that: time for requests in flight to finish.", 0)
     )
     bundle_poll_seconds: float = field(
-        default=1.0, metadata=_about("How often to look for a new bundle.", 0.01)
+        default=1.0,
+        metadata=_about("How often to look for a new bundle, and for changed rules.", 0.01),
     )
     session_gap_seconds: float = field(
         default=1800.0, metadata=_about("Silence after which a new session begins.", 1)

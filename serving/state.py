@@ -15,6 +15,7 @@ from recommender.policy import SlatePolicy, TopPolicy
 from serving.bundle_source import BundleSource
 from serving.key_source import KeySource
 from serving.limits import Gate
+from serving.rule_source import RuleSource
 from serving.security import Pseudonyms
 from serving.settings import Settings
 from serving.telemetry import Metrics
@@ -43,6 +44,7 @@ class ServiceState:
     new_id: Callable[[], str]
     placements: Mapping[str, Placement]
     models: BundleSource
+    rules: RuleSource
     store: OnlineStore
     visitors: Visitors
     intake: Intake

@@ -50,11 +50,15 @@ class Metrics:
     bundle_items: Gauge = field(init=False)
     bundle_refused: Gauge = field(init=False)
     bundle_swaps: Counter = field(init=False)
+    rules: Gauge = field(init=False)
+    rules_refused: Gauge = field(init=False)
+    rules_reloads: Counter = field(init=False)
 
     def __post_init__(self) -> None:
         self._make_http()
         self._make_flow()
         self._make_bundle()
+        self._make_rules()
 
     def render(self) -> bytes:
         """All values as text, of every worker where there are several."""
@@ -101,6 +105,17 @@ class Metrics:
             "bundle_refused", "1 while the delivered bundle is refused.", "livemax"
         )
         self.bundle_swaps = self._counter("bundle_swaps", "Bundles tried, by outcome.", "outcome")
+
+    def _make_rules(self) -> None:
+        self.rules = self._gauge(
+            "rules_info", "1 for the version of the rules in use.", "livemax", "version"
+        )
+        self.rules_refused = self._gauge(
+            "rules_refused", "1 while the changed rules file is refused.", "livemax"
+        )
+        self.rules_reloads = self._counter(
+            "rules_reloads", "Changed rules files tried, by outcome.", "outcome"
+        )
 
     def _counter(self, name: str, describe: str, *labels: str) -> Counter:
         return Counter(f"desirepath_{name}", describe, labels, registry=self.registry)

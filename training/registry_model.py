@@ -45,7 +45,7 @@ class PriceRow(pydantic.BaseModel):
 
 
 class FilterRow(pydantic.BaseModel):
-    """Attribute conditions, see `recommender.rules`; all must hold."""
+    """Attribute conditions, see `recommender.filters.conditions`; all must hold."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 

@@ -76,7 +76,7 @@ def test_the_examples_of_the_page_work(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, done.stdout + done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines() if line]
-    home, wish, cached, similar, events, beacon, visitor, document = answers
+    home, wish, cached, similar, events, beacon, visitor, rules, trial, document = answers
     assert len(home["items"]) == len(cached["items"]) == 3
     assert home["items"][0]["properties"]["title"]
     assert similar["fallback_level"] == "similar"
@@ -84,6 +84,8 @@ def test_the_examples_of_the_page_work(tmp_path: Path) -> None:
     assert beacon["accepted"] == 1
     assert [each["item_id"] for each in visitor["interactions"]] == ["item-06", "item-04"]
     assert visitor["preferences"] == wish == {"personalize": "light", "since": wish["since"]}
+    assert rules["version"] == "default"
+    assert (trial["version"], len(trial["before"]), len(trial["after"])) == ("next", 3, 3)
     assert "/v1/events" in document["paths"]
 
 

@@ -1,0 +1,1 @@
+"""What the shop itself wants of a list: rules from a file, applied to a ranking."""
