@@ -44,11 +44,16 @@ class CategoryMix:
 
     def divergence(self) -> Float64Array:
         """Divergence of the list with each candidate added, float64 (rows,), not negative."""
-        places = len(self.shares)
-        grown = np.vstack([self.counts + np.eye(places), self.counts]) / (self.length + 1)
-        mixed = (1 - SMOOTHING) * grown + SMOOTHING * self.shares
-        by_group: Float64Array = (self.shares * np.log(self.shares / mixed)).sum(axis=1)
+        # One item more changes the term of its own category alone.
+        kept, grown = self._terms(self.counts), self._terms(self.counts + 1)
+        total = kept.sum()
+        by_group: Float64Array = np.append(total - kept + grown, total)
         return by_group[self.groups]
+
+    def _terms(self, counts: Float64Array) -> Float64Array:
+        mixed = (1 - SMOOTHING) / (self.length + 1) * counts + SMOOTHING * self.shares
+        terms: Float64Array = self.shares * np.log(self.shares / mixed)
+        return terms
 
     def add(self, row: int) -> None:
         """Put a candidate on the list."""

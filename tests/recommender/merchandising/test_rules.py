@@ -263,6 +263,19 @@ def test_calibration_at_a_depth_keeps_kinds_apart() -> None:
     assert all(number % 2 == 0 for number in listed)
 
 
+def test_the_divergence_is_that_of_the_paper() -> None:
+    from recommender.merchandising.calibration import CategoryMix
+
+    shares = np.array([0.5, 0.3, 0.2])
+    mix = CategoryMix(shares, np.array([0, 1, 2, 3, 1]), np.zeros(3))
+    for row in (0, 3, 1):
+        mix.add(row)
+    for row, listed in enumerate([[2, 1, 0], [1, 2, 0], [1, 1, 1], [1, 1, 0], [1, 2, 0]]):
+        mixed = 0.99 * np.array(listed) / 4 + 0.01 * shares
+        expected = (shares * np.log(shares / mixed)).sum()
+        assert mix.divergence()[row] == pytest.approx(expected)
+
+
 def test_a_trace_tells_which_rule_moved_what() -> None:
     trace = Trace()
     answer(
