@@ -8,22 +8,29 @@ import numpy as np
 
 from recommender.bundle import ModelBundle
 from recommender.catalogue import Catalogue
+from recommender.kinds import Kinds, arranged, kinds_of, wanted_kinds
+from recommender.navigation import Way
 from recommender.placements import Placement
-from recommender.policy import SlatePolicy
+from recommender.policy import Choice, SlatePolicy
 from recommender.query import Interaction, Query
 from recommender.ranking import Blended, Proposed, Ranking, blend, fill, pool_of, reordered
 from recommender.rules import Eligibility, eligible_items, on_page
 from recommender.seeds import NO_SEEDS, Seeds, seeds_of
-from recommender.slate import ScoredItems, Slate, SlateItem
+from recommender.slate import ScoredItems, Slate, SlateItem, SlateWay
 from recommender.terms import (
     ADD_TO_CART,
+    BUY_AGAIN,
+    COMPLEMENT,
+    ITEM,
     MICROS_PER_SECOND,
     PERSONALISED,
     POPULAR_IN_CATEGORY,
+    RESUME,
     SESSION,
     SIMILAR,
     STATIC,
     VIEW_ITEM,
+    BoolArray,
 )
 
 CANDIDATES_KEPT = 20
@@ -54,6 +61,8 @@ REASONS = {
     "buy_again": "seen_before",
     STATIC: "featured",
 }
+KIND_REASONS = {RESUME: "seen_before", BUY_AGAIN: "bought_before", COMPLEMENT: "goes_with"}
+WAY_REASON = "often_next"
 
 
 def recommend(
@@ -74,8 +83,11 @@ def recommend(
     page = on_page(eligibility, query, bundle.catalogue, placement)
     proposed = propose(seeds, bundle, placement, page)
     ranking = rank(proposed, level, seeds, bundle, placement)
+    kinds = kinds_of(ranking, proposed, query, bundle, placement)
+    ranking, eligibility = arranged(ranking, kinds, query, placement, eligibility)
     ranking = fill(ranking, query, bundle.catalogue, placement, eligibility.mask)
-    return _slate(query, bundle.catalogue, ranking, policy, eligibility)
+    ways = find_ways(query, bundle, placement, eligibility.mask)
+    return _slate(query, bundle.catalogue, ranking, policy, eligibility, kinds, ways)
 
 
 def propose(
@@ -140,6 +152,15 @@ def find_seeds(query: Query, bundle: ModelBundle, placement: Placement) -> tuple
     return SIMILAR, seeds
 
 
+def find_ways(
+    query: Query, bundle: ModelBundle, placement: Placement, mask: BoolArray
+) -> tuple[Way, ...]:
+    """Where to go instead of looking at an item, where the placement or the query wants that."""
+    if bundle.ways is None:
+        return ()
+    return bundle.ways.best(query, wanted_kinds(query, placement), mask, placement.navigation)
+
+
 def explain(
     query: Query, bundle: ModelBundle, placement: Placement, limit: int = CANDIDATES_KEPT
 ) -> list[tuple[str, dict[str, float]]]:
@@ -200,20 +221,15 @@ def _slate(
     ranking: Ranking,
     policy: SlatePolicy,
     eligibility: Eligibility,
+    kinds: Kinds,
+    ways: tuple[Way, ...],
 ) -> Slate:
     choices = policy.choose(ranking, query.limit)
-    ids, item_idx, scores = catalogue.ids, ranking.item_idx.tolist(), ranking.scores.tolist()
+    item_idx, scores = ranking.item_idx.tolist(), ranking.scores.tolist()
+    shown, standing = _placed(len(choices), ways, query.limit)
     items = tuple(
-        SlateItem(
-            item_id=ids.id(item_idx[choice.row]),
-            position=position,
-            score=scores[choice.row],
-            kind="item",
-            source=ranking.sources[choice.row],
-            reason=REASONS.get(ranking.sources[choice.row], "related"),
-            propensity=choice.propensity,
-        )
-        for position, choice in enumerate(choices, start=1)
+        _item(choice, position, ranking, kinds, catalogue)
+        for position, choice in zip(shown, choices, strict=False)
     )
     kept = range(min(CANDIDATES_KEPT, len(ranking)))
     return Slate(
@@ -222,5 +238,41 @@ def _slate(
         policy=policy.name,
         eligible_count=int(np.count_nonzero(eligibility.mask)),
         filters=eligibility.removed,
-        candidates=tuple((ids.id(item_idx[row]), scores[row]) for row in kept),
+        candidates=tuple((catalogue.ids.id(item_idx[row]), scores[row]) for row in kept),
+        ways=tuple(_way(way, position, items) for position, way in standing),
     )
+
+
+def _placed(
+    items: int, ways: tuple[Way, ...], limit: int
+) -> tuple[list[int], list[tuple[int, Way]]]:
+    """Positions of the items, and the ways with theirs, of one list of at most `limit`."""
+    length = min(items + len(ways), limit)
+    standing = [(min(way.rank, items + 1 + n), way) for n, way in enumerate(ways)]
+    standing = [(position, way) for position, way in standing if position <= length]
+    taken = {position for position, _ in standing}
+    return [each for each in range(1, length + 1) if each not in taken], standing
+
+
+def _item(
+    choice: Choice, position: int, ranking: Ranking, kinds: Kinds, catalogue: Catalogue
+) -> SlateItem:
+    index, source = int(ranking.item_idx[choice.row]), ranking.sources[choice.row]
+    kind = kinds.get(index, ITEM)
+    return SlateItem(
+        item_id=catalogue.ids.id(index),
+        position=position,
+        score=float(ranking.scores[choice.row]),
+        kind=kind,
+        source=source,
+        reason=KIND_REASONS.get(kind) or REASONS.get(source, "related"),
+        propensity=choice.propensity,
+    )
+
+
+def _way(way: Way, position: int, items: tuple[SlateItem, ...]) -> SlateWay:
+    """A way in its place: it scores as the item below it, or the last one above it."""
+    below = [item.score for item in items if item.position > position]
+    above = [item.score for item in items[-1:]]
+    score = (below or above or [1.0])[0]
+    return SlateWay(way.kind, way.target, position, score, WAY_REASON, 1.0, way.worth)

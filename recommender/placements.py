@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from recommender.errors import ConfigError
-from recommender.terms import POPULAR, POPULAR_IN_CATEGORY, STATIC
+from recommender.terms import ITEM_KINDS, KINDS, POPULAR, POPULAR_IN_CATEGORY, STATIC
 
 DEFAULT_FILE = Path(__file__).with_name("placements.toml")
 SEED_KINDS = ("history", "session", "cart", "context")
 FILL_RUNGS = (POPULAR_IN_CATEGORY, POPULAR, STATIC)
-RULES = ("context", "cart", "dismissed", "purchased", "seen")
+RULES = ("context", "cart", "dismissed", "purchased", "seen", "carted_now", "durable")
 OBJECTIVES = ("next_step", "purchase", "path")
 MAX_LIMIT = 100
 
-_WORDS = {"seeds": SEED_KINDS, "exclude": RULES, "ladder": FILL_RUNGS, "objective": OBJECTIVES}
+_WORDS = {
+    "seeds": SEED_KINDS,
+    "exclude": RULES,
+    "ladder": FILL_RUNGS,
+    "objective": OBJECTIVES,
+    "kinds": KINDS,
+    "kind_order": ITEM_KINDS,
+    "at_most": ITEM_KINDS,
+}
 _RANGES = {
     "limit": (1, MAX_LIMIT),
     "candidates": (1, 10_000),
     "purchased_within_days": (0, 36_500),
     "seen_within_days": (0, 36_500),
     "purchase_share": (0, 1),
+    "navigation": (0, 3),
 }
 
 
@@ -58,6 +68,14 @@ class Placement:
         item bought in the end; ``path``, both. It orders what a model with such scores ranks.
     purchase_share
         With ``path``: the share of the item bought in the end in the score, 0 to 1.
+    kinds
+        Kinds of suggestions that may stand here, see `recommender.kinds`; at least one.
+    kind_order
+        Kinds of items that come first, in this order; the others follow by score.
+    at_most
+        How many suggestions of a kind of item there may be; a kind that is not named: any number.
+    navigation
+        How many suggestions may lead to a category, a search or the checkout.
     """
 
     name: str
@@ -73,6 +91,10 @@ class Placement:
     static_items: tuple[str, ...] = ()
     objective: str = "next_step"
     purchase_share: float = 0.5
+    kinds: tuple[str, ...] = ITEM_KINDS
+    kind_order: tuple[str, ...] = ()
+    at_most: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    navigation: int = 1
 
     def __post_init__(self) -> None:
         for part, accepted in _WORDS.items():
@@ -88,6 +110,13 @@ class Placement:
                     f"placement {self.name}: {part}={getattr(self, part)}; "
                     f"accepted: {low} to {high}"
                 )
+        for kind, most in self.at_most.items():
+            if not 0 <= most <= MAX_LIMIT:
+                raise ConfigError(
+                    f"placement {self.name}: at_most.{kind}={most}; accepted: 0 to {MAX_LIMIT}"
+                )
+        if not self.kinds:
+            raise ConfigError(f"placement {self.name}: kinds is empty; accepted: some of {KINDS}")
 
     @property
     def purchased_within(self) -> timedelta | None:
@@ -139,6 +168,12 @@ def _value(placement: str, key: str, kind: str, value: object) -> Any:
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             return tuple(value)
         raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a list of texts")
+    if kind.startswith("Mapping"):
+        if isinstance(value, Mapping) and all(type(part) is int for part in value.values()):
+            return MappingProxyType(dict(value))
+        raise ConfigError(
+            f"placement {placement}: {key}={value!r}; accepted: a table of whole numbers"
+        )
     if kind == "str":
         if isinstance(value, str):
             return value

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from recommender.errors import InvalidInputError
+from recommender.terms import KINDS
 
 
 class Interaction(NamedTuple):
@@ -57,6 +58,9 @@ class Query:
         Attribute conditions that every shown item must meet, see `recommender.rules`.
     personalize
         False: nothing about the shopper may influence the answer.
+    kinds
+        Kinds of suggestions that are wanted, of `recommender.terms.KINDS`; None: those of the
+        placement.
     """
 
     at: datetime
@@ -70,6 +74,7 @@ class Query:
     exclude_items: frozenset[str] = frozenset()
     filter: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     personalize: bool = True
+    kinds: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
@@ -78,3 +83,5 @@ class Query:
             )
         if not 1 <= self.limit <= 100:
             raise InvalidInputError(f"limit={self.limit}; accepted: 1 to 100")
+        if unknown := set(self.kinds or ()) - set(KINDS):
+            raise InvalidInputError(f"kinds: {sorted(unknown)}; accepted: {', '.join(KINDS)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -145,11 +145,17 @@ def reordered(ranking: Ranking, scores: Float32Array) -> Ranking:
         One for each of the first items, float32 (≤ n,).
     """
     order = np.argsort(-scores, kind="stable")
+    return replace(taken(ranking, order), scores=scores[order])
+
+
+def taken(ranking: Ranking, rows: Int64Array) -> Ranking:
+    """These rows of a ranking, in this order, int64 (≤ n,)."""
+    order = rows.tolist()
     return Ranking(
-        ranking.item_idx[order],
-        scores[order],
-        tuple(ranking.sources[row] for row in order.tolist()),
-        tuple(ranking.levels[row] for row in order.tolist()),
+        ranking.item_idx[rows],
+        ranking.scores[rows],
+        tuple(ranking.sources[row] for row in order),
+        tuple(ranking.levels[row] for row in order),
     )
 
 

@@ -112,4 +112,16 @@ POPULAR: Final = "popular"
 STATIC: Final = "static"
 LADDER: Final = (PERSONALISED, SESSION, SIMILAR, POPULAR_IN_CATEGORY, POPULAR, STATIC)
 
+# ---- kinds of suggestions ---------------------------------------------------------
+ITEM: Final = "item"
+BUY_AGAIN: Final = "buy_again"
+RESUME: Final = "resume"
+COMPLEMENT: Final = "complement"
+TO_CATEGORY: Final = "category"
+TO_SEARCH: Final = "search"
+TO_CHECKOUT: Final = "checkout"
+ITEM_KINDS: Final = (ITEM, BUY_AGAIN, RESUME, COMPLEMENT)
+NAVIGATION_KINDS: Final = (TO_CATEGORY, TO_SEARCH, TO_CHECKOUT)
+KINDS: Final = (*ITEM_KINDS, *NAVIGATION_KINDS)
+
 MICROS_PER_SECOND: Final = 1_000_000
