@@ -14,12 +14,13 @@ from msgspec import UNSET
 from feature_store.online.known import Known, known_of
 from recommender.catalogue import Catalogue
 from recommender.errors import DesirepathError, InvalidInputError
+from recommender.kinds import wanted_kinds
 from recommender.pipeline import explain, recommend
 from recommender.placements import MAX_LIMIT, Placement
 from recommender.query import Query
 from recommender.rules import excluded_ids
-from recommender.slate import Slate, SlateItem
-from recommender.terms import STATIC
+from recommender.slate import Slate, SlateItem, SlateWay
+from recommender.terms import ITEM, STATIC, TO_CATEGORY, TO_SEARCH
 from serving.bundle_source import ServingModel
 from serving.decisions import Decision, record_decision
 from serving.errors import Problem
@@ -116,6 +117,7 @@ def _query(
         exclude_items=frozenset(request.exclude_item_ids),
         filter=msgspec.to_builtins(request.filter),
         personalize=request.personalize,
+        kinds=None if request.kinds is None else tuple(request.kinds),
     )
     return query, failure
 
@@ -142,7 +144,7 @@ def _slate(
     if not model.is_loaded:
         return static_slate(query, placement), "no_model"
     state = exchange.state
-    for attempt, degraded in _attempts(query, placement):
+    for attempt, degraded in _attempts(query, placement, model.bundle.catalogue):
         try:
             return recommend(attempt, model.bundle, placement, state.policy), degraded
         except InvalidInputError as error:
@@ -153,10 +155,12 @@ def _slate(
     return static_slate(query, placement), "pipeline_failed"
 
 
-def _attempts(query: Query, placement: Placement) -> Iterator[tuple[Query, str | None]]:
+def _attempts(
+    query: Query, placement: Placement, catalogue: Catalogue
+) -> Iterator[tuple[Query, str | None]]:
     """The query, then what is asked when that fails: nobody's, but without what is kept out."""
     yield query, None
-    hidden = excluded_ids(query, placement)
+    hidden = excluded_ids(query, placement, catalogue)
     impersonal = replace(query, history=(), session=(), cart_items=(), context_items=())
     yield replace(impersonal, exclude_items=hidden), "pipeline_failed"
 
@@ -168,10 +172,11 @@ def static_slate(query: Query, placement: Placement) -> Slate:
     meets an attribute filter.
     """
     hidden = excluded_ids(query, placement)
-    listed = () if query.filter else placement.static_items
+    plain = ITEM in wanted_kinds(query, placement) and placement.at_most.get(ITEM, 1)
+    listed = placement.static_items if plain and not query.filter else ()
     shown = [item for item in dict.fromkeys(listed) if item not in hidden]
     items = tuple(
-        SlateItem(item_id, position, 1.0 / position, "item", STATIC, "featured", 1.0)
+        SlateItem(item_id, position, 1.0 / position, ITEM, STATIC, "featured", 1.0)
         for position, item_id in enumerate(shown[: query.limit], start=1)
     )
     return Slate(items, STATIC, STATIC_POLICY, len(shown))
@@ -183,7 +188,10 @@ def _response(
     slate, catalogue = decision.slate, decision.model.bundle.catalogue
     return RecommendationResponse(
         recommendation_id=decision.decision_id,
-        items=[_item(item, view, catalogue) for item in slate.items],
+        items=[
+            _way(entry, view) if isinstance(entry, SlateWay) else _item(entry, view, catalogue)
+            for entry in slate.entries
+        ],
         placement=placement.name,
         policy=slate.policy,
         model_version=decision.model.version,
@@ -202,6 +210,17 @@ def _item(item: SlateItem, view: View, catalogue: Catalogue) -> RecommendedItem:
         reason=Reason(item.reason),
         score=item.score if view.shows_scores else UNSET,
         properties=_properties(item.item_id, catalogue) if view.shows_properties else UNSET,
+    )
+
+
+def _way(way: SlateWay, view: View) -> RecommendedItem:
+    return RecommendedItem(
+        category=way.target or UNSET if way.kind == TO_CATEGORY else UNSET,
+        query=way.target or UNSET if way.kind == TO_SEARCH else UNSET,
+        rank=way.position,
+        kind=way.kind,
+        reason=Reason(way.reason),
+        score=way.score if view.shows_scores else UNSET,
     )
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from feature_store.events import Scalar
-from feature_store.records import DecisionItem, DecisionRecord
+from feature_store.records import DecisionItem, DecisionRecord, DecisionWay
 from recommender.query import Query
 from recommender.slate import Slate
 from serving.bundle_source import ServingModel
@@ -72,11 +72,11 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         code_version=state.code_version,
         served_level=slate.fallback_level,
         items=tuple(
-            DecisionItem(item.item_id, item.position, item.propensity, item.source)
+            DecisionItem(item.item_id, item.position, item.propensity, item.source, item.kind)
             for item in slate.items
         ),
         eligible_count=slate.eligible_count,
-        slate_propensity_log=math.fsum(math.log(item.propensity) for item in slate.items),
+        slate_propensity_log=math.fsum(math.log(each.propensity) for each in slate.entries),
         consent=None if request.personalize else False,
         context=_context(request),
         attributes_used=_attributes(decision.query),
@@ -84,6 +84,9 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         candidates=slate.candidates,
         degraded_reason=decision.degraded_reason,
         latency_ms=round(exchange.elapsed_ms, 3),
+        ways=tuple(
+            DecisionWay(way.kind, way.position, way.propensity, way.target) for way in slate.ways
+        ),
     )
 
 

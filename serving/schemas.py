@@ -28,6 +28,7 @@ Word = Annotated[str, Meta(min_length=1, max_length=64)]
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
 Texts = Annotated[list[Text], Meta(min_length=1, max_length=100)]
 Amount = Annotated[float, Meta(ge=0)]
+Kind = Literal["item", "buy_again", "resume", "complement", "category", "search", "checkout"]
 Limit = Annotated[
     int,
     Meta(
@@ -104,6 +105,7 @@ class RecommendationRequest(Asked, frozen=True):
     explain: bool = False
     dry_run: bool = False
     return_properties: bool = False
+    kinds: Annotated[list[Kind], Meta(min_length=1, max_length=7)] | None = None
 
     def __post_init__(self) -> None:
         check_ids(self.exclude_item_ids)
@@ -183,12 +185,18 @@ class ItemProperties(msgspec.Struct, frozen=True):
     price: float | None
 
 
-class RecommendedItem(msgspec.Struct, frozen=True):
-    """One suggestion. Scores are for server keys only and compare within one answer."""
+class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One suggestion. Scores are for server keys only and compare within one answer.
 
-    item_id: str
+    `kind` says which field holds what is suggested: `category` and `query` for kinds `category`
+    and `search`, none for `checkout`, and `item_id` for all others.
+    """
+
+    item_id: str | UnsetType = UNSET
+    category: str | UnsetType = UNSET
+    query: str | UnsetType = UNSET
     rank: int
-    kind: str
+    kind: Kind
     reason: Reason
     score: float | UnsetType = UNSET
     properties: ItemProperties | UnsetType = UNSET

@@ -1,6 +1,6 @@
-"""Sources learnt from single events and the catalogue.
+"""What is learnt from single events, searches and the catalogue.
 
-Trend, new items, early adopters, content, buy again. None of them says anything about a shopper:
+Trend, new items, early adopters, content, buy again; pairs and ways. None of them says anything about a shopper:
 their arrays are about items.
 """
 
@@ -12,16 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from recommender.bundle_manifest import SourceInfo
 from recommender.terms import Int32Array
 from training.dataset import Dataset
 from training.engine import EventWindow
 from training.known_events import KnownEvents, known_events
-from training.models.buy_again import repeat_intervals
+from training.models.buy_again import repeat_intervals, rest_days
 from training.models.content import content_neighbours
 from training.models.early_adopters import early_adopters_picks
 from training.models.item_stats import item_stats
+from training.models.meetings import pair_lifts
+from training.models.navigation import Searches, learn_ways
 from training.models.new_items import new_items
 from training.models.shortlist import Shortlist
 from training.models.trend import rising_items
@@ -42,6 +45,10 @@ class LogSources:
         The visits among the events.
     item_category
         As the bundle has it, int32 (items,).
+    categories
+        How many the bundle has.
+    searches
+        What was searched for before the moment of the dataset.
     """
 
     events: KnownEvents
@@ -49,6 +56,8 @@ class LogSources:
     dataset: Dataset
     spec: TrainingSpec
     item_category: Int32Array
+    categories: int
+    searches: Searches
 
     def learn(self, timer: Callable[[str], AbstractContextManager[None]]) -> Part:
         """Arrays and descriptions; a source without anything to say is left out."""
@@ -71,6 +80,8 @@ class LogSources:
             "early_adopters": self._early_adopters,
             "content": self._content,
             "buy_again": self._buy_again,
+            "pairs": self._pairs,
+            "navigation": self._navigation,
         }
 
     def _two_steps(self) -> Part:
@@ -143,22 +154,54 @@ class LogSources:
             "repeat_probability": found.probability,
             "interval_log_mean": found.log_mean,
             "interval_log_sd": found.log_sd,
+            "rest_days": rest_days(found, settings.rest_days, settings.durable),
         }
         params = {
             "horizon_days": settings.horizon_days,
             "own_prior": settings.own_prior,
             "least": settings.least,
+            "due": settings.due,
         }
         return dict(arrays), {"buy_again": SourceInfo(params=params)}
 
+    def _pairs(self) -> Part:
+        found = pair_lifts(self.events, self.item_category, self.categories, self.spec.pairs)
+        return ({} if found is None else found.arrays()), {}
+
+    def _navigation(self) -> Part:
+        ways = learn_ways(
+            self.events,
+            self.item_category,
+            self.categories,
+            self.searches,
+            self.spec.navigation,
+        )
+        return ways, {}
+
 
 def log_sources(
-    window: EventWindow, dataset: Dataset, spec: TrainingSpec, item_category: Int32Array
+    window: EventWindow,
+    dataset: Dataset,
+    spec: TrainingSpec,
+    item_category: Int32Array,
+    categories: int,
 ) -> LogSources:
     """Gather what they learn from: what was known before the moment of the dataset."""
     events = known_events(window, dataset)
     visits = visits_of(events, spec.weight_by_code)
-    return LogSources(events, visits, dataset, spec, item_category)
+    searches = searches_before(window, dataset.until)
+    return LogSources(events, visits, dataset, spec, item_category, categories, searches)
+
+
+def searches_before(window: EventWindow, until: int) -> Searches:
+    """The window's searches that had happened and arrived before a moment (microseconds)."""
+    if window.searches is None:
+        return Searches.none()
+    known = pl.scan_parquet(window.searches).filter(
+        pl.col("ts") < until, pl.col("available_at") < until
+    )
+    columns = known.select("shopper_idx", "ts", "term").collect().get_columns()
+    return Searches(*(each.to_numpy() for each in columns))
 
 
 def _listed(name: str, found: Shortlist, everybody: float) -> Part:

@@ -40,8 +40,10 @@ from training.sections import (
     ItemKnnSpec,
     JourneySpec,
     LinearSpec,
+    NavigationSpec,
     NewItemsSpec,
     PairSpec,
+    PairsSpec,
     PopularitySpec,
     RankerSpec,
     SeedSpec,
@@ -82,6 +84,8 @@ class TrainingSpec:
     early_adopters: EarlyAdoptersSpec = field(default_factory=EarlyAdoptersSpec)
     content: ContentSpec = field(default_factory=ContentSpec)
     buy_again: BuyAgainSpec = field(default_factory=BuyAgainSpec)
+    pairs: PairsSpec = field(default_factory=PairsSpec)
+    navigation: NavigationSpec = field(default_factory=NavigationSpec)
     blend: BlendSpec = field(default_factory=BlendSpec)
     ranker: RankerSpec = field(default_factory=RankerSpec)
     evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)

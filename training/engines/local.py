@@ -31,6 +31,7 @@ from recommender.terms import (
 )
 from training.dataset import known_before, moment
 from training.engine import EventWindow, Key, Period
+from training.engines.local_searches import find_searches
 from training.engines.local_visits import find_visits
 from training.models.als import Factors, factorise
 from training.models.covisitation import PairRows, pair_weights, steps_of
@@ -76,8 +77,14 @@ class LocalEngine:
         # Named after the spec: windows of several specs live side by side in one workspace.
         path = workspace / f"events-{spec.digest[:16]}.parquet"
         _numbered(rows, item_ids, shopper_ids, spec).sink_parquet(path)
-        digest = _digest(path, item_ids, shopper_ids)
-        return EventWindow(path, window, tuple(item_ids), tuple(shopper_ids), digest, counts)
+        searches = workspace / f"searches-{spec.digest[:16]}.parquet"
+        asked = find_searches(layout, window, known_before(as_of))
+        numbers = _index(SHOPPER_ID, shopper_ids, "shopper_idx").collect()
+        asked = asked.join(numbers, on=SHOPPER_ID).sort("shopper_idx", "ts", "term")
+        asked.select("shopper_idx", "ts", "available_at", "term").write_parquet(searches)
+        digest = _digest(path, item_ids, shopper_ids, asked)
+        ids = (tuple(item_ids), tuple(shopper_ids))
+        return EventWindow(path, window, *ids, digest, counts, searches)
 
     def interactions(
         self, window: EventWindow, spec: TrainingSpec, until: int, workspace: Path
@@ -242,12 +249,17 @@ def _index(column: str, ids: list[str], index: str) -> pl.LazyFrame:
     return pl.LazyFrame([pl.Series(column, ids, pl.String), numbers])
 
 
-def _digest(path: Path, item_ids: list[str], shopper_ids: list[str]) -> str:
+def _digest(
+    path: Path, item_ids: list[str], shopper_ids: list[str], searches: pl.DataFrame
+) -> str:
     digest = hashlib.sha256("\n".join([*map(repr, item_ids), "", *map(repr, shopper_ids)]).encode())
     columns = pl.scan_parquet(path).collect_schema().names()
     for name in columns:
         values = pl.read_parquet(path, columns=[name])[name]
         digest.update(name.encode() + values.fill_null(-1).to_numpy().tobytes())
+    if len(searches):
+        digest.update("\n".join(searches["term"].to_list()).encode())
+        digest.update(searches.select("shopper_idx", "ts").to_numpy().tobytes())
     return digest.hexdigest()
 
 

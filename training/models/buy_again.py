@@ -11,6 +11,9 @@ items, each with a prior of κ purchases (for p) or κ repeats (for the interval
 
 Intervals that are longer than the log cannot be seen, so m is too short for what is bought every
 few years; p is small there, which is what counts.
+
+An item is *durable* if a purchase of it is repeated within its time of rest with a probability
+p_i F_i(rest) below a threshold.
 """
 
 from __future__ import annotations
@@ -42,6 +45,12 @@ class Repeats:
     log_mean: Float32Array
     log_sd: Float32Array
     seen: int
+
+
+def rest_days(repeats: Repeats, days: float, durable: float) -> Float32Array:
+    """How long each item rests after its purchase: `days` if it is durable, else 0; (items,)."""
+    z = (np.log(max(days, 1e-6)) - repeats.log_mean) / repeats.log_sd
+    return np.where(repeats.probability * ndtr(z) < durable, days, 0.0).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
