@@ -180,10 +180,10 @@ def _check_indices(arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Mapping
     }
     if "session_offsets" in arrays:
         limits |= {"session_items": (0, items), "item_sessions": (0, sizes["sessions"])}
-    if "pair_category" in arrays:
-        limits |= {"pair_category": (-1, sizes["categories"])}
-    if "way_category" in arrays:
-        limits |= {"way_category": (-1, sizes["categories"]), "way_term": (-1, sizes["terms"])}
+    categories = {"pair_category", "way_category"} & arrays.keys()
+    limits |= dict.fromkeys(categories, (-1, sizes["categories"]))
+    if "way_term" in arrays:
+        limits |= {"way_term": (-1, sizes["terms"])}
         _check_states(sizes)
     for name, (low, high) in limits.items():
         array = arrays[name]
@@ -191,9 +191,8 @@ def _check_indices(arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Mapping
             raise BundleError(f"{name}: indices outside {low}..{high - 1}")
     if not np.array_equal(np.sort(arrays["popular_order"]), np.arange(items)):
         raise BundleError("popular_order: not a permutation of all items")
-    for offsets, dim in _OFFSETS.items():
-        if offsets in arrays:
-            _check_offsets(offsets, arrays[offsets], sizes[dim])
+    for offsets in _OFFSETS.keys() & arrays.keys():
+        _check_offsets(offsets, arrays[offsets], sizes[_OFFSETS[offsets]])
 
 
 def _check_states(sizes: Mapping[str, int]) -> None:

@@ -3,13 +3,13 @@
 Notation: a *moment* is the beginning of a visit or what follows a step; its *state* is the category
 of the last step and whether something is in the cart. The *worth* of a target a in a state s is
 
-    J(s, a) = Σ γ^(c_a + r) [next is a] / n(s),
+    J(s, a) = Σ d^(c_a + r) [next is a] / n(s),
 
 over the n(s) moments of s in the log: r steps are left from there to the visit's purchase (no
-purchase counts 0), c_a = 1 for a page between (a category, a search) and 0 for an item or the
-checkout. So a target is worth much when many who go there buy, and soon. Items are targets too:
-``way_item_worth`` holds their worths from the best on, and a way stands above the first item that
-is worth less. Estimated, and shrunk, in `training.models.navigation`.
+purchase counts 0), each discounts by d, c_a = 1 for a page between (a category, a search) and 0 for
+an item or the checkout. So a target is worth much when many who go there buy, and soon. Items are
+targets too: ``way_item_worth`` holds their worths from the best on, and a way stands above the
+first item that is worth less. Estimated, and shrunk, in `training.models.navigation`.
 """
 
 from __future__ import annotations
@@ -169,9 +169,7 @@ def _filled(index: Int32Array, worth: Float32Array) -> Iterator[tuple[int, float
     return ((i, w) for i, w in zip(index.tolist(), worth.tolist(), strict=True) if i >= 0 and w > 0)
 
 
-def ways_of(
-    arrays: Mapping[str, npt.NDArray[np.generic]], catalogue: Catalogue
-) -> Ways | None:
+def ways_of(arrays: Mapping[str, npt.NDArray[np.generic]], catalogue: Catalogue) -> Ways | None:
     """The ways of a bundle, or None where it has none.
 
     Raises

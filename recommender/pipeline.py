@@ -87,7 +87,7 @@ def recommend(
     ranking, eligibility = arranged(ranking, kinds, query, placement, eligibility)
     ranking = fill(ranking, query, bundle.catalogue, placement, eligibility.mask)
     ways = find_ways(query, bundle, placement, eligibility.mask)
-    return _slate(query, bundle.catalogue, ranking, policy, eligibility, kinds, ways)
+    return _slate(query, bundle.catalogue, ranking, policy, eligibility, (kinds, ways))
 
 
 def propose(
@@ -221,9 +221,9 @@ def _slate(
     ranking: Ranking,
     policy: SlatePolicy,
     eligibility: Eligibility,
-    kinds: Kinds,
-    ways: tuple[Way, ...],
+    beside: tuple[Kinds, tuple[Way, ...]],
 ) -> Slate:
+    kinds, ways = beside
     choices = policy.choose(ranking, query.limit)
     item_idx, scores = ranking.item_idx.tolist(), ranking.scores.tolist()
     shown, standing = _placed(len(choices), ways, query.limit)

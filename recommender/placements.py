@@ -110,6 +110,9 @@ class Placement:
                     f"placement {self.name}: {part}={getattr(self, part)}; "
                     f"accepted: {low} to {high}"
                 )
+        self._check_kinds()
+
+    def _check_kinds(self) -> None:
         for kind, most in self.at_most.items():
             if not 0 <= most <= MAX_LIMIT:
                 raise ConfigError(
@@ -164,25 +167,27 @@ def _placement(name: str, table: object) -> Placement:
 
 
 def _value(placement: str, key: str, kind: str, value: object) -> Any:
-    if kind.startswith("tuple"):
-        if isinstance(value, list) and all(isinstance(part, str) for part in value):
-            return tuple(value)
-        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a list of texts")
     if kind.startswith("Mapping"):
         if isinstance(value, Mapping) and all(type(part) is int for part in value.values()):
             return MappingProxyType(dict(value))
-        raise ConfigError(
-            f"placement {placement}: {key}={value!r}; accepted: a table of whole numbers"
-        )
-    if kind == "str":
-        if isinstance(value, str):
-            return value
-        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a text")
-    if kind == "bool":
-        if isinstance(value, bool):
-            return value
-        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: true or false")
-    accepted = int if kind == "int" else int | float
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a number ({kind})")
-    return value
+    elif kind.startswith("tuple"):
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            return tuple(value)
+    elif type(value) in _TYPES[kind]:
+        return value
+    accepted = _ACCEPTED.get(kind.partition("[")[0], f"a number ({kind})")
+    raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: {accepted}")
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+}
+_ACCEPTED = {
+    "Mapping": "a table of whole numbers",
+    "tuple": "a list of texts",
+    "str": "a text",
+    "bool": "true or false",
+}

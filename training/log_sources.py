@@ -1,7 +1,7 @@
 """What is learnt from single events, searches and the catalogue.
 
-Trend, new items, early adopters, content, buy again; pairs and ways. None of them says anything about a shopper:
-their arrays are about items.
+Trend, new items, early adopters, content, buy again; pairs and ways. None of them says anything
+about a shopper: their arrays are about items.
 """
 
 from __future__ import annotations

@@ -249,9 +249,7 @@ def _index(column: str, ids: list[str], index: str) -> pl.LazyFrame:
     return pl.LazyFrame([pl.Series(column, ids, pl.String), numbers])
 
 
-def _digest(
-    path: Path, item_ids: list[str], shopper_ids: list[str], searches: pl.DataFrame
-) -> str:
+def _digest(path: Path, item_ids: list[str], shopper_ids: list[str], searches: pl.DataFrame) -> str:
     digest = hashlib.sha256("\n".join([*map(repr, item_ids), "", *map(repr, shopper_ids)]).encode())
     columns = pl.scan_parquet(path).collect_schema().names()
     for name in columns:

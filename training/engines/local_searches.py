@@ -9,7 +9,15 @@ import polars as pl
 
 from feature_store.layout import StoreLayout
 from feature_store.tables import read_interactions
-from recommender.terms import AVAILABLE_AT, EVENT_ID, EVENT_TYPE, SEARCH, SEARCH_TERM, SHOPPER_ID, TS
+from recommender.terms import (
+    AVAILABLE_AT,
+    EVENT_ID,
+    EVENT_TYPE,
+    SEARCH,
+    SEARCH_TERM,
+    SHOPPER_ID,
+    TS,
+)
 from training.dataset import moment
 from training.engine import Period
 

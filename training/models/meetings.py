@@ -128,9 +128,7 @@ def _together(events: KnownEvents, event_type: str, max_items: int) -> sparse.cs
     return without_diagonal(sparse.csr_array(met.T @ met))
 
 
-def _within_and_across(
-    by_category: _Meetings, overall: float, prior: float
-) -> tuple[float, float]:
+def _within_and_across(by_category: _Meetings, overall: float, prior: float) -> tuple[float, float]:
     bought, viewed = by_category.bought, by_category.viewed
     inside = [float(each.diagonal().sum()) for each in (bought, viewed)]
     outside = [float(each.sum()) - own for each, own in zip((bought, viewed), inside, strict=True)]

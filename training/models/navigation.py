@@ -6,8 +6,8 @@ The worth of a target in a state is a mean over the moments of the state (see
     J(s, a) = (Σ_s + κ J_0(a)) / (n(s) + κ).
 
 Moments and steps are those of `recommender.trail`; the purchase that counts is the first that
-follows in the visit. A next step on the very item of the last one (into the cart with it) goes to no
-target: nothing that a list could show would shorten it.
+follows in the visit. A next step on the very item of the last one (into the cart with it) goes to
+no target: nothing that a list could show would shorten it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Moments:
     state
         Row of `recommender.navigation.Ways`, int64 (m,).
     value
-        γ^r, 0 where the visit buys nothing any more, float64 (m,).
+        d^r, 0 where the visit buys nothing any more, float64 (m,).
     item, category, term
         Target that the next act goes to, -1 for none, int64 (m,).
     pays
@@ -110,7 +110,7 @@ def learn_ways(
     moments = _moments(events, item_category, (categories, settings.decay), (searches, number))
     if int(moments.pays.sum()) < settings.min_purchases:
         return {}
-    states, gamma = 2 * (categories + 1), settings.decay
+    states, decay = 2 * (categories + 1), settings.decay
     seen = np.bincount(moments.state, minlength=states).astype(np.float64)
 
     def joint(target: Int64Array, size: int, cost: float) -> sparse.csr_array:
@@ -122,9 +122,9 @@ def learn_ways(
 
     shrink = _Shrinking(seen, settings.prior)
     category, category_worth = shrink.best(
-        joint(moments.category, categories, gamma), settings.categories
+        joint(moments.category, categories, decay), settings.categories
     )
-    term, term_worth = shrink.best(joint(moments.term, len(terms), gamma), settings.terms)
+    term, term_worth = shrink.best(joint(moments.term, len(terms), decay), settings.terms)
     pays = joint(np.where(moments.pays, 0, NOTHING), 1, 1.0)
     packed = StringArray.from_strings(terms)
     return {
@@ -216,11 +216,13 @@ def _moments(
     size: tuple[int, float],
     searched: tuple[Searches, Int64Array],
 ) -> _Moments:
-    categories, gamma = size
+    categories, decay = size
     acts, is_step = _acts(events)
     n = len(acts)
     shopper, session, ts = acts.shopper_idx, acts.session, acts.ts
-    last = _last_step(acts, is_step)  # before act k, for k in 0..n: a visit may be the shopper's first
+    last = _last_step(
+        acts, is_step
+    )  # before act k, for k in 0..n: a visit may be the shopper's first
     starts = np.r_[True, session[1:] != session[:-1]] if n else np.empty(0, np.bool_)
     ends = np.r_[starts[1:], True] if n else starts
     filled = _cart_filled(acts)
@@ -231,7 +233,7 @@ def _moments(
     buys = (bought < n) & (np.r_[session, NOTHING][bought] == session)
     steps_before = np.r_[0, np.cumsum(is_step)]
     left = steps_before[bought] - steps_before[:n]
-    value = np.where(buys, gamma ** np.where(buys, left, 0), 0.0)
+    value = np.where(buys, decay ** np.where(buys, left, 0), 0.0)
     item = acts.item_idx.astype(np.int64)
     moves = is_step & ~((last >= 0) & (item == item[np.maximum(last, 0)]))
     category = np.where(moves, item_category[item], NOTHING).astype(np.int64)
@@ -249,9 +251,7 @@ def _moments(
 
 def _acts(events: KnownEvents) -> tuple[KnownEvents, BoolArray]:
     """Steps and purchases, one row each, and which are steps."""
-    trail = Trail(
-        events.shopper_idx, events.session, events.item_idx, events.event_code, events.ts
-    )
+    trail = Trail(events.shopper_idx, events.session, events.item_idx, events.event_code, events.ts)
     is_step, is_purchase = trail.begins_step, trail.is_purchase
     kept = np.flatnonzero(is_step | is_purchase)
     again = np.zeros(len(kept), np.bool_)
@@ -332,4 +332,3 @@ def _terms(
     since = np.where(starts, ts - _SEARCH_REACH_MICROS, np.r_[ts[:1], ts[:-1]])
     there = (found >= 0) & (searches.shopper_idx[place] == shopper) & (searches.ts[place] >= since)
     return np.where(there, number[place], NOTHING)
-

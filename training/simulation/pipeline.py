@@ -19,10 +19,11 @@ from recommender.query import Query
 from recommender.terms import IDENTIFY, INTERACTION_TYPES
 from training.dataset import moment
 from training.simulation.encode import Encoder
-from training.simulation.recommenders import PageContext
+from training.simulation.recommenders import PageContext, Suggestion
 from training.simulation.recorder import EventChunk
 from training.simulation.service import PLACEMENTS
 from training.simulation.truth import OracleRecommender
+from training.simulation.ways import SuggestedWay
 
 POPULARITY: Final = "popularity"
 NOTHING: Final = "nothing"
@@ -106,7 +107,7 @@ class PipelineRecommender:
         if chunk.event_type in _HEARD:
             self._visitors.apply(self.encoder.events(chunk))
 
-    def __call__(self, context: PageContext) -> Sequence[str]:
+    def __call__(self, context: PageContext) -> Sequence[str] | Suggestion:
         """Fill a list."""
         chosen = self._answering
         if chosen is None or chosen.bundle is None:
@@ -119,7 +120,12 @@ class PipelineRecommender:
             )
         self.asked += 1
         slate = recommend(self._query(context), chosen.bundle, places[name], self._policy)
-        return [item.item_id for item in slate.items]
+        item_ids = [item.item_id for item in slate.items]
+        if not slate.ways:
+            return item_ids
+        way = slate.ways[0]
+        number = f"{context.session_id}.w{self.asked}"
+        return Suggestion(item_ids, number, SuggestedWay(way.kind, way.target, way.position))
 
     def _query(self, context: PageContext) -> Query:
         at = moment(context.at)
