@@ -206,7 +206,7 @@ def _item(item: SlateItem, view: View, catalogue: Catalogue) -> RecommendedItem:
     return RecommendedItem(
         item_id=item.item_id,
         rank=item.position,
-        kind=item.kind,
+        kind=item.kind,  # type: ignore[arg-type]
         reason=Reason(item.reason),
         score=item.score if view.shows_scores else UNSET,
         properties=_properties(item.item_id, catalogue) if view.shows_properties else UNSET,
@@ -218,7 +218,7 @@ def _way(way: SlateWay, view: View) -> RecommendedItem:
         category=way.target or UNSET if way.kind == TO_CATEGORY else UNSET,
         query=way.target or UNSET if way.kind == TO_SEARCH else UNSET,
         rank=way.position,
-        kind=way.kind,
+        kind=way.kind,  # type: ignore[arg-type]
         reason=Reason(way.reason),
         score=way.score if view.shows_scores else UNSET,
     )

@@ -212,9 +212,19 @@ def way_arrays() -> dict[str, np.ndarray]:
 
 def knowing_bundle(n: int = 20, seed: int = 0) -> ModelBundle:
     """The shop's bundle with all that kinds need: pairs, rests and ways."""
+    arrays, info = _knowing(n, seed)
+    return bundle_of(arrays, BundleManifest.describe(info, {}))
+
+
+def saved_knowing_bundle(folder: Path) -> BundleManifest:
+    """The same on disk."""
+    return save_bundle(folder, *_knowing(20, 0))
+
+
+def _knowing(n: int, seed: int) -> tuple[dict[str, np.ndarray], BundleInfo]:
     info = shop_info()
     params = dict(info.sources["buy_again"].params) | {"due": 0.2}
     info = replace(info, sources={**info.sources, "buy_again": SourceInfo(params=params)})
     rest = np.where(np.arange(n) % 3 == 0, 90, 0).astype(np.float32)
     more = pair_arrays(n, seed) | way_arrays() | {"rest_days": rest}
-    return bundle_of(shop_arrays(n) | more, BundleManifest.describe(info, {}))
+    return shop_arrays(n) | more, info

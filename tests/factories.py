@@ -40,6 +40,7 @@ class Did:
     price: float | None = None
     category: str | None = None
     transaction_id: str | None = None
+    search_term: str | None = None
 
 
 def write_log(root: Path, done: Sequence[Did]) -> StoreLayout:
@@ -101,5 +102,6 @@ def _row(number: int, did: Did) -> dict[str, object]:
         "price": did.price,
         "category": did.category,
         "transaction_id": did.transaction_id,
+        "search_term": did.search_term,
         "session_given": False,
     }

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.retail.baselines import Known, Scorer, choices, personal_frequency, rank
 from benchmarks.retail.baskets import Purchases, described, named, rolling_periods
-from benchmarks.retail.figures import K, Figures, Questions, Ranking, Scored, relative_gain
+from benchmarks.retail.figures import Figures, K, Questions, Ranking, Scored, relative_gain
 from benchmarks.retail.measure import HORIZON_DAYS, RECENT_DAYS, Shop, questions_of
 from feature_store.console import Console
 from recommender.candidates.buy_again import BuyAgainSource
@@ -173,6 +173,7 @@ def table(found: Mapping[str, object]) -> list[str]:
         gain = gains.get(name)
         text = f"{name:20} {mean:.4f}"
         if gain is not None and gain["gain_percent"] is not None:
-            text += f"   buy_again {gain['gain_percent']:+.1f} % [{gain['low']:+.1f}, {gain['high']:+.1f}]"
+            interval = f"[{gain['low']:+.1f}, {gain['high']:+.1f}]"
+            text += f"   buy_again {gain['gain_percent']:+.1f} % {interval}"
         lines.append(text)
     return lines

@@ -199,7 +199,8 @@ class _Shrinking:
         return found.astype(np.float32)
 
     def _mean(self, state: int, own: Float64Array, pooled: Float64Array) -> Float64Array:
-        return (own + self.prior * pooled) / (self.seen[state] + self.prior)
+        found: Float64Array = (own + self.prior * pooled) / (self.seen[state] + self.prior)
+        return found
 
 
 def _first(values: npt.NDArray[np.floating], ranks: int) -> Float64Array:

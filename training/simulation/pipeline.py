@@ -29,7 +29,8 @@ POPULARITY: Final = "popularity"
 NOTHING: Final = "nothing"
 SHOP: Final = "shop"
 ORACLE: Final = "oracle"
-POLICIES: Final = ("file", *OBJECTIVES, POPULARITY, NOTHING, SHOP, ORACLE)
+ITEMS_ONLY: Final = "items_only"
+POLICIES: Final = ("file", *OBJECTIVES, ITEMS_ONLY, POPULARITY, NOTHING, SHOP, ORACLE)
 _HEARD: Final = frozenset({*INTERACTION_TYPES, IDENTIFY})
 _FOR_EVER = VisitorOptions(ttl_seconds=3650 * 86_400)
 
@@ -58,9 +59,10 @@ Way: TypeAlias = Answering | OracleRecommender | None
 def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement]) -> Way:
     """A way to answer by its name, see `POLICIES`; None is the shop's own static lists.
 
-    ``file`` takes the placements as they are, an objective sets it at every place, ``popularity``
-    lets that source alone propose, ``nothing`` shows empty lists, ``oracle`` knows what everybody
-    wants and is the most that lists can do. Raises `InvalidInputError`.
+    ``file`` takes the placements as they are, an objective sets it at every place, ``items_only``
+    suggests no way to go anywhere, ``popularity`` lets that source alone propose, ``nothing`` shows
+    empty lists, ``oracle`` knows what everybody wants and is the most that lists can do. Raises
+    `InvalidInputError`.
     """
     if name not in POLICIES:
         raise InvalidInputError(f"policy {name!r}; accepted: {', '.join(POLICIES)}")
@@ -71,6 +73,8 @@ def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement
     if name == NOTHING:
         return Answering(name)
     changes: dict[str, object] = {"objective": name} if name in OBJECTIVES else {}
+    if name == ITEMS_ONLY:
+        changes = {"navigation": 0}
     if name == POPULARITY:
         changes = {"sources": (POPULARITY,)}
     places = {key: replace(place, **changes) for key, place in placements.items()}  # type: ignore[arg-type]
