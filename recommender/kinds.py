@@ -102,18 +102,16 @@ def arranged(
     What is left out does not come back by the ladder: it is no longer eligible.
     """
     takes_items = ITEM in wanted_kinds(query, placement)
-    named = _named(ranking, kinds)
-    kept = _within(named, placement.at_most)
-    if not takes_items:
-        kept &= named != ITEM
+    kept = _kept(ranking, kinds, placement.at_most, takes_items=takes_items)
+    if kept.all() and takes_items:
+        return in_kind_order(ranking, kinds, placement.kind_order), eligibility
     dropped = ranking.item_idx[~kept]
     ranking = in_kind_order(taken(ranking, np.flatnonzero(kept)), kinds, placement.kind_order)
     mask = eligibility.mask.copy() if takes_items else np.zeros_like(eligibility.mask)
     mask[dropped if takes_items else ranking.item_idx] = not takes_items
     removed = int(np.count_nonzero(eligibility.mask)) - int(np.count_nonzero(mask))
-    if not removed:
-        return ranking, eligibility
-    return ranking, Eligibility(mask, (*eligibility.removed, ("kinds", removed)))
+    by_kind = (("kinds", removed),) if removed else ()
+    return ranking, Eligibility(mask, (*eligibility.removed, *by_kind))
 
 
 def in_kind_order(ranking: Ranking, kinds: Kinds, order: Sequence[str]) -> Ranking:
@@ -124,25 +122,38 @@ def in_kind_order(ranking: Ranking, kinds: Kinds, order: Sequence[str]) -> Ranki
     """
     if not order or not len(ranking):
         return ranking
-    place = {kind: number for number, kind in enumerate(order)}
-    plain = place.get(ITEM, len(order))
-    places = [
-        place.get(kinds[item], len(order)) if item in kinds else plain
-        for item in ranking.item_idx.tolist()
-    ]
-    moved = taken(ranking, np.argsort(np.array(places), kind="stable"))
+    first = {kind: number for number, kind in enumerate(order)}
+    places = np.full(len(ranking), first.get(ITEM, len(order)))
+    for row, kind in _labelled(ranking, kinds):
+        places[row] = first.get(kind, len(order))
+    moved = taken(ranking, np.argsort(places, kind="stable"))
     return replace(moved, scores=np.minimum.accumulate(moved.scores))
 
 
-def _named(ranking: Ranking, kinds: Kinds) -> npt.NDArray[np.str_]:
-    return np.array([kinds.get(item, ITEM) for item in ranking.item_idx.tolist()], np.str_)
+def _labelled(ranking: Ranking, kinds: Kinds) -> list[tuple[int, str]]:
+    """Row and kind of each ranked item that is not a plain one, best first."""
+    listed = np.fromiter(kinds, np.int32, len(kinds))
+    rows = np.flatnonzero(np.isin(ranking.item_idx, listed))
+    items = ranking.item_idx[rows].tolist()
+    return [(row, kinds[item]) for row, item in zip(rows.tolist(), items, strict=True)]
 
 
-def _within(named: npt.NDArray[np.str_], at_most: Mapping[str, int]) -> BoolArray:
-    """The first so many of each limited kind, and all others, bool (n,)."""
-    kept = np.ones(len(named), np.bool_)
+def _kept(
+    ranking: Ranking, kinds: Kinds, at_most: Mapping[str, int], *, takes_items: bool
+) -> BoolArray:
+    """The rows that are wanted, and among the first so many of their kind, bool (n,)."""
+    kept = np.ones(len(ranking), np.bool_)
+    if takes_items and not at_most:
+        return kept
+    rows: dict[str, list[int]] = {}
+    plain = np.ones(len(ranking), np.bool_)
+    for row, kind in _labelled(ranking, kinds):
+        rows.setdefault(kind, []).append(row)
+        plain[row] = False
     for kind, most in at_most.items():
-        kept[np.flatnonzero(named == kind)[most:]] = False
+        kept[rows.get(kind, [])[most:]] = False
+    most_plain = at_most.get(ITEM, len(ranking)) if takes_items else 0
+    kept[np.flatnonzero(plain)[most_plain:]] = False
     return kept
 
 

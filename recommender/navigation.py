@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -101,7 +102,7 @@ class Ways:
             Way(kind, target, worth, self._rank(state, worth))
             for kind, targets in self._targets(state, query, eligible).items()
             if kind in kinds
-            for target, worth in targets
+            for target, worth in islice(targets, most)
         ]
         better = [way for way in found if way.rank <= self.item_worth.shape[1]]
         best = sorted(better, key=lambda way: (-way.worth, way.kind, way.target or ""))[:most]

@@ -12,6 +12,7 @@ import pytest
 from feature_store.layout import StoreLayout
 from recommender.bundle_folder import publish
 from recommender.terms import NAVIGATION_KINDS
+from serving.app import wall_clock
 from tests.bundles import saved_knowing_bundle
 from tests.serving.service import TestClient, decisions, event, in_process
 
@@ -83,3 +84,17 @@ def test_the_record_holds_ways_beside_items(root: Path) -> None:
     assert [item.kind for item in record.items] == [e["kind"] for e in answer["items"][1:]]
     expected = math.fsum(math.log(item.p_slot) for item in record.items)
     assert record.slate_propensity_log == pytest.approx(expected)
+
+
+def test_what_was_left_on_one_device_is_resumed_on_another(root: Path) -> None:
+    an_hour_ago = wall_clock() - 3_600_000_000
+    left = event("phone", "item-08", "add_to_cart", ts=an_hour_ago)
+    who = [
+        event(device, kind="identify", user_id="ann", items=[]) for device in ("phone", "laptop")
+    ]
+    with in_process(root) as client:
+        told = client.post("/v1/events", json=[left, *who]).json()
+        assert told["accepted"] == 3, told
+        entries = ask(client, visitor_id="laptop", limit=12)["items"]
+        (resumed,) = (each for each in entries if each["kind"] == "resume")
+    assert (resumed["item_id"], resumed["reason"]) == ("item-08", {"code": "seen_before"})
