@@ -67,6 +67,7 @@ OPTIONAL: Final[dict[str, ArraySpec]] = {
     "repeat_probability": ArraySpec("float32", ("items",)),
     "interval_log_mean": ArraySpec("float32", ("items",)),
     "interval_log_sd": ArraySpec("float32", ("items",)),
+    "buy_again_demand": ArraySpec("float32", ("items",)),
     "rest_days": ArraySpec("float32", ("items",)),
     "pair_idx": ArraySpec("int32", ("items", "pair_width")),
     "pair_lift": ArraySpec("float32", ("items", "pair_width")),

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.bundle import ModelBundle
+from recommender.candidates.buy_again import BuyAgainSource
 from recommender.catalogue import NO_CATEGORY, Catalogue
 from recommender.placements import Placement
 from recommender.query import Query
@@ -82,12 +83,20 @@ def kinds_of(
     if COMPLEMENT in wanted and query.cart_items:
         cart = ids.indices(query.cart_items[:_CART_SEEN])
         found |= dict.fromkeys(complements(ranking.item_idx, cart, bundle).tolist(), COMPLEMENT)
-    if BUY_AGAIN in wanted and (due := proposed.get(BUY_AGAIN)) is not None:
-        least = bundle.manifest.info.sources[BUY_AGAIN].params.get("due", 0.0)
-        found |= dict.fromkeys(due.item_idx[due.scores >= least].tolist(), BUY_AGAIN)
+    if BUY_AGAIN in wanted and BUY_AGAIN in proposed:
+        found |= dict.fromkeys(_due(proposed[BUY_AGAIN], bundle).tolist(), BUY_AGAIN)
     if RESUME in wanted:
         found |= dict.fromkeys(ids.indices(left_open(query, bundle.catalogue)), RESUME)
     return found
+
+
+def _due(proposed: ScoredItems, bundle: ModelBundle) -> Int32Array:
+    """What the source of this kind proposes and holds for likely enough, int32 (≤ n,)."""
+    source = bundle.sources[BUY_AGAIN]
+    if not isinstance(source, BuyAgainSource):
+        return proposed.item_idx[:0]
+    least = bundle.manifest.info.sources[BUY_AGAIN].params.get("due", 0.0)
+    return proposed.item_idx[source.probabilities(proposed) >= np.float32(least)]
 
 
 def arranged(

@@ -19,7 +19,7 @@ from recommender.terms import Int32Array
 from training.dataset import Dataset
 from training.engine import EventWindow
 from training.known_events import KnownEvents, known_events
-from training.models.buy_again import repeat_intervals, rest_days
+from training.models.buy_again import demand, repeat_intervals, rest_days
 from training.models.content import content_neighbours
 from training.models.early_adopters import early_adopters_picks
 from training.models.item_stats import item_stats
@@ -154,6 +154,7 @@ class LogSources:
             "repeat_probability": found.probability,
             "interval_log_mean": found.log_mean,
             "interval_log_sd": found.log_sd,
+            "buy_again_demand": demand(self.events, settings.demand_half_life_days),
             "rest_days": rest_days(found, settings.rest_days, settings.durable),
         }
         params = {

@@ -25,7 +25,7 @@ from recommender.seeds import Seeds
 from recommender.terms import EVENT_CODES, MICROS_PER_SECOND, PURCHASE, Int32Array
 from training.engine import Period
 from training.known_events import KnownEvents
-from training.models.buy_again import repeat_intervals
+from training.models.buy_again import demand, repeat_intervals
 from training.sections import BuyAgainSpec
 
 BUY_AGAIN, PERSONAL, DECAYED = "buy_again", "personal_frequency", "decayed_frequency"
@@ -108,7 +108,8 @@ def due_items(
     )
     found = repeat_intervals(events, np.full(purchases.items, -1, np.int32), spec.prior)
     model = (found.probability, found.log_mean, found.log_sd)
-    source = BuyAgainSource(*model, spec.horizon_days, spec.own_prior, spec.least)
+    wanted = demand(events, spec.demand_half_life_days)
+    source = BuyAgainSource(*model, spec.horizon_days, spec.own_prior, spec.least, wanted)
     everything = np.ones(purchases.items, np.bool_)
     ages = ((cut - purchases.ts) / MICROS_PER_SECOND).astype(np.float32)
     bounds = np.searchsorted(purchases.shopper, np.stack([shoppers, shoppers + 1]))
