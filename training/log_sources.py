@@ -24,7 +24,8 @@ from training.models.content import content_neighbours
 from training.models.early_adopters import early_adopters_picks
 from training.models.item_stats import item_stats
 from training.models.meetings import pair_lifts
-from training.models.navigation import Searches, learn_ways
+from training.models.moments import Searches
+from training.models.navigation import learn_ways
 from training.models.new_items import new_items
 from training.models.shortlist import Shortlist
 from training.models.trend import rising_items

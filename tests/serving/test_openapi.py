@@ -72,6 +72,8 @@ def examples(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.deferred(lambda: examples(DOCUMENT["components"]["schemas"][name]))
     if "anyOf" in schema:
         return st.one_of([examples(each) for each in schema["anyOf"]])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
     low, high = schema.get("minimum"), schema.get("maximum")
     lists = {"min_size": schema.get("minItems", 0), "max_size": min(schema.get("maxItems", 4), 4)}
     texts = {"min_size": schema.get("minLength", 0), "max_size": min(schema.get("maxLength", 9), 9)}

@@ -6,7 +6,8 @@ import pytest
 from recommender.ids import StringArray
 from recommender.terms import ADD_TO_CART, PURCHASE, REMOVE_FROM_CART, VIEW_ITEM
 from tests.training.known import Row, known
-from training.models.navigation import Searches, learn_ways
+from training.models.moments import Searches
+from training.models.navigation import learn_ways
 from training.models.popularity import MICROS_PER_DAY
 from training.sections import NavigationSpec
 
