@@ -172,12 +172,12 @@ def static_slate(query: Query, placement: Placement) -> Slate:
     meets an attribute filter.
     """
     hidden = excluded_ids(query, placement)
-    plain = ITEM in wanted_kinds(query, placement) and placement.at_most.get(ITEM, 1)
-    listed = placement.static_items if plain and not query.filter else ()
+    most = placement.at_most.get(ITEM, query.limit) if ITEM in wanted_kinds(query, placement) else 0
+    listed = () if query.filter else placement.static_items
     shown = [item for item in dict.fromkeys(listed) if item not in hidden]
     items = tuple(
         SlateItem(item_id, position, 1.0 / position, ITEM, STATIC, "featured", 1.0)
-        for position, item_id in enumerate(shown[: query.limit], start=1)
+        for position, item_id in enumerate(shown[: min(query.limit, most)], start=1)
     )
     return Slate(items, STATIC, STATIC_POLICY, len(shown))
 

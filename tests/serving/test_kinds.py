@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 
 from feature_store.layout import StoreLayout
 from recommender.bundle_folder import publish
+from recommender.placements import Placement
+from recommender.query import Query
 from recommender.terms import NAVIGATION_KINDS
+from serving.answer import static_slate
 from serving.app import wall_clock
-from tests.bundles import saved_knowing_bundle
+from tests.bundles import AT, saved_knowing_bundle
 from tests.serving.service import TestClient, decisions, event, in_process
 
 
@@ -98,3 +102,10 @@ def test_what_was_left_on_one_device_is_resumed_on_another(root: Path) -> None:
         entries = ask(client, visitor_id="laptop", limit=12)["items"]
         (resumed,) = (each for each in entries if each["kind"] == "resume")
     assert (resumed["item_id"], resumed["reason"]) == ("item-08", {"code": "seen_before"})
+
+
+def test_the_static_list_keeps_to_the_kinds_too() -> None:
+    place = Placement("p", static_items=("a", "b", "c"), at_most={"item": 2})
+    asked = Query(at=AT, placement="p")
+    assert [item.item_id for item in static_slate(asked, place).items] == ["a", "b"]
+    assert static_slate(replace(asked, kinds=("resume",)), place).items == ()
