@@ -8,7 +8,7 @@ SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
 .PHONY: demo test lint docs lock crash image-steps bench-ingest bench-forest bench-rules \
-	bench-closed-loop bench-quality-sessions bench-quality-topn bench-quality-retail clean help
+	bench-closed-loop bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-24s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ bench-quality-topn: $(VENV)/.installed ## public user-item lists, beside popular
 
 bench-quality-retail: $(VENV)/.installed ## the next basket of a public log of invoices, beside habit
 	$(QUALITY) retail --log $(SHARED)/online_retail_ii/transactions.parquet --format online-retail --json $(ARGS)
+
+bench-quality-repeats: $(VENV)/.installed ## what is bought again in a public log of invoices, by rhythm and by frequency
+	$(QUALITY) repeats --log $(SHARED)/online_retail_ii/transactions.parquet --format online-retail --json $(ARGS)
 
 clean: ## remove everything that can be made again
 	rm -rf $(VENV) $(DEMO) var build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

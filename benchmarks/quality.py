@@ -22,6 +22,7 @@ PROTOCOLS = {
     "sessions": ("benchmarks.sessions.protocol", "beginnings of visits: P@20 and MRR@20"),
     "topn": ("benchmarks.topn.protocol", "user-item lists: Recall@20 and nDCG@20"),
     "retail": ("benchmarks.retail.protocol", "invoices: the next basket at a rolling split"),
+    "repeats": ("benchmarks.retail.repeats", "invoices: what is bought again in the next basket"),
 }
 OUT = Path("benchmarks/out")
 

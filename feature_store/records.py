@@ -57,6 +57,16 @@ class DecisionItem(msgspec.Struct, frozen=True, omit_defaults=True):
     p_slot: float
     source: str
     promotion: str | None = None
+    kind: str = "item"
+
+
+class DecisionWay(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A suggestion where to go: a category, a search term, or (without target) the checkout."""
+
+    kind: str
+    slot: int
+    p_slot: float
+    target: str | None = None
 
 
 class ExploreRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -87,7 +97,9 @@ class DecisionRecord(
     candidates
         ``(item_id, score)`` of the best scored candidates.
     slate_propensity_log
-        Sum of the logarithms of all ``p_slot``.
+        Sum of the logarithms of all ``p_slot``, of items and ways.
+    ways
+        Suggestions where to go; their slots are not among those of the items.
     served_level
         Rung of the fallback ladder.
     rules_version
@@ -128,6 +140,7 @@ class DecisionRecord(
     rules_version: str = ""
     latency_ms: float = 0.0
     qa: bool = False
+    ways: tuple[DecisionWay, ...] = ()
     schema: int = SCHEMA
     fatigue: tuple[tuple[str, int], ...] = ()
     page_key: str | None = None

@@ -30,6 +30,7 @@ from recommender.candidates.build import build_source
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
+from recommender.navigation import Ways, ways_of
 from recommender.stage import UNKNOWN_INTERVAL_SECONDS
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class ModelBundle:
         All arrays by name, see `recommender.bundle_schema`.
     ranker
         What orders the candidates; None: the blend does.
+    ways
+        Where to go next; None where nothing is known about that.
     """
 
     manifest: BundleManifest
@@ -60,6 +63,7 @@ class ModelBundle:
     sources: Mapping[str, CandidateSource]
     arrays: Arrays
     ranker: Ranker | None = None
+    ways: Ways | None = None
 
     @property
     def version(self) -> str:
@@ -124,9 +128,8 @@ def bundle_of(arrays: Arrays, manifest: BundleManifest) -> ModelBundle:
     sources = {name: build_source(name, described[name], arrays, catalogue) for name in described}
     if unknown := manifest.info.blend.keys() - sources.keys():
         raise BundleError(f"blend weights for unknown sources {sorted(unknown)}")
-    return ModelBundle(
-        manifest, catalogue, sources, arrays, _ranker(manifest, arrays, catalogue, sources)
-    )
+    ranker = _ranker(manifest, arrays, catalogue, sources)
+    return ModelBundle(manifest, catalogue, sources, arrays, ranker, ways_of(arrays, catalogue))
 
 
 def _ranker(

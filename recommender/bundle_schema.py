@@ -71,8 +71,33 @@ OPTIONAL: Final[dict[str, ArraySpec]] = {
     "interval_log_sd": ArraySpec("float32", ("items",)),
     "usual_interval": ArraySpec("float32", ("usual_intervals",)),
     ARRAY: ArraySpec("float32", ("counted_exposures", "exposure_ages")),
+    "buy_again_demand": ArraySpec("float32", ("items",)),
+    "rest_days": ArraySpec("float32", ("items",)),
+    "pair_idx": ArraySpec("int32", ("items", "pair_width")),
+    "pair_lift": ArraySpec("float32", ("items", "pair_width")),
+    "pair_category": ArraySpec("int32", ("categories", "pair_category_width")),
+    "pair_category_lift": ArraySpec("float32", ("categories", "pair_category_width")),
+    "way_item_worth": ArraySpec("float32", ("way_states", "way_ranks")),
+    "way_category": ArraySpec("int32", ("way_states", "way_categories")),
+    "way_category_worth": ArraySpec("float32", ("way_states", "way_categories")),
+    "way_term": ArraySpec("int32", ("way_states", "way_terms")),
+    "way_term_worth": ArraySpec("float32", ("way_states", "way_terms")),
+    "way_checkout_worth": ArraySpec("float32", ("way_states",)),
+    "term_data": ArraySpec("uint8", ("term_bytes",)),
+    "term_offsets": ArraySpec("int64", ("terms+1",)),
 }
 
+_PAIR_ARRAYS = ("pair_idx", "pair_lift", "pair_category", "pair_category_lift")
+_WAY_ARRAYS = (
+    "way_item_worth",
+    "way_category",
+    "way_category_worth",
+    "way_term",
+    "way_term_worth",
+    "way_checkout_worth",
+    "term_data",
+    "term_offsets",
+)
 _SESSION_ARRAYS = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
 # Offsets, and the dimension that they part.
 _OFFSETS: Final = {
@@ -137,6 +162,7 @@ def _check_dimension(name: str, dim: str, size: int, sizes: dict[str, int]) -> N
 
 def _check_pairs(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     pairs = [("item_factors", "factor_inverse"), *pairwise(_SESSION_ARRAYS)]
+    pairs += [*pairwise(_PAIR_ARRAYS), *pairwise(_WAY_ARRAYS)]
     matches = (NEIGHBOURS.fullmatch(name) for name in arrays)
     pairs += [(f"neighbours_{m[1]}_idx", f"neighbours_{m[1]}_weight") for m in matches if m]
     matches = (SHORTLIST.fullmatch(name) for name in arrays)
@@ -168,15 +194,25 @@ def _check_indices(arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Mapping
     }
     if "session_offsets" in arrays:
         limits |= {"session_items": (0, items), "item_sessions": (0, sizes["sessions"])}
+    categories = {"pair_category", "way_category"} & arrays.keys()
+    limits |= dict.fromkeys(categories, (-1, sizes["categories"]))
+    if "way_term" in arrays:
+        limits |= {"way_term": (-1, sizes["terms"])}
+        _check_states(sizes)
     for name, (low, high) in limits.items():
         array = arrays[name]
         if array.size and not (array.min() >= low and array.max() < high):
             raise BundleError(f"{name}: indices outside {low}..{high - 1}")
     if not np.array_equal(np.sort(arrays["popular_order"]), np.arange(items)):
         raise BundleError("popular_order: not a permutation of all items")
-    for offsets, dim in _OFFSETS.items():
-        if offsets in arrays:
-            _check_offsets(offsets, arrays[offsets], sizes[dim])
+    for offsets in _OFFSETS.keys() & arrays.keys():
+        _check_offsets(offsets, arrays[offsets], sizes[_OFFSETS[offsets]])
+
+
+def _check_states(sizes: Mapping[str, int]) -> None:
+    states = 2 * (sizes["categories"] + 1)
+    if sizes["way_states"] != states:
+        raise BundleError(f"way_item_worth: {sizes['way_states']} states; accepted: {states}")
 
 
 def _check_offsets(name: str, offsets: npt.NDArray[np.generic], size: int) -> None:

@@ -40,6 +40,9 @@ class Catalogue:
     category_items, category_items_offsets
         The items of category c and its descendants, most popular first, are
         ``category_items[offsets[c]:offsets[c+1]]``.
+    rest_days
+        How long each item rests once a shopper has bought it, float32 (n,); 0 where it is bought
+        again and again, or nothing is known about that.
     """
 
     ids: IdMap
@@ -54,6 +57,7 @@ class Catalogue:
     popular_order: Int32Array
     category_items: Int32Array
     category_items_offsets: Int64Array
+    rest_days: Float32Array
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Catalogue:
@@ -66,12 +70,14 @@ class Catalogue:
             return IdMap(strings(name), arrays[f"{name}_slots"])  # type: ignore[arg-type]
 
         plain = {name: arrays[name] for name in _PLAIN}
+        restless = np.zeros(len(arrays["item_category"]), np.float32)
         return cls(
             id_map("item_id"),
             strings("title"),
             id_map("category"),
             id_map("brand"),
             **plain,  # type: ignore[arg-type]
+            rest_days=arrays.get("rest_days", restless),  # type: ignore[arg-type]
         )
 
     def __len__(self) -> int:

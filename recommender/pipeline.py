@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
+from recommender.assembly import CANDIDATES_KEPT, Chosen, slate_of
 from recommender.bundle import ModelBundle
 from recommender.fatigue import Rested, weariness_of
-from recommender.fatigue_note import Fatigue
+from recommender.kinds import fitted_kinds, kinds_of, wanted_kinds
 from recommender.merchandising.active import NO_RULES, ActiveRules, BoundRules
-from recommender.merchandising.arrangement import PINNED, PROMOTED, Arrangement, arranged
+from recommender.merchandising.arrangement import Arrangement, arranged
 from recommender.merchandising.boosts import boosted
 from recommender.merchandising.trace import Trace
 from recommender.merchandising.variety import varied
+from recommender.navigation import Way
 from recommender.personalisation import permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
@@ -26,50 +26,19 @@ from recommender.query import Interaction, Query
 from recommender.ranking import Blended, Proposed, Ranking, blend, fill, pool_of, reordered
 from recommender.rules import Eligibility, eligible_items, on_page
 from recommender.seeds import NO_SEEDS, Seeds, seeds_of
-from recommender.slate import ScoredItems, Slate, SlateItem
+from recommender.slate import ScoredItems, Slate
 from recommender.terms import (
     ADD_TO_CART,
     MICROS_PER_SECOND,
     PERSONALISED,
-    POPULAR_IN_CATEGORY,
     SESSION,
     SIMILAR,
-    STATIC,
     VIEW_ITEM,
     BoolArray,
 )
 
-CANDIDATES_KEPT = 20
-
 # Which part of the query makes an answer how personal, most personal first.
 _LEVELS = {PERSONALISED: ("history",), SESSION: ("session", "cart"), SIMILAR: ("context",)}
-
-# Neutral codes: they say what the item has to do with other items, never anything about a person.
-REASONS = {
-    "als": "related",
-    "item_knn": "similar",
-    "linear": "related",
-    "view_view": "viewed_next",
-    "seen_together": "viewed_next",
-    "two_steps": "viewed_next",
-    "embedding": "related",
-    "session_knn": "viewed_next",
-    "session_knn_near": "viewed_next",
-    "view_cart": "goes_with",
-    "cart_purchase": "goes_with",
-    "purchase_purchase": "bought_together",
-    "returns": "seen_before",
-    "popularity": "popular",
-    POPULAR_IN_CATEGORY: "popular_in_category",
-    "trend": "rising",
-    "new_items": "new",
-    "early_adopters": "rising",
-    "content": "similar",
-    "buy_again": "seen_before",
-    STATIC: "featured",
-    PINNED: "featured",
-    PROMOTED: "featured",
-}
 
 
 def recommend(
@@ -105,15 +74,20 @@ def recommend(
     weary = weariness_of(query, bundle, placement)
     proposed = {} if weary.spent else propose(seeds, bundle, placement, page)
     ranking = rank(proposed, level, seeds, bundle, placement)
+    kinds = kinds_of(ranking, proposed, query, bundle, placement)
+    ranking, eligibility = fitted_kinds(ranking, kinds, query, placement, eligibility)
     length, open_items = max(weary.reach, active.length), weary.open_to(eligibility.mask)
 
     def filled(ranking: Ranking) -> Ranking:
         return fill(ranking, query, bundle.catalogue, placement, open_items, length)
 
     rested = weary.settle(ranking, filled)
-    active = active.limited(weary.most_of_each)
-    arrangement = _merchandised(rested, active, seeds, bundle, weary.showable(open_items))
-    return _slate(active, arrangement, rested.fatigue, policy, eligibility)
+    showable, active = weary.showable(open_items), active.limited(weary.most_of_each)
+    arrangement = _merchandised(rested, active, seeds, bundle, showable)
+    is_silent = weary.spent or rested.fatigue.is_suppressed
+    ways = () if is_silent else find_ways(query, bundle, placement, showable)
+    chosen = Chosen(active, eligibility, arrangement, rested.fatigue, kinds, ways)
+    return slate_of(chosen, policy)
 
 
 def _merchandised(
@@ -188,6 +162,15 @@ def find_seeds(query: Query, bundle: ModelBundle, placement: Placement) -> tuple
     return SIMILAR, seeds
 
 
+def find_ways(
+    query: Query, bundle: ModelBundle, placement: Placement, mask: BoolArray
+) -> tuple[Way, ...]:
+    """Where to go instead of looking at an item, where the placement or the query wants that."""
+    if bundle.ways is None:
+        return ()
+    return bundle.ways.best(query, wanted_kinds(query, placement), mask, placement.navigation)
+
+
 def explain(
     query: Query,
     bundle: ModelBundle,
@@ -242,44 +225,4 @@ def _resolve(
         info.event_weights,
         info.seed_half_life_seconds,
         part,
-    )
-
-
-def _slate(
-    active: ActiveRules,
-    arrangement: Arrangement,
-    fatigue: Fatigue,
-    policy: SlatePolicy,
-    eligibility: Eligibility,
-) -> Slate:
-    ranking, placed = arrangement.ranking, arrangement.placed
-    choices = policy.choose(ranking, active.query.limit)
-    ids, item_idx = active.catalogue.ids, ranking.item_idx.tolist()
-    scores = ranking.scores.tolist()
-    items = tuple(
-        SlateItem(
-            item_id=ids.id(item_idx[choice.row]),
-            position=position,
-            score=scores[choice.row],
-            kind="item",
-            source=ranking.sources[choice.row],
-            reason=REASONS.get(ranking.sources[choice.row], "related"),
-            propensity=choice.propensity,
-            promotion=placed.get(choice.row),
-        )
-        for position, choice in enumerate(choices, start=1)
-    )
-    kept = range(min(CANDIDATES_KEPT, len(ranking)))
-    # What a rule put first says nothing of how personal the answer is.
-    own = [choice.row for choice in choices if choice.row not in placed]
-    first = own[0] if own else choices[0].row if choices else None
-    return Slate(
-        items=items,
-        fallback_level=STATIC if first is None else ranking.levels[first],
-        policy=policy.name,
-        eligible_count=int(np.count_nonzero(eligibility.mask)),
-        filters=eligibility.removed,
-        candidates=tuple((ids.id(item_idx[row]), scores[row]) for row in kept),
-        fatigue=fatigue,
-        rules_version=active.bound.rules.version,
     )

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from recommender.errors import ConfigError
 from recommender.fatigue_settings import NO_FATIGUE, FatigueSettings
-from recommender.terms import FULL, PERSONALIZE_LEVELS, POPULAR, POPULAR_IN_CATEGORY, STATIC
+from recommender.terms import (
+    FULL,
+    ITEM_KINDS,
+    KINDS,
+    PERSONALIZE_LEVELS,
+    POPULAR,
+    POPULAR_IN_CATEGORY,
+    STATIC,
+)
 
 DEFAULT_FILE = Path(__file__).with_name("placements.toml")
 SEED_KINDS = ("history", "session", "cart", "context")
 FILL_RUNGS = (POPULAR_IN_CATEGORY, POPULAR, STATIC)
-RULES = ("context", "cart", "dismissed", "purchased", "seen")
+RULES = ("context", "cart", "dismissed", "purchased", "seen", "carted_now", "durable")
 OBJECTIVES = ("next_step", "purchase", "path")
 MAX_LIMIT = 100
 _TABLES = {"fatigue"}
@@ -27,6 +36,9 @@ _WORDS = {
     "ladder": FILL_RUNGS,
     "objective": OBJECTIVES,
     "personalize": PERSONALIZE_LEVELS,
+    "kinds": KINDS,
+    "kind_order": ITEM_KINDS,
+    "at_most": ITEM_KINDS,
 }
 _RANGES = {
     "limit": (1, MAX_LIMIT),
@@ -34,6 +46,7 @@ _RANGES = {
     "purchased_within_days": (0, 36_500),
     "seen_within_days": (0, 36_500),
     "purchase_share": (0, 1),
+    "navigation": (0, 3),
 }
 
 
@@ -70,6 +83,14 @@ class Placement:
         How much of the shopper may take part here at most, see `recommender.personalisation`.
     fatigue
         Rest, caps and budgets.
+    kinds
+        Kinds of suggestions that may stand here, see `recommender.kinds`; at least one.
+    kind_order
+        Kinds of items that come first, in this order; the others follow by score.
+    at_most
+        How many suggestions of a kind of item there may be; a kind that is not named: any number.
+    navigation
+        How many suggestions may lead to a category, a search or the checkout.
     """
 
     name: str
@@ -87,6 +108,10 @@ class Placement:
     purchase_share: float = 0.5
     personalize: str = FULL
     fatigue: FatigueSettings = NO_FATIGUE
+    kinds: tuple[str, ...] = ITEM_KINDS
+    kind_order: tuple[str, ...] = ()
+    at_most: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    navigation: int = 1
 
     def __post_init__(self) -> None:
         for part, accepted in _WORDS.items():
@@ -102,6 +127,16 @@ class Placement:
                     f"placement {self.name}: {part}={getattr(self, part)}; "
                     f"accepted: {low} to {high}"
                 )
+        self._check_kinds()
+
+    def _check_kinds(self) -> None:
+        for kind, most in self.at_most.items():
+            if not 0 <= most <= MAX_LIMIT:
+                raise ConfigError(
+                    f"placement {self.name}: at_most.{kind}={most}; accepted: 0 to {MAX_LIMIT}"
+                )
+        if not self.kinds:
+            raise ConfigError(f"placement {self.name}: kinds is empty; accepted: some of {KINDS}")
 
     @property
     def purchased_within(self) -> timedelta | None:
@@ -167,19 +202,27 @@ def _fatigue(where: str, table: object, shared: FatigueSettings) -> FatigueSetti
 
 
 def _value(placement: str, key: str, kind: str, value: object) -> Any:
-    if kind.startswith("tuple"):
+    if kind.startswith("Mapping"):
+        if isinstance(value, Mapping) and all(type(part) is int for part in value.values()):
+            return MappingProxyType(dict(value))
+    elif kind.startswith("tuple"):
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             return tuple(value)
-        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a list of texts")
-    if kind == "str":
-        if isinstance(value, str):
-            return value
-        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a text")
-    if kind == "bool":
-        if isinstance(value, bool):
-            return value
-        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: true or false")
-    accepted = int if kind == "int" else int | float
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: a number ({kind})")
-    return value
+    elif type(value) in _TYPES[kind]:
+        return value
+    accepted = _ACCEPTED.get(kind.partition("[")[0], f"a number ({kind})")
+    raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: {accepted}")
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+}
+_ACCEPTED = {
+    "Mapping": "a table of whole numbers",
+    "tuple": "a list of texts",
+    "str": "a text",
+    "bool": "true or false",
+}

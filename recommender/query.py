@@ -11,7 +11,7 @@ from typing import NamedTuple
 from recommender.behaviour import NO_BEHAVIOUR, Behaviour
 from recommender.errors import InvalidInputError
 from recommender.exposures import NONE_IGNORED, Exposure, IgnoredLists
-from recommender.terms import FULL, PERSONALIZE_LEVELS
+from recommender.terms import FULL, KINDS, PERSONALIZE_LEVELS
 
 
 class Interaction(NamedTuple):
@@ -71,6 +71,9 @@ class Query:
         Items that were shown to the shopper and ignored, see `recommender.exposures`.
     ignored_lists
         How many lists were ignored lately.
+    kinds
+        Kinds of suggestions that are wanted, of `recommender.terms.KINDS`; None: those of the
+        placement.
     """
 
     at: datetime
@@ -92,6 +95,7 @@ class Query:
     currency: str | None = None
     filter: str | Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     diversity: float | None = None
+    kinds: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
@@ -105,3 +109,5 @@ class Query:
             raise InvalidInputError(f"personalize={self.personalize!r}; accepted: {accepted}")
         if self.diversity is not None and not 0 <= self.diversity <= 1:
             raise InvalidInputError(f"diversity={self.diversity}; accepted: 0 to 1")
+        if unknown := set(self.kinds or ()) - set(KINDS):
+            raise InvalidInputError(f"kinds: {sorted(unknown)}; accepted: {', '.join(KINDS)}")

@@ -16,7 +16,11 @@ from recommender.merchandising.active import ActiveRules
 from recommender.personalisation import permitted
 from recommender.placements import Placement
 from recommender.query import Interaction, Query
-from recommender.terms import DISMISS, PURCHASE, BoolArray
+from recommender.terms import ADD_TO_CART, DISMISS, PURCHASE, REFUND, BoolArray
+
+_MICROS_PER_DAY = 86_400_000_000
+# Purchases of an item within this time are one: two lines of an order, or a corrected one.
+_ONE_PURCHASE_MICROS = _MICROS_PER_DAY // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def eligible_items(
     mask = catalogue.item_available.copy()
     left = int(np.count_nonzero(mask))
     removed = [("unavailable", len(mask) - left)]
-    for name, item_ids in _exclusions(query, placement):
+    for name, item_ids in _exclusions(query, placement, catalogue):
         mask[catalogue.ids.indices(item_ids)] = False
         removed.append((name, left - (left := int(np.count_nonzero(mask)))))
     for rule, matched in rules.excluded() if rules else ():
@@ -76,19 +80,29 @@ def on_page(
     return replace(eligibility, mask=inside) if inside.any() else eligibility
 
 
-def excluded_ids(query: Query, placement: Placement) -> frozenset[str]:
-    """Items that the caller or a rule of the placement keeps out, whatever the catalogue is."""
-    named = _exclusions(query, placement)
+def excluded_ids(
+    query: Query, placement: Placement, catalogue: Catalogue | None = None
+) -> frozenset[str]:
+    """Items that the caller or a rule of the placement keeps out, whatever else may be shown.
+
+    Without a catalogue nobody knows which items are durable.
+    """
+    named = _exclusions(query, placement, catalogue)
     return frozenset(item_id for _, item_ids in named for item_id in item_ids)
 
 
-def _exclusions(query: Query, placement: Placement) -> Iterable[tuple[str, Iterable[str]]]:
+def _exclusions(
+    query: Query, placement: Placement, catalogue: Catalogue | None
+) -> Iterable[tuple[str, Iterable[str]]]:
     if query.exclude_items:
         yield "excluded", query.exclude_items
     # What may not take part must not show in what is missing, either.
     query = permitted(query, placement)
     for rule in placement.exclude:
-        yield rule, EXCLUSION_RULES[rule](query, placement)
+        if rule != "durable":
+            yield rule, EXCLUSION_RULES[rule](query, placement)
+        elif catalogue is not None:
+            yield rule, resting_ids(query, catalogue)
 
 
 def _done(query: Query, event_type: str | None, within: timedelta | None) -> Iterable[str]:
@@ -101,9 +115,40 @@ def _done(query: Query, event_type: str | None, within: timedelta | None) -> Ite
     }
 
 
+def resting_ids(query: Query, catalogue: Catalogue) -> Iterable[str]:
+    """Durable items that the shopper bought and kept, for as long as each rests.
+
+    An item is durable where its `Catalogue.rest_days` is above 0. Who bought it twice, half a day
+    apart or more, is bound to buy it again, and it does not rest for them. A refund undoes the
+    purchases before it.
+    """
+    at_micros = query.at.timestamp() * 1e6
+    bought: dict[str, list[int]] = {}
+    for item_id, done, ts in (*query.history, *query.session):
+        if done == PURCHASE and ts <= at_micros:
+            bought.setdefault(item_id, []).append(ts)
+    for item_id, done, ts in (*query.history, *query.session):
+        if done == REFUND and item_id in bought:
+            bought[item_id] = [each for each in bought[item_id] if each > ts]
+    for item_id, times in bought.items():
+        index = catalogue.ids.index(item_id)
+        if index is None or not times or max(times) - min(times) >= _ONE_PURCHASE_MICROS:
+            continue
+        if at_micros - max(times) < float(catalogue.rest_days[index]) * _MICROS_PER_DAY:
+            yield item_id
+
+
+def _carted_now(query: Query) -> Iterable[str]:
+    """What is in the cart, without what was left there in an earlier visit."""
+    now = {item_id for item_id, done, _ in query.session if done == ADD_TO_CART}
+    left = {item_id for item_id, done, _ in query.history if done == ADD_TO_CART} - now
+    return set(query.cart_items) - left
+
+
 EXCLUSION_RULES: Mapping[str, Callable[[Query, Placement], Iterable[str]]] = {
     "context": lambda query, _: query.context_items,
     "cart": lambda query, _: query.cart_items,
+    "carted_now": lambda query, _: _carted_now(query),
     "dismissed": lambda query, _: _done(query, DISMISS, None),
     "purchased": lambda query, placement: _done(query, PURCHASE, placement.purchased_within),
     "seen": lambda query, placement: _done(query, None, placement.seen_within),

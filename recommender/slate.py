@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 from recommender.fatigue_note import UNTIRED, Fatigue
 from recommender.terms import Float32Array, Int32Array
@@ -34,9 +35,9 @@ class SlateItem:
     Parameters
     ----------
     position
-        1-based.
+        1-based, counted over items and ways together.
     kind
-        What sort of suggestion it is; ``"item"`` for a plain one.
+        What sort of suggestion it is, of `recommender.terms.ITEM_KINDS`.
     source
         Candidate source that contributed most to the score.
     reason
@@ -58,11 +59,41 @@ class SlateItem:
 
 
 @dataclass(frozen=True, slots=True)
+class SlateWay:
+    """A suggestion where to go instead of what to look at.
+
+    Parameters
+    ----------
+    kind
+        Of `recommender.terms.NAVIGATION_KINDS`.
+    target
+        Category path or search term; None for the checkout.
+    position, score, reason, propensity
+        As those of `SlateItem`.
+    worth
+        Discounted purchases that go this way, per moment like this one; see
+        `recommender.navigation`.
+    """
+
+    kind: str
+    target: str | None
+    position: int
+    score: float
+    reason: str
+    propensity: float
+    worth: float
+
+
+@dataclass(frozen=True, slots=True)
 class Slate:
     """One answer.
 
     Parameters
     ----------
+    items
+        Items, in order of position; where a way stands between them its position is left out.
+    ways
+        Suggestions where to go, in order of position.
     fallback_level
         The rung of `recommender.terms.LADDER` that the first item came from.
     policy
@@ -87,3 +118,11 @@ class Slate:
     candidates: tuple[tuple[str, float], ...] = ()
     fatigue: Fatigue = UNTIRED
     rules_version: str = ""
+    ways: tuple[SlateWay, ...] = ()
+
+    @property
+    def entries(self) -> tuple[SlateItem | SlateWay, ...]:
+        """Items and ways together, in order of position."""
+        if not self.ways:
+            return self.items
+        return tuple(sorted((*self.items, *self.ways), key=attrgetter("position")))

@@ -129,5 +129,16 @@ PREFERENCES: Final[dict[str, str]] = {
     PERSONALIZE_LIGHT: LIGHT,
     PERSONALIZE_FULL: FULL,
 }
+# ---- kinds of suggestions ---------------------------------------------------------
+ITEM: Final = "item"
+BUY_AGAIN: Final = "buy_again"
+RESUME: Final = "resume"
+COMPLEMENT: Final = "complement"
+TO_CATEGORY: Final = "category"
+TO_SEARCH: Final = "search"
+TO_CHECKOUT: Final = "checkout"
+ITEM_KINDS: Final = (ITEM, BUY_AGAIN, RESUME, COMPLEMENT)
+NAVIGATION_KINDS: Final = (TO_CATEGORY, TO_SEARCH, TO_CHECKOUT)
+KINDS: Final = (*ITEM_KINDS, *NAVIGATION_KINDS)
 
 MICROS_PER_SECOND: Final = 1_000_000

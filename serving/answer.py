@@ -19,6 +19,7 @@ from recommender.catalogue import Catalogue
 from recommender.errors import DesirepathError, InvalidInputError
 from recommender.exposures import NONE_IGNORED
 from recommender.fatigue_note import Fatigue
+from recommender.kinds import wanted_kinds
 from recommender.merchandising.active import BoundRules
 from recommender.merchandising.rules_file import DIVERSITY_LEVELS
 from recommender.merchandising.trace import Move, Trace
@@ -27,8 +28,8 @@ from recommender.pipeline import explain, recommend
 from recommender.placements import MAX_LIMIT, Placement
 from recommender.query import Query
 from recommender.rules import excluded_ids
-from recommender.slate import Slate, SlateItem
-from recommender.terms import OFF, STATIC
+from recommender.slate import Slate, SlateItem, SlateWay
+from recommender.terms import ITEM, OFF, STATIC, TO_CATEGORY, TO_SEARCH
 from serving.bundle_source import ServingModel
 from serving.decisions import Decision, record_decision
 from serving.errors import Problem
@@ -197,6 +198,7 @@ def query_of(
         behaviour=known.behaviour,
         exposures=known.exposures,
         ignored_lists=known.ignored_lists,
+        kinds=None if request.kinds is None else tuple(request.kinds),
     )
 
 
@@ -250,7 +252,7 @@ def slate_of(
     if not model.is_loaded:
         return static_slate(query, placement), "no_model"
     state = exchange.state
-    for attempt, degraded in _attempts(query, placement):
+    for attempt, degraded in _attempts(query, placement, model.bundle.catalogue):
         try:
             slate = recommend(attempt, model.bundle, placement, state.policy, rules, trace)
         except InvalidInputError as error:
@@ -265,10 +267,12 @@ def slate_of(
     return static_slate(query, placement), "pipeline_failed"
 
 
-def _attempts(query: Query, placement: Placement) -> Iterator[tuple[Query, str | None]]:
+def _attempts(
+    query: Query, placement: Placement, catalogue: Catalogue
+) -> Iterator[tuple[Query, str | None]]:
     """The query, then what is asked when that fails: nobody's, but without what is kept out."""
     yield query, None
-    hidden = excluded_ids(query, placement)
+    hidden = excluded_ids(query, placement, catalogue)
     yield (
         replace(
             query,
@@ -291,11 +295,12 @@ def static_slate(query: Query, placement: Placement) -> Slate:
     meets an attribute filter.
     """
     hidden = excluded_ids(query, placement)
+    most = placement.at_most.get(ITEM, query.limit) if ITEM in wanted_kinds(query, placement) else 0
     listed = () if query.filter else placement.static_items
     shown = [item for item in dict.fromkeys(listed) if item not in hidden]
     items = tuple(
-        SlateItem(item_id, position, 1.0 / position, "item", STATIC, "featured", 1.0)
-        for position, item_id in enumerate(shown[: query.limit], start=1)
+        SlateItem(item_id, position, 1.0 / position, ITEM, STATIC, "featured", 1.0)
+        for position, item_id in enumerate(shown[: min(query.limit, most)], start=1)
     )
     return Slate(items, STATIC, STATIC_POLICY, len(shown))
 
@@ -306,7 +311,10 @@ def _response(
     slate, catalogue = decision.slate, decision.model.bundle.catalogue
     return RecommendationResponse(
         recommendation_id=decision.decision_id,
-        items=[_item(item, view, catalogue) for item in slate.items],
+        items=[
+            _way(entry, view) if isinstance(entry, SlateWay) else _item(entry, view, catalogue)
+            for entry in slate.entries
+        ],
         placement=placement.name,
         policy=slate.policy,
         model_version=decision.model.version,
@@ -324,11 +332,22 @@ def _item(item: SlateItem, view: View, catalogue: Catalogue) -> RecommendedItem:
     return RecommendedItem(
         item_id=item.item_id,
         rank=item.position,
-        kind=item.kind,
+        kind=item.kind,  # type: ignore[arg-type]
         reason=Reason(item.reason),
         promotion=UNSET if item.promotion is None else item.promotion,
         score=item.score if view.shows_scores else UNSET,
         properties=_properties(item.item_id, catalogue) if view.shows_properties else UNSET,
+    )
+
+
+def _way(way: SlateWay, view: View) -> RecommendedItem:
+    return RecommendedItem(
+        category=way.target or UNSET if way.kind == TO_CATEGORY else UNSET,
+        query=way.target or UNSET if way.kind == TO_SEARCH else UNSET,
+        rank=way.position,
+        kind=way.kind,  # type: ignore[arg-type]
+        reason=Reason(way.reason),
+        score=way.score if view.shows_scores else UNSET,
     )
 
 

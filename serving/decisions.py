@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from feature_store.events import Scalar
-from feature_store.records import DecisionItem, DecisionRecord
+from feature_store.records import DecisionItem, DecisionRecord, DecisionWay
 from recommender.merchandising.trace import Move
 from recommender.query import Query
 from recommender.slate import Slate
@@ -82,11 +82,18 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         code_version=state.code_version,
         served_level=slate.fallback_level,
         items=tuple(
-            DecisionItem(item.item_id, item.position, item.propensity, item.source, item.promotion)
+            DecisionItem(
+                item.item_id,
+                item.position,
+                item.propensity,
+                item.source,
+                item.promotion,
+                item.kind,
+            )
             for item in slate.items
         ),
         eligible_count=slate.eligible_count,
-        slate_propensity_log=math.fsum(math.log(item.propensity) for item in slate.items),
+        slate_propensity_log=math.fsum(math.log(each.propensity) for each in slate.entries),
         consent=False if is_off else None,
         context=_context(request),
         attributes_used=_attributes(decision),
@@ -97,6 +104,9 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         latency_ms=round(exchange.elapsed_ms, 3),
         fatigue=slate.fatigue.counts,
         page_key=decision.page_id,
+        ways=tuple(
+            DecisionWay(way.kind, way.position, way.propensity, way.target) for way in slate.ways
+        ),
     )
 
 

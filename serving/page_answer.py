@@ -22,5 +22,5 @@ def page_answer(exchange: Exchange, request: PageRequest, view: View) -> PageRes
         asked = request.at(place, taken)
         asker = asker or asker_of(exchange, asked, page_id)
         answers.append(answer_at(exchange, asked, view, placement, asker))
-        taken |= dict.fromkeys(item.item_id for item in answers[-1].items)
+        taken |= dict.fromkeys(each.item_id for each in answers[-1].items if each.item_id)
     return PageResponse(page_id, answers, round(exchange.elapsed_ms, 3))

@@ -31,6 +31,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=512)]
 Texts = Annotated[list[Text], Meta(min_length=1, max_length=100)]
 Amount = Annotated[float, Meta(ge=0)]
 Level = Literal["off", "light", "full"]
+Kind = Literal["item", "buy_again", "resume", "complement", "category", "search", "checkout"]
 Limit = Annotated[
     int,
     Meta(
@@ -119,6 +120,7 @@ class RecommendationRequest(Asked, frozen=True):
     explain: bool = False
     dry_run: bool = False
     return_properties: bool = False
+    kinds: Annotated[list[Kind], Meta(min_length=1, max_length=7)] | None = None
 
     def __post_init__(self) -> None:
         check_ids(self.exclude_item_ids)
@@ -207,15 +209,19 @@ class ItemProperties(msgspec.Struct, frozen=True):
     price: float | None
 
 
-class RecommendedItem(msgspec.Struct, frozen=True):
+class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
     """One suggestion. Scores are for server keys only and compare within one answer.
 
-    `promotion` names the shop's promotion that brought it in.
+    `kind` says which field holds what is suggested: `category` and `query` for kinds `category`
+    and `search`, none for `checkout`, and `item_id` for all others. `promotion` names the shop's
+    promotion that brought it in.
     """
 
-    item_id: str
+    item_id: str | UnsetType = UNSET
+    category: str | UnsetType = UNSET
+    query: str | UnsetType = UNSET
     rank: int
-    kind: str
+    kind: Kind
     reason: Reason
     promotion: str | UnsetType = UNSET
     score: float | UnsetType = UNSET

@@ -13,6 +13,7 @@ import numpy as np
 from recommender.bundle import ModelBundle, bundle_of, save_bundle
 from recommender.bundle_manifest import BundleInfo, BundleManifest, SourceInfo
 from recommender.catalogue import CatalogueItem, catalogue_arrays
+from recommender.ids import StringArray
 from recommender.query import Interaction
 from recommender.terms import ADD_TO_CART, PURCHASE, VIEW_ITEM
 
@@ -174,3 +175,57 @@ def viewed(*items: int, event_type: str = VIEW_ITEM) -> tuple[Interaction, ...]:
         Interaction(f"item-{item:02d}", event_type, AT_MICROS - (len(items) - n) * MINUTE)
         for n, item in enumerate(items)
     )
+
+
+def pair_arrays(n: int = 20, seed: int = 0) -> dict[str, np.ndarray]:
+    """Lifts of pairs: each item meets the next four, some in baskets, some only side by side."""
+    rng = np.random.default_rng(seed)
+    idx = (np.arange(n)[:, None] + np.arange(1, 5)) % n
+    category = np.tile(np.arange(4), (4, 1))  # garden, garden/seeds, garden/tools, kitchen
+    return {
+        "pair_idx": idx.astype(np.int32),
+        "pair_lift": rng.choice([0.2, 3.0], idx.shape).astype(np.float32),
+        "pair_category": category.astype(np.int32),
+        "pair_category_lift": np.where(np.eye(4) > 0, 0.3, 2.0).astype(np.float32),
+    }
+
+
+TERMS = ("spade", "knife")
+
+
+def way_arrays() -> dict[str, np.ndarray]:
+    """Ways of the shop: from the garden to the kitchen, to a knife, and with a cart to pay."""
+    states = 2 * 5
+    terms = StringArray.from_strings(TERMS)
+    category = np.tile(np.array([3, 2], np.int32), (states, 1))
+    term = np.tile(np.array([1, -1], np.int32), (states, 1))
+    return {
+        "way_item_worth": np.tile(np.array([0.5, 0.3, 0.1], np.float32), (states, 1)),
+        "way_category": category,
+        "way_category_worth": np.tile(np.array([0.4, 0.05], np.float32), (states, 1)),
+        "way_term": term,
+        "way_term_worth": np.tile(np.array([0.2, 0.0], np.float32), (states, 1)),
+        "way_checkout_worth": np.tile(np.array([0.0, 0.9], np.float32), states // 2),
+        "term_data": terms.data,
+        "term_offsets": terms.offsets,
+    }
+
+
+def knowing_bundle(n: int = 20, seed: int = 0) -> ModelBundle:
+    """The shop's bundle with all that kinds need: pairs, rests and ways."""
+    arrays, info = _knowing(n, seed)
+    return bundle_of(arrays, BundleManifest.describe(info, {}))
+
+
+def saved_knowing_bundle(folder: Path) -> BundleManifest:
+    """The same on disk."""
+    return save_bundle(folder, *_knowing(20, 0))
+
+
+def _knowing(n: int, seed: int) -> tuple[dict[str, np.ndarray], BundleInfo]:
+    info = shop_info()
+    params = dict(info.sources["buy_again"].params) | {"due": 0.2}
+    info = replace(info, sources={**info.sources, "buy_again": SourceInfo(params=params)})
+    rest = np.where(np.arange(n) % 3 == 0, 90, 0).astype(np.float32)
+    more = pair_arrays(n, seed) | way_arrays() | {"rest_days": rest}
+    return shop_arrays(n) | more, info

@@ -42,6 +42,7 @@ class Did:
     transaction_id: str | None = None
     placement: str | None = None
     recommendation_id: str | None = None
+    search_term: str | None = None
 
 
 def write_log(root: Path, done: Sequence[Did]) -> StoreLayout:
@@ -105,5 +106,6 @@ def _row(number: int, did: Did) -> dict[str, object]:
         "transaction_id": did.transaction_id,
         "placement": did.placement,
         "recommendation_id": did.recommendation_id,
+        "search_term": did.search_term,
         "session_given": False,
     }

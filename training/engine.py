@@ -25,6 +25,10 @@ visits
     ``shopper_idx`` Int32 or null (a shopper without any event in the window's file), ``shopper_id``
     String, ``start`` Int64, ``end`` Int64, ``entry`` String, ``entry_placement`` String or null,
     ``is_known`` Boolean; in the order (shopper id, start). See `Engine.visits`.
+searches
+    ``shopper_idx`` Int32, ``ts`` Int64, ``available_at`` Int64, ``term`` String, in the order
+    (shopper, ts, term): what the window's shoppers searched for, in lower case with single spaces,
+    at most 64 characters.
 as-of rows
     the events' columns and ``question`` Int64, in the order (question, events' order).
 """
@@ -81,6 +85,8 @@ class EventWindow:
         Rows read, kept, and left out by reason.
     exposures
         Parquet file of the schema above; None where the log holds none.
+    searches
+        Parquet file of the searches; None where the engine reads none.
     """
 
     events: Path
@@ -90,6 +96,7 @@ class EventWindow:
     digest: str
     counts: Mapping[str, int]
     exposures: Path | None = None
+    searches: Path | None = None
 
     def scan(self) -> pl.LazyFrame:
         """The events, lazily."""

@@ -100,7 +100,9 @@ class Fitting:
             arrays |= found
             sources |= described
         category: Int32Array = arrays["item_category"]  # type: ignore[assignment]
-        found, described = log_sources(self.window, dataset, self.spec, category).learn(self.timer)
+        categories = len(arrays["category_offsets"]) - 1
+        learner = log_sources(self.window, dataset, self.spec, category, categories)
+        found, described = learner.learn(self.timer)
         arrays |= found
         sources |= described
         weights = dict(self.spec.blend.weights) if blend is None else blend

@@ -1,8 +1,8 @@
-"""What is learnt from single events and the catalogue.
+"""What is learnt from single events, searches and the catalogue.
 
 Trend, new items, early adopters, content, buy again, the usual time between purchases, what ignored
-items are worth. None of them says anything about a shopper: their arrays are about items and the
-shop.
+items are worth; pairs and ways. None of it says anything about a shopper: the arrays are about
+items and the shop.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from recommender.bundle_manifest import SourceInfo
 from recommender.impression_discount import ARRAY
@@ -21,12 +22,15 @@ from training.dataset import Dataset
 from training.engine import EventWindow
 from training.known_events import KnownEvents, known_events
 from training.known_exposures import known_exposures
-from training.models.buy_again import repeat_intervals
+from training.models.buy_again import demand, repeat_intervals, rest_days
 from training.models.content import content_neighbours
 from training.models.early_adopters import early_adopters_picks
 from training.models.embedding import embed
 from training.models.impression_discount import Exposures, learn_discount
 from training.models.item_stats import item_stats
+from training.models.meetings import pair_lifts
+from training.models.moments import Searches
+from training.models.navigation import learn_ways
 from training.models.new_items import new_items
 from training.models.purchase_interval import usual_interval
 from training.models.shortlist import Shortlist
@@ -48,6 +52,10 @@ class LogSources:
         The visits among the events.
     item_category
         As the bundle has it, int32 (items,).
+    categories
+        How many the bundle has.
+    searches
+        What was searched for before the moment of the dataset.
     exposures
         What was shown; None where the log does not say.
     """
@@ -57,6 +65,8 @@ class LogSources:
     dataset: Dataset
     spec: TrainingSpec
     item_category: Int32Array
+    categories: int
+    searches: Searches
     exposures: Exposures | None = None
 
     def learn(self, timer: Callable[[str], AbstractContextManager[None]]) -> Part:
@@ -83,6 +93,8 @@ class LogSources:
             "buy_again": self._buy_again,
             "usual_interval": self._usual_interval,
             ARRAY: self._impression_discount,
+            "pairs": self._pairs,
+            "navigation": self._navigation,
         }
 
     def _two_steps(self) -> Part:
@@ -163,11 +175,14 @@ class LogSources:
             "repeat_probability": found.probability,
             "interval_log_mean": found.log_mean,
             "interval_log_sd": found.log_sd,
+            "buy_again_demand": demand(self.events, settings.demand_half_life_days),
+            "rest_days": rest_days(found, settings.rest_days, settings.durable),
         }
         params = {
             "horizon_days": settings.horizon_days,
             "own_prior": settings.own_prior,
             "least": settings.least,
+            "due": settings.due,
         }
         return dict(arrays), {"buy_again": SourceInfo(params=params)}
 
@@ -181,15 +196,45 @@ class LogSources:
         table = learn_discount(self.exposures, self.spec.impression_discount)
         return ({} if table is None else {ARRAY: table}), {}
 
+    def _pairs(self) -> Part:
+        found = pair_lifts(self.events, self.item_category, self.categories, self.spec.pairs)
+        return ({} if found is None else found.arrays()), {}
+
+    def _navigation(self) -> Part:
+        ways = learn_ways(
+            self.events,
+            self.item_category,
+            self.categories,
+            self.searches,
+            self.spec.navigation,
+        )
+        return ways, {}
+
 
 def log_sources(
-    window: EventWindow, dataset: Dataset, spec: TrainingSpec, item_category: Int32Array
+    window: EventWindow,
+    dataset: Dataset,
+    spec: TrainingSpec,
+    item_category: Int32Array,
+    categories: int,
 ) -> LogSources:
     """Gather what they learn from: what was known before the moment of the dataset."""
     events = known_events(window, dataset)
     visits = visits_of(events, spec.weight_by_code)
     exposures = known_exposures(window, dataset, events)
-    return LogSources(events, visits, dataset, spec, item_category, exposures)
+    searches = searches_before(window, dataset.until)
+    return LogSources(events, visits, dataset, spec, item_category, categories, searches, exposures)
+
+
+def searches_before(window: EventWindow, until: int) -> Searches:
+    """The window's searches that had happened and arrived before a moment (microseconds)."""
+    if window.searches is None:
+        return Searches.none()
+    known = pl.scan_parquet(window.searches).filter(
+        pl.col("ts") < until, pl.col("available_at") < until
+    )
+    columns = known.select("shopper_idx", "ts", "term").collect().get_columns()
+    return Searches(*(each.to_numpy() for each in columns))
 
 
 def _listed(name: str, found: Shortlist, everybody: float) -> Part:

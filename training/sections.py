@@ -217,8 +217,37 @@ class BuyAgainSpec:
     horizon_days: float = number(28, 0.01, 3_650)
     prior: float = number(20, 0.001, 1e6)
     own_prior: float = number(2, 0.001, 1e6)
-    least: float = number(0.01, 0, 1)
+    least: float = number(0.002, 0, 1)
     min_repeats: int = whole(20, 1, 1_000_000)
+    demand_half_life_days: float = number(28, 0.01, 3_650)
+    due: float = number(0.2, 0, 1)
+    durable: float = number(0.05, 0, 1)
+    rest_days: float = number(180, 0, 3_650)
+
+
+@dataclass(frozen=True, slots=True)
+class PairsSpec:
+    """Which items are bought together, and which are only compared."""
+
+    prior: float = number(20, 0.001, 1e6)
+    neighbours: int = whole(50, 1, 1_000)
+    categories: int = whole(16, 1, 1_000)
+    max_items: int = whole(50, 2, 1_000)
+    min_pairs: int = whole(20, 1, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class NavigationSpec:
+    """Where to go next, and what that is worth."""
+
+    decay: float = number(0.85, 0.01, 1)
+    prior: float = number(50, 0.001, 1e6)
+    categories: int = whole(8, 1, 100)
+    terms: int = whole(8, 1, 100)
+    ranks: int = whole(10, 1, 100)
+    min_visitors: int = whole(5, 5, 1_000_000)
+    max_terms: int = whole(1_000, 0, 1_000_000)
+    min_purchases: int = whole(50, 1, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)

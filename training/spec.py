@@ -42,8 +42,10 @@ from training.sections import (
     ItemKnnSpec,
     JourneySpec,
     LinearSpec,
+    NavigationSpec,
     NewItemsSpec,
     PairSpec,
+    PairsSpec,
     PopularitySpec,
     RankerSpec,
     SeedSpec,
@@ -86,6 +88,8 @@ class TrainingSpec:
     content: ContentSpec = field(default_factory=ContentSpec)
     buy_again: BuyAgainSpec = field(default_factory=BuyAgainSpec)
     impression_discount: ImpressionDiscountSpec = field(default_factory=ImpressionDiscountSpec)
+    pairs: PairsSpec = field(default_factory=PairsSpec)
+    navigation: NavigationSpec = field(default_factory=NavigationSpec)
     blend: BlendSpec = field(default_factory=BlendSpec)
     ranker: RankerSpec = field(default_factory=RankerSpec)
     evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)

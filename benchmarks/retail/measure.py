@@ -128,14 +128,14 @@ def ask_at(shop: Shop, number: int, period: Period, baselines: Mapping[str, Scor
     took = time.perf_counter() - fitted
     rankings = {PRODUCT: product} | _baselines(shop, asked, baselines)
     rankings |= _single_sources(shop, asked, bundle)
-    questions = _questions(shop, number, asked)
+    questions = questions_of(shop, number, asked)
     return Fold(period, questions, rankings, fitted - began, 1e6 * took / len(asked))
 
 
 def choose_baselines(shop: Shop, before: Period) -> dict[str, tuple[str, Scorer]]:
     """Of each baseline the setting with the best recall on a period that no fold asks about."""
     asked = shop.ask(before)
-    questions = _questions(shop, 0, asked)
+    questions = questions_of(shop, 0, asked)
     chosen: dict[str, tuple[str, Scorer]] = {
         POPULARITY: (f"last {RECENT_DAYS:g} days", popular),
         PERSONAL: ("", personal_frequency),
@@ -170,7 +170,8 @@ def _single_sources(
     }
 
 
-def _questions(shop: Shop, number: int, asked: HoldOut) -> Questions:
+def questions_of(shop: Shop, number: int, asked: HoldOut) -> Questions:
+    """Whom a period asked, and what they had bought before."""
     past, ids = shop.purchases.before(asked.period.start), shop.window.item_ids
     rows = shopper_rows(asked, shop.window)
     own = tuple(frozenset(ids[item] for item in past.items_of(row)) for row in rows.tolist())

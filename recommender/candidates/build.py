@@ -102,6 +102,7 @@ def _shortlist(
 
 
 def _buy_again(info: SourceInfo, arrays: Arrays) -> BuyAgainSource:
+    alike = np.ones(len(arrays["repeat_probability"]), np.float32)
     source = BuyAgainSource(
         arrays["repeat_probability"],  # type: ignore[arg-type]
         arrays["interval_log_mean"],  # type: ignore[arg-type]
@@ -109,10 +110,13 @@ def _buy_again(info: SourceInfo, arrays: Arrays) -> BuyAgainSource:
         _positive("buy_again", info, "horizon_days"),
         _positive("buy_again", info, "own_prior"),
         float(info.params["least"]),
+        arrays.get("buy_again_demand", alike),  # type: ignore[arg-type]
     )
     probability = source.repeat_probability
     if not ((probability >= 0) & (probability <= 1) & (source.interval_log_sd > 0)).all():
         raise BundleError("source 'buy_again': a probability outside 0..1 or a spread of 0")
+    if not ((source.demand > 0) & (source.demand <= 1)).all():
+        raise BundleError("source 'buy_again': a demand outside 0..1, or 0")
     return source
 
 

@@ -12,6 +12,9 @@ the n - 1 own log intervals count against a prior of κ,
 
     p' = (κ p + n - 1) / (κ + n - 1),    m' = (κ m + Σ log intervals) / (κ + n - 1).
 
+Among what is due, what sells now comes first: the score is this probability times the item's
+demand. A shop's seasons end, and rhythms learnt from the whole log do not know it.
+
 The item's numbers are estimated in `training.models.buy_again`.
 """
 
@@ -49,6 +52,8 @@ class BuyAgainSource:
         κ, positive.
     least
         Items that are less likely than this are not proposed.
+    demand
+        How well each item sells now beside the best seller, float32 (items,), above 0, at most 1.
     """
 
     repeat_probability: Float32Array
@@ -57,9 +62,10 @@ class BuyAgainSource:
     horizon_days: float
     own_prior: float
     least: float
+    demand: Float32Array
 
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
-        """Score of an item: the probability that it is bought within the horizon."""
+        """Score of an item: the probability that it is bought within the horizon, times demand."""
         bought = seeds[seeds.event_codes == EVENT_CODES[PURCHASE]]
         order = np.lexsort((-bought.ages, bought.item_idx))
         item_idx = bought.item_idx[order]
@@ -70,9 +76,14 @@ class BuyAgainSource:
         prior = self.own_prior
         probability = (prior * self.repeat_probability[items] + repeats) / (prior + repeats)
         mean = (prior * self.interval_log_mean[items] + log_intervals) / (prior + repeats)
-        score = due(probability, (mean, self.interval_log_sd[items]), last, self.horizon_days)
-        kept = eligible[items] & (score >= self.least)
-        return top(items[kept].astype(np.int32), score[kept].astype(np.float32), n)
+        chance = due(probability, (mean, self.interval_log_sd[items]), last, self.horizon_days)
+        kept = eligible[items] & (chance >= self.least)
+        items, score = items[kept].astype(np.int32), (chance * self.demand[items])[kept]
+        return top(items, score.astype(np.float32), n)
+
+    def probabilities(self, proposed: ScoredItems) -> Float32Array:
+        """The probability of each item that it proposed, float32 (n,)."""
+        return proposed.scores / self.demand[proposed.item_idx]
 
 
 def own_intervals(

@@ -6,8 +6,9 @@ const REASONS = {
   popular: "popular", popular_in_category: "popular in this category", goes_with: "goes with it",
   bought_together: "bought together", viewed_next: "often viewed next", similar: "similar",
   related: "related", seen_before: "seen before", featured: "featured",
-  rising: "rising", new: "new",
+  rising: "rising", new: "new", bought_before: "bought before", often_next: "often the next step",
 };
+const KINDS = { buy_again: "buy again", resume: "left open", complement: "goes with your cart" };
 const $ = (id) => document.getElementById(id);
 const state = { category: null, words: "", offset: 0, item: null, inCart: false, cart: {}, shown: new Set(), suggested: {} };
 
@@ -71,6 +72,7 @@ function card(item, extra = {}) {
   const text = element("div", "text");
   text.append(element("div", "title", item.title || item.item_id), element("div", "meta", [money(item.price), item.brand].filter(Boolean).join(" · ")));
   if (item.available === false) text.append(element("div", "meta", "sold out"));
+  if (KINDS[extra.kind]) text.append(element("div", "kind", KINDS[extra.kind]));
   if (extra.reason) text.append(element("div", "why", REASONS[extra.reason] || extra.reason));
   made.append(tile(item), text);
   const open = () => openItem(item, extra.recommendation);
@@ -85,6 +87,23 @@ function card(item, extra = {}) {
     });
     made.append(rest);
   }
+  return made;
+}
+
+// Where to go: a card without an item, which leads to a category, a search or the cart.
+function way(entry, recommendation) {
+  const words = { category: entry.category?.split("/").pop(), search: `“${entry.query}”`, checkout: "Your cart" };
+  const made = element("article", "card way");
+  const text = element("div", "text");
+  text.append(element("div", "title", `${words[entry.kind]} →`), element("div", "kind", entry.kind), element("div", "why", REASONS[entry.reason.code] || entry.reason.code));
+  made.append(text);
+  made.addEventListener("click", async () => {
+    const target = entry.category || entry.query;
+    const params = { promotion_id: entry.kind, index: entry.rank, ...(target ? { promotion_name: target } : {}) };
+    await send("select_promotion", [], { recommendation_id: recommendation, params });
+    if (entry.kind === "category") return openCategory(entry.category);
+    return entry.kind === "search" ? searchFor(entry.query) : openCart();
+  });
   return made;
 }
 
@@ -120,23 +139,25 @@ function question() {
 async function suggest() {
   const answer = await call("/v1/recommendations", question());
   const before = state.shown;
-  state.shown = new Set(answer.items.map((item) => item.item_id));
+  const items = answer.items.filter((entry) => entry.item_id !== undefined);
+  state.shown = new Set(items.map((item) => item.item_id));
   $("suggestions-title").textContent = state.inCart ? "Goes with your cart" : state.item ? "You may also want to see" : "You may want to see";
   $("suggestions-level").textContent = `rung ${answer.fallback_level.replaceAll("_", " ")}, model ${answer.model_version}, ${answer.took_ms.toFixed(1)} ms; tinted: not in the answer before`;
-  $("suggestions").replaceChildren(...answer.items.map((item) => card({ item_id: item.item_id, ...item.properties }, {
-    reason: item.reason.code, recommendation: answer.recommendation_id, isNew: before.size > 0 && !before.has(item.item_id),
+  $("suggestions").replaceChildren(...answer.items.map((entry) => entry.item_id === undefined ? way(entry, answer.recommendation_id) : card({ item_id: entry.item_id, ...entry.properties }, {
+    kind: entry.kind, reason: entry.reason.code, recommendation: answer.recommendation_id, isNew: before.size > 0 && !before.has(entry.item_id),
   })));
-  state.suggested = Object.fromEntries(answer.items.map((item) => [item.item_id, item]));
+  state.suggested = Object.fromEntries(items.map((item) => [item.item_id, item]));
   await explain(answer.recommendation_id);
 }
 async function explain(id) {
   try {
     const record = await call(`/demo/decisions/${id}`);
     const head = element("tr");
-    head.append(...["slot", "item", "source", "p"].map((name) => element("th", ["item", "source"].includes(name) ? "left" : "", name)));
-    $("slots").replaceChildren(head, ...record.items.map((slot) => {
+    head.append(...["slot", "suggestion", "source", "p"].map((name) => element("th", ["suggestion", "source"].includes(name) ? "left" : "", name)));
+    const slots = [...record.items, ...(record.ways || [])].sort((one, other) => one.slot - other.slot);
+    $("slots").replaceChildren(head, ...slots.map((slot) => {
       const row = element("tr");
-      row.append(element("td", "", slot.slot), element("td", "left", slot.item_id), element("td", "left", slot.source), element("td", "", slot.p_slot));
+      row.append(element("td", "", slot.slot), element("td", "left", slot.item_id || slot.target || slot.kind), element("td", "left", slot.source || slot.kind), element("td", "", slot.p_slot));
       return row;
     }));
     $("record").textContent = JSON.stringify(record, null, 1);
@@ -160,6 +181,12 @@ async function openItem(item, recommendation) {
   await send("view_item", [item], link);
   await draw();
   window.scrollTo({ top: 0 });
+}
+async function searchFor(words) {
+  $("words").value = words;
+  Object.assign(state, { words, category: null, item: null, inCart: false, offset: 0 });
+  if (words) await send("search", [], { search_term: words });
+  await draw();
 }
 function openCart() { Object.assign(state, { item: null, inCart: true }); return draw(); }
 async function changeCart(item, by) {
@@ -244,9 +271,7 @@ $("cart").addEventListener("click", openCart);
 $("new-visitor").addEventListener("click", () => { become(newId("demo-")); state.cart = {}; state.shown = new Set(); openHome(); });
 $("search").addEventListener("submit", async (submit) => {
   submit.preventDefault();
-  Object.assign(state, { words: $("words").value, category: null, item: null, inCart: false, offset: 0 });
-  if (state.words) await send("search", [], { search_term: state.words });
-  await draw();
+  await searchFor($("words").value);
 });
 $("previous").addEventListener("click", () => { state.offset = Math.max(0, state.offset - 24); drawShelf(); });
 $("next").addEventListener("click", () => { state.offset += 24; drawShelf(); });

@@ -39,6 +39,14 @@ def test_the_shipped_file_is_acceptable_and_names_the_usual_places() -> None:
         {"placements": {"home": {"purchase_share": -0.1}}},
         {"placements": {"home": {"purchase_share": float("nan")}}},
         {"placements": {"home": {"purchase_share": "half"}}},
+        {"placements": {"home": {"kinds": []}}},
+        {"placements": {"home": {"kinds": ["advertisement"]}}},
+        {"placements": {"home": {"kind_order": ["category"]}}},
+        {"placements": {"home": {"at_most": {"category": 1}}}},
+        {"placements": {"home": {"at_most": {"resume": -1}}}},
+        {"placements": {"home": {"at_most": {"resume": 1.5}}}},
+        {"placements": {"home": {"at_most": 3}}},
+        {"placements": {"home": {"navigation": 4}}},
     ],
 )
 def test_an_unacceptable_file_says_what_is_accepted(raw: dict[str, object]) -> None:

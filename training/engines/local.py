@@ -32,6 +32,7 @@ from recommender.terms import (
 from training.dataset import known_before, moment
 from training.engine import EventWindow, Key, Period
 from training.engines.local_exposures import find_exposures
+from training.engines.local_searches import find_searches
 from training.engines.local_visits import find_visits
 from training.models.als import Factors, factorise
 from training.models.covisitation import PairRows, pair_weights, steps_of
@@ -83,10 +84,19 @@ class LocalEngine:
             _index(SHOPPER_ID, shopper_ids, "shopper_idx"),
         )
         find_exposures(layout, window, known_before(as_of), ids).sink_parquet(shown)
-        exposures = shown if pl.scan_parquet(shown).select(pl.len()).collect().item() else None
-        digest = _digest([path, *([exposures] if exposures else [])], item_ids, shopper_ids)
+        asked = path.with_name(f"searches-{spec.digest[:16]}.parquet")
+        _searches(layout, window, as_of, ids[1]).write_parquet(asked)
+        exposures, searches = (each if _has_rows(each) else None for each in (shown, asked))
+        paths = [each for each in (path, exposures, searches) if each is not None]
         return EventWindow(
-            path, window, tuple(item_ids), tuple(shopper_ids), digest, counts, exposures
+            path,
+            window,
+            tuple(item_ids),
+            tuple(shopper_ids),
+            _digest(paths, item_ids, shopper_ids),
+            counts,
+            exposures,
+            searches,
         )
 
     def interactions(
@@ -250,6 +260,19 @@ def _numbered(
 def _index(column: str, ids: list[str], index: str) -> pl.LazyFrame:
     numbers = pl.Series(index, range(len(ids)), pl.Int32)
     return pl.LazyFrame([pl.Series(column, ids, pl.String), numbers])
+
+
+def _searches(
+    layout: StoreLayout, window: Period, as_of: int | None, shoppers: pl.LazyFrame
+) -> pl.DataFrame:
+    """Searches file, see `training.engine`."""
+    asked = find_searches(layout, window, known_before(as_of))
+    numbered = asked.join(shoppers.collect(), on=SHOPPER_ID).sort("shopper_idx", "ts", "term")
+    return numbered.select("shopper_idx", "ts", "available_at", "term")
+
+
+def _has_rows(path: Path) -> bool:
+    return bool(pl.scan_parquet(path).select(pl.len()).collect().item())
 
 
 def _digest(paths: Sequence[Path], item_ids: list[str], shopper_ids: list[str]) -> str:

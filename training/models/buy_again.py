@@ -11,6 +11,12 @@ items, each with a prior of κ purchases (for p) or κ repeats (for the interval
 
 Intervals that are longer than the log cannot be seen, so m is too short for what is bought every
 few years; p is small there, which is what counts.
+
+The *demand* of an item is ((s_i + 1) / (s_max + 1))^¼, where s_i counts its purchases, halved every
+`half_life_days`.
+
+An item is *durable* if a purchase of it is repeated within its time of rest with a probability
+p_i F_i(rest) below a threshold.
 """
 
 from __future__ import annotations
@@ -23,8 +29,9 @@ from scipy.special import ndtr
 from recommender.candidates.buy_again import ONE_PURCHASE_DAYS
 from recommender.terms import PURCHASE, Float32Array, Float64Array, Int32Array
 from training.known_events import KnownEvents
-from training.models.popularity import MICROS_PER_DAY, mass
+from training.models.popularity import MICROS_PER_DAY, decay, mass
 
+_DEMAND_EXPONENT = 0.25
 _LEAST_SD = 0.3  # of the log interval: nobody is as regular as a clock
 
 
@@ -42,6 +49,20 @@ class Repeats:
     log_mean: Float32Array
     log_sd: Float32Array
     seen: int
+
+
+def demand(events: KnownEvents, half_life_days: float) -> Float32Array:
+    """How well each item sells now, float32 (items,), in 0..1, never 0; 1 for the best seller."""
+    bought = events.of_types((PURCHASE,))
+    sold = mass(bought.item_idx, decay(bought.ts, events.until, half_life_days), events.items) + 1
+    found: Float32Array = ((sold / sold.max(initial=1.0)) ** _DEMAND_EXPONENT).astype(np.float32)
+    return found
+
+
+def rest_days(repeats: Repeats, days: float, durable: float) -> Float32Array:
+    """How long each item rests after its purchase: `days` if it is durable, else 0; (items,)."""
+    z = (np.log(max(days, 1e-6)) - repeats.log_mean) / repeats.log_sd
+    return np.where(repeats.probability * ndtr(z) < durable, days, 0.0).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ class Draw(IntEnum):
     BOT = 26
     BOUNCE = 27
     WILL = 28
+    WAY = 29
 
 
 PLACEMENTS: Final = ("home", "category", "search", "item", "cart")

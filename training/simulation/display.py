@@ -18,6 +18,7 @@ from training.simulation.recommenders import PageContext, Recommender, Suggestio
 from training.simulation.shoppers import NONE
 from training.simulation.stock import LISTING_PAGE, SLATE, Shelf, listing_slice
 from training.simulation.utility import match
+from training.simulation.ways import ShownWays, SuggestedWay
 
 # Places of a page in the order of reading: recommendations first, then the shop's own listing.
 POSITION = np.r_[1 : SLATE + 1, 1 : LISTING_PAGE + 1].astype(np.int32)
@@ -38,10 +39,13 @@ class Shown:
         int32 (n, SLATE + LISTING_PAGE): recommendations, then the listing, padded with -1.
     recommendation_id
         object (n,) of str or None.
+    ways
+        Where the recommendations suggest to go; None where none does.
     """
 
     items: Int32Array
     recommendation_id: npt.NDArray[np.object_]
+    ways: ShownWays | None = None
 
     @property
     def slate(self) -> Int32Array:
@@ -85,8 +89,8 @@ class Display:
 
     def show(self, batch: SessionBatch, shelf: Shelf) -> Shown:
         """Fill the present page of every visit."""
-        slate, ids = self._slate(batch, shelf)
-        return Shown(np.hstack([slate, self._listing(batch, shelf)]), ids)
+        slate, ids, ways = self._slate(batch, shelf)
+        return Shown(np.hstack([slate, self._listing(batch, shelf)]), ids, ways)
 
     def _listing(self, batch: SessionBatch, shelf: Shelf) -> Int32Array:
         listing = np.full((len(batch), LISTING_PAGE), NONE, np.int32)
@@ -113,23 +117,21 @@ class Display:
 
     def _slate(
         self, batch: SessionBatch, shelf: Shelf
-    ) -> tuple[Int32Array, npt.NDArray[np.object_]]:
+    ) -> tuple[Int32Array, npt.NDArray[np.object_], ShownWays | None]:
         if self.recommender is None:
-            return default_slate(batch, shelf), np.full(len(batch), None, object)
+            return default_slate(batch, shelf), np.full(len(batch), None, object), None
         self.before_asking(batch)
         slate = np.full((len(batch), SLATE), NONE, np.int32)
         ids = np.full(len(batch), None, object)
+        ways: list[SuggestedWay | None] = [None] * len(batch)
         for row, context in enumerate(self._contexts(batch)):
             answer = self.recommender(context)
-            item_ids = answer.item_ids if isinstance(answer, Suggestion) else answer
-            chosen = self._resolve(item_ids, shelf.known)
+            if not isinstance(answer, Suggestion):
+                answer = Suggestion(answer, f"{context.session_id}.r{batch.pages[row]}")
+            chosen = self._resolve(answer.item_ids, shelf.known)
             slate[row, : len(chosen)] = chosen
-            ids[row] = (
-                answer.recommendation_id
-                if isinstance(answer, Suggestion)
-                else f"{context.session_id}.r{batch.pages[row]}"
-            )
-        return slate, ids
+            ids[row], ways[row] = answer.recommendation_id, answer.way
+        return slate, ids, ShownWays.of(ways, self.catalogue) if any(ways) else None
 
     def _resolve(self, item_ids: object, known: BoolArray) -> list[int]:
         """Indices of the first SLATE different items that the shop knows."""

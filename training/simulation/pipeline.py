@@ -20,17 +20,19 @@ from recommender.query import Query
 from recommender.terms import IDENTIFY, INTERACTION_TYPES, VIEW_ITEM_LIST
 from training.dataset import moment
 from training.simulation.encode import Encoder
-from training.simulation.recommenders import PageContext
+from training.simulation.recommenders import PageContext, Suggestion
 from training.simulation.recorder import EventChunk
 from training.simulation.service import PLACEMENTS
 from training.simulation.truth import OracleRecommender
+from training.simulation.ways import SuggestedWay
 
 POPULARITY: Final = "popularity"
 NOTHING: Final = "nothing"
 SHOP: Final = "shop"
 ORACLE: Final = "oracle"
 TIRELESS: Final = "tireless"
-POLICIES: Final = ("file", *OBJECTIVES, POPULARITY, NOTHING, SHOP, ORACLE)
+ITEMS_ONLY: Final = "items_only"
+POLICIES: Final = ("file", *OBJECTIVES, ITEMS_ONLY, POPULARITY, NOTHING, SHOP, ORACLE)
 _HEARD: Final = frozenset({*INTERACTION_TYPES, IDENTIFY, VIEW_ITEM_LIST})
 _FOR_EVER = VisitorOptions(ttl_seconds=3650 * 86_400)
 
@@ -59,10 +61,11 @@ Way: TypeAlias = Answering | OracleRecommender | None
 def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement]) -> Way:
     """A way to answer by its name, see `POLICIES`; None is the shop's own static lists.
 
-    ``file`` takes the placements as they are, an objective sets it at every place, ``popularity``
-    lets that source alone propose, ``nothing`` shows empty lists, ``oracle`` knows what everybody
-    wants and is the most that lists can do. With ``:tireless`` behind it, such as
-    ``path:tireless``, no list takes notice of what was ignored. Raises `InvalidInputError`.
+    ``file`` takes the placements as they are, an objective sets it at every place, ``items_only``
+    suggests no way to go anywhere, ``popularity`` lets that source alone propose, ``nothing`` shows
+    empty lists, ``oracle`` knows what everybody wants and is the most that lists can do. With
+    ``:tireless`` behind it, such as ``path:tireless``, no list takes notice of what was ignored.
+    Raises `InvalidInputError`.
     """
     base, colon, way = name.partition(":")
     if base not in POLICIES or (colon and way != TIRELESS):
@@ -76,6 +79,8 @@ def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement
     if base == NOTHING:
         return Answering(name)
     changes: dict[str, object] = {"objective": base} if base in OBJECTIVES else {}
+    if base == ITEMS_ONLY:
+        changes = {"navigation": 0}
     if base == POPULARITY:
         changes = {"sources": (POPULARITY,)}
     if way:
@@ -114,7 +119,7 @@ class PipelineRecommender:
         if chunk.event_type in _HEARD and not _is_listing(chunk):
             self._visitors.apply(self.encoder.events(chunk))
 
-    def __call__(self, context: PageContext) -> Sequence[str]:
+    def __call__(self, context: PageContext) -> Sequence[str] | Suggestion:
         """Fill a list."""
         chosen = self._answering
         if chosen is None or chosen.bundle is None:
@@ -127,7 +132,12 @@ class PipelineRecommender:
             )
         self.asked += 1
         slate = recommend(self._query(context), chosen.bundle, places[name], self._policy)
-        return [item.item_id for item in slate.items]
+        item_ids = [item.item_id for item in slate.items]
+        if not slate.ways:
+            return item_ids
+        way = slate.ways[0]
+        number = f"{context.session_id}.w{self.asked}"
+        return Suggestion(item_ids, number, SuggestedWay(way.kind, way.target, way.position))
 
     def _query(self, context: PageContext) -> Query:
         at = moment(context.at)
@@ -142,6 +152,8 @@ class PipelineRecommender:
             context_items=(context.item_id,) if context.item_id else (),
             cart_items=tuple(dict.fromkeys((*context.cart_items, *known.cart_items))),
             category=context.category,
+            personalize=known.personalize,
+            behaviour=known.behaviour,
             exposures=known.exposures,
             ignored_lists=known.ignored_lists,
         )

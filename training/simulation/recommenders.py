@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from training.simulation.ways import SuggestedWay
+
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
@@ -41,10 +43,11 @@ class PageContext:
 
 
 class Suggestion(NamedTuple):
-    """An answer with the id under which it was logged by whoever gave it."""
+    """An answer: with the id under which it was logged by whoever gave it, and perhaps a way."""
 
     item_ids: Sequence[str]
     recommendation_id: str | None = None
+    way: SuggestedWay | None = None
 
 
 class Recommender(Protocol):

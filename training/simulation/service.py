@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from recommender.errors import InvalidInputError, StorageError
+from recommender.terms import NAVIGATION_KINDS
 from training.simulation.encode import Encoder
 from training.simulation.recommenders import PageContext, Suggestion
 from training.simulation.recorder import EventChunk
+from training.simulation.ways import SuggestedWay
 
 LARGEST_BATCH: Final = 1000
 """Events in one request; the service accepts no more."""
@@ -26,7 +28,11 @@ _JSON = "application/json"
 
 
 class _Item(msgspec.Struct):
-    item_id: str
+    rank: int = 0
+    kind: str = "item"
+    item_id: str | None = None
+    category: str | None = None
+    query: str | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -180,7 +186,13 @@ class ServiceRecommender:
             self.connection.post("/v1/recommendations", body), type=_Answer
         )
         self.asked += 1
-        return Suggestion([item.item_id for item in answer.items], answer.recommendation_id)
+        item_ids = [item.item_id for item in answer.items if item.item_id is not None]
+        ways = [
+            SuggestedWay(item.kind, item.category or item.query, item.rank)
+            for item in answer.items
+            if item.kind in NAVIGATION_KINDS
+        ]
+        return Suggestion(item_ids, answer.recommendation_id, ways[0] if ways else None)
 
 
 def request_of(context: PageContext) -> dict[str, object]:

@@ -29,6 +29,7 @@ from training.simulation.utility import (
     ignored,
     match,
 )
+from training.simulation.ways import ShownWays
 
 _SECOND = 1_000_000
 LONGEST_DWELL_SECONDS = 1500.0
@@ -164,13 +165,19 @@ class Visits:
             self.recorder.record(event_type, batch, chosen, batch.item[chosen, None])
 
     def _click(self, batch: SessionBatch, keys: Keys, shown: Shown, free: BoolArray) -> BoolArray:
-        """Read the lists from the top; the first item that attracts is clicked. Bool (n,)."""
+        """Read the lists from the top; what attracts first is clicked or followed. Bool (n,)."""
         items = shown.items
         showings = ignored(batch, shown.slate)
         wanted = attraction(batch, items, self.stock.on_sale[items], self.catalogue, self.behaviour)
         wanted[:, :SLATE] *= np.exp(-self.behaviour.fatigue * showings)
-        chance = examination(batch, POSITION, IN_LISTING, self.behaviour) * wanted
+        ways = shown.ways
+        position = POSITION if ways is None else ways.positions(POSITION, ~IN_LISTING)
+        chance = examination(batch, position, IN_LISTING, self.behaviour) * wanted
         hits = (uniform(keys, Draw.CLICK, items.shape[1]) < chance) & free[:, None]
+        followed = np.zeros(len(batch), np.bool_)
+        if ways is not None:
+            followed = ways.followed(batch, keys, hits, self.behaviour) & free
+            hits &= ~followed[:, None]
         clicked = some(hits)
         place = np.argmax(hits, axis=1)
         self._ignore(batch, keys, shown, np.where(clicked, place, SLATE))
@@ -188,7 +195,22 @@ class Visits:
         batch.via[rows] = np.where(from_slate, Via.RECOMMENDATION, Via.LISTING)
         batch.via_placement[rows] = placement
         batch.recommendation_id[rows] = ids
-        return clicked
+        if ways is not None:
+            self._follow(batch, rows_where(followed), shown, ways)
+        return clicked | followed
+
+    def _follow(self, batch: SessionBatch, rows: Int64Array, shown: Shown, ways: ShownWays) -> None:
+        """Go where the recommendations suggest."""
+        details = Details(
+            placement=batch.page[rows], recommendation_id=shown.recommendation_id[rows]
+        )
+        nothing = np.empty((len(rows), 0), np.int32)
+        self.recorder.record(terms.SELECT_PROMOTION, batch, rows, nothing, details)
+        pages = ways.pages(rows)
+        for page in (Page.CATEGORY, Page.SEARCH, Page.CART):
+            chosen = rows[pages == page]
+            go_to(batch, chosen, page)
+            batch.leaf[chosen] = ways.leaf[chosen]
 
     def _ignore(self, batch: SessionBatch, keys: Keys, shown: Shown, clicked: Int64Array) -> None:
         """Recommendations that were not clicked tire; the most repeated one may be dismissed."""

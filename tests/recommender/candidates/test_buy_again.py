@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ SOURCE = BuyAgainSource(
     horizon_days=7,
     own_prior=2,
     least=0.01,
+    demand=np.ones(3, np.float32),
 )
 EVERYTHING = np.ones(3, np.bool_)
 
@@ -91,3 +93,13 @@ def test_the_share_of_intervals_is_the_normal_distribution_of_the_log() -> None:
         np.array([0.0, 30.0, 1e6]), np.full(3, math.log(30)), np.float32([1] * 3)
     )
     assert found == pytest.approx([0, 0.5, 1], abs=1e-6)
+
+
+def test_of_what_is_as_likely_what_sells_now_comes_first() -> None:
+    seeds = bought([(COFFEE, 28), (TEA, 28)])
+    plain = SOURCE.candidates(seeds, EVERYTHING, 5)
+    assert plain.item_idx.tolist() == [COFFEE, TEA]
+    over = replace(SOURCE, demand=np.array([0.1, 1, 1], np.float32))
+    found = over.candidates(seeds, EVERYTHING, 5)
+    assert found.item_idx.tolist() == [TEA, COFFEE]
+    assert over.probabilities(found)[::-1] == pytest.approx(plain.scores)

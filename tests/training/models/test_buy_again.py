@@ -5,7 +5,7 @@ import pytest
 
 from recommender.terms import PURCHASE, VIEW_ITEM
 from tests.training.known import known
-from training.models.buy_again import repeat_intervals
+from training.models.buy_again import Repeats, demand, repeat_intervals, rest_days
 
 COFFEE, SOFA, TEA = 0, 1, 2
 CATEGORY = np.array([0, -1, 0], np.int32)
@@ -58,3 +58,22 @@ def test_lines_of_one_order_are_one_purchase_and_views_are_none() -> None:
 
 def test_a_log_without_purchases_has_no_repeats() -> None:
     assert repeat_intervals(known([], 3), CATEGORY, 20).seen == 0
+
+
+def test_what_is_hardly_ever_bought_again_rests() -> None:
+    found = Repeats(
+        probability=np.array([0.9, 0.02, 0.9], np.float32),
+        log_mean=np.log(np.array([14, 14, 3_000], np.float32)),
+        log_sd=np.full(3, 0.5, np.float32),
+        seen=100,
+    )
+    assert rest_days(found, 180, 0.05).tolist() == [0, 180, 180]
+    assert rest_days(found, 180, 0).tolist() == [0, 0, 0]
+
+
+def test_demand_is_what_sold_of_late_beside_the_best_seller() -> None:
+    rows = [(shopper, 0, PURCHASE, 100.0) for shopper in range(15)]
+    rows += [(shopper, 1, PURCHASE, 72.0) for shopper in range(14)]
+    found = demand(known(rows, 3, until=100.0001), 28)
+    assert found == pytest.approx([1, (8 / 16) ** 0.25, (1 / 16) ** 0.25], rel=1e-3)
+    assert demand(known([], 2), 28).tolist() == [1, 1]
