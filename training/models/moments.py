@@ -112,15 +112,15 @@ def moments_of(
     moves = is_step & ~((last >= 0) & (item == item[np.maximum(last, 0)]))
     targets = (item, item_category[item].astype(np.int64), _terms(acts, starts, searched))
     nothing = np.full(len(after), NOTHING, np.int64)
-    item_target, category_target, term_target = (
+    to_item, to_category, to_term = (
         np.r_[np.where(moves, each, NOTHING), nothing] for each in targets
     )
     return Moments(
         np.r_[_state(acts, item_category, categories, last, filled), after],
         np.r_[_values(acts, is_step, decay), np.zeros(len(after))],
-        item_target,
-        category_target,
-        term_target,
+        to_item,
+        to_category,
+        to_term,
         np.r_[~is_step & filled, np.zeros(len(after), np.bool_)],
     )
 
