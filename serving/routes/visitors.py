@@ -95,8 +95,12 @@ def _store_failed() -> Problem:
 
 def _visitor_id(request: Request, suffix: bytes = b"") -> str:
     # The server's own decoding of the path replaces bytes that are not UTF-8; ids are byte-exact.
-    raw: bytes = request.scope["raw_path"]
-    encoded = unquote_to_bytes(raw.partition(b"?")[0].removesuffix(suffix))
+    raw: bytes = request.scope["raw_path"].partition(b"?")[0]
+    # A slash within an id is percent-encoded; a plain one leads to what is below the visitor.
+    if raw.endswith(PREFERENCES_SUFFIX) != bool(suffix):
+        accepted = "GET" if suffix else "PUT"
+        raise Problem(405, "method_not_allowed", f"Accepted here: {accepted}.")
+    encoded = unquote_to_bytes(raw.removesuffix(suffix))
     root = request.scope.get("root_path", "").encode()
     encoded = encoded.removeprefix(root).removeprefix(PREFIX)
     if not 1 <= len(encoded) <= MAX_ID_BYTES:

@@ -309,7 +309,7 @@ def test_nothing_that_becomes_known_later_changes_features(
 # ---- online --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(rows_strategy, st.integers(1, 24 * 60).map(float))
 def test_the_latest_offline_value_is_the_materialised_one(rows: list[Row], at: float) -> None:
     table, moment = table_of(rows), START + at * HOUR

@@ -70,6 +70,8 @@ def examples(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return st.deferred(lambda: examples(DOCUMENT["components"]["schemas"][name]))
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
     if "anyOf" in schema:
         return st.one_of([examples(each) for each in schema["anyOf"]])
     if "enum" in schema:

@@ -147,3 +147,11 @@ def test_a_wish_that_answers_cannot_see_yet_is_not_promised(
     answer = wish(client, "ann", "off")
     assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
     assert len(records(root)) == 1
+
+
+def test_what_is_below_a_visitor_is_no_visitor(client: TestClient) -> None:
+    assert client.get("/v1/visitors/ann/preferences").json()["code"] == "method_not_allowed"
+    body = {"personalize": "off"}
+    for path in ("ann", "ann%2Fpreferences"):
+        assert client.put(f"/v1/visitors/{path}", json=body).status_code == 405
+    assert known(client, "ann/preferences")["preferences"]["since"] is None
