@@ -76,9 +76,11 @@ def test_the_examples_of_the_page_work(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, done.stdout + done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines() if line]
-    home, wish, cached, similar, events, beacon, visitor, rules, trial, document = answers
+    home, page, wish, cached, similar = answers[:5]
+    events, beacon, visitor, rules, trial, document = answers[5:]
     assert len(home["items"]) == len(cached["items"]) == 3
     assert home["items"][0]["properties"]["title"]
+    assert [len(each["items"]) for each in page["answers"]] == [4, 12]
     assert similar["fallback_level"] == "similar"
     assert (events["accepted"], [each["index"] for each in events["rejected"]]) == (1, [1])
     assert beacon["accepted"] == 1
