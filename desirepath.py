@@ -23,6 +23,7 @@ def command_line() -> typer.Typer:
     import serving.cli
     import training.cli
     import training.demo.cli
+    import training.report_cli
 
     app = typer.Typer(
         name="desirepath",
@@ -34,6 +35,7 @@ def command_line() -> typer.Typer:
     for verbs in (feature_store.cli.app, training.cli.app, serving.cli.app):
         app.add_typer(verbs)
     app.command()(training.demo.cli.demo)
+    app.add_typer(training.report_cli.app, name="report")
     return app
 
 

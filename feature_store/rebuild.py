@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from feature_store.moves import moves_of
 from feature_store.online.cart import Cart, CartChange
 from feature_store.online.facts import MAX_TERM_CHARACTERS, cart_change
 from feature_store.online.reconcile import Rebuilt
@@ -28,8 +29,11 @@ from recommender.terms import (
     EVENT_TYPE,
     INTERACTION_TYPES,
     ITEM_ID,
+    ITEM_POSITION,
+    PLACEMENT,
     PURCHASE,
     QUANTITY,
+    RECOMMENDATION_ID,
     REFUND,
     REMOVE_FROM_CART,
     SEARCH_TERM,
@@ -51,6 +55,9 @@ _COLUMNS = (
     ITEM_ID,
     QUANTITY,
     SEARCH_TERM,
+    ITEM_POSITION,
+    PLACEMENT,
+    RECOMMENDATION_ID,
 )
 
 
@@ -154,6 +161,9 @@ class _Row(NamedTuple):
     dismissed_times: list[int] | None
     search_terms: list[str] | None
     search_times: list[int] | None
+    move_items: list[str] | None
+    move_types: list[str] | None
+    move_times: list[int] | None
 
 
 def _states(frame: pl.DataFrame, limits: StateLimits) -> Iterator[tuple[str, VisitorState]]:
@@ -168,6 +178,7 @@ def _states(frame: pl.DataFrame, limits: StateLimits) -> Iterator[tuple[str, Vis
         _cart(items),
         _dismissed(items, limits),
         _searches(frame, limits),
+        _moves(frame, limits),
     ]
     shoppers = frame.group_by(_OWNER).agg(
         pl.col(TS).min().alias("first_seen"), pl.col(TS).max().alias("last_seen")
@@ -195,6 +206,9 @@ def _facts(row: _Row) -> VisitorState:
         ),
         dismissed=dict(zip(row.dismissed_items or (), row.dismissed_times or (), strict=True)),
         searches=tuple(zip(row.search_times or (), row.search_terms or (), strict=True)),
+        moves=tuple(
+            map(Interaction, row.move_items or (), row.move_types or (), row.move_times or ())
+        ),
         totals=dict(zip(row.total_types, row.total_counts, strict=True)),
         first_seen=row.first_seen,
         last_seen=row.last_seen,
@@ -277,6 +291,18 @@ def _searches(frame: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
         _newest(facts, TS, SEARCH_TERM, limits.searches)
         .group_by(_OWNER)
         .agg(pl.col(SEARCH_TERM).alias("search_terms"), pl.col(TS).alias("search_times"))
+    )
+
+
+def _moves(frame: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
+    code = pl.col(EVENT_TYPE).replace_strict(EVENT_CODES, return_dtype=pl.Int8)
+    moves = moves_of(frame.lazy(), _OWNER).collect()
+    order = moves.with_columns(code.alias(_CODE)).sort(TS, _CODE, ITEM_ID)
+    latest = order.group_by(_OWNER, maintain_order=True).tail(limits.moves)
+    return latest.group_by(_OWNER, maintain_order=True).agg(
+        pl.col(ITEM_ID).alias("move_items"),
+        pl.col(EVENT_TYPE).alias("move_types"),
+        pl.col(TS).alias("move_times"),
     )
 
 

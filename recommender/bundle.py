@@ -30,6 +30,8 @@ from recommender.candidates.build import build_source
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
+from recommender.pace import UNKNOWN_PACE, Pace, PaceModel, build_pace
+from recommender.query import Visit
 
 if TYPE_CHECKING:
     from recommender.ranker import Ranker
@@ -52,6 +54,8 @@ class ModelBundle:
         All arrays by name, see `recommender.bundle_schema`.
     ranker
         What orders the candidates; None: the blend does.
+    pace_model
+        What tells the pace of a visit; None: it stays unknown.
     """
 
     manifest: BundleManifest
@@ -59,11 +63,17 @@ class ModelBundle:
     sources: Mapping[str, CandidateSource]
     arrays: Arrays
     ranker: Ranker | None = None
+    pace_model: PaceModel | None = None
 
     @property
     def version(self) -> str:
         """Version that answers and decision records name."""
         return self.manifest.version
+
+    def pace(self, visit: Visit) -> Pace:
+        """At which pace a visit goes."""
+        model = self.pace_model
+        return UNKNOWN_PACE if model is None else model.pace(visit, self.catalogue)
 
 
 def save_bundle(folder: Path, arrays: Arrays, info: BundleInfo) -> BundleManifest:
@@ -118,7 +128,12 @@ def bundle_of(arrays: Arrays, manifest: BundleManifest) -> ModelBundle:
     if unknown := manifest.info.blend.keys() - sources.keys():
         raise BundleError(f"blend weights for unknown sources {sorted(unknown)}")
     return ModelBundle(
-        manifest, catalogue, sources, arrays, _ranker(manifest, arrays, catalogue, sources)
+        manifest,
+        catalogue,
+        sources,
+        arrays,
+        _ranker(manifest, arrays, catalogue, sources),
+        build_pace(arrays),
     )
 
 

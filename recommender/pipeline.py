@@ -1,13 +1,15 @@
-"""From a question to an answer: seeds → candidates → rules → score → ladder → policy → slate."""
+"""From question to answer: seeds → candidates → rules → score → ladder → pace → policy → slate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from recommender.bundle import ModelBundle
 from recommender.catalogue import Catalogue
+from recommender.novelty import varied
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
 from recommender.query import Interaction, Query
@@ -69,13 +71,18 @@ def recommend(
     InvalidInputError
         The query's attribute filter is not acceptable.
     """
+    pace = bundle.pace(query.visit)
+    style = placement.style(pace)
+    query = replace(query, limit=style.limit(query.limit))
     eligibility = eligible_items(query, bundle.catalogue, placement)
     level, seeds = find_seeds(query, bundle, placement)
     page = on_page(eligibility, query, bundle.catalogue, placement)
     proposed = propose(seeds, bundle, placement, page)
     ranking = rank(proposed, level, seeds, bundle, placement)
     ranking = fill(ranking, query, bundle.catalogue, placement, eligibility.mask)
-    return _slate(query, bundle.catalogue, ranking, policy, eligibility)
+    ranking = varied(ranking, query, style, seeds, bundle.catalogue)
+    slate = _slate(query, bundle.catalogue, ranking, policy, eligibility)
+    return replace(slate, pace=pace, style=style)
 
 
 def propose(

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from recommender.errors import ConfigError
+from recommender.pace import Pace
+from recommender.pace_table import NEUTRAL, NO_PACE, PaceStyle, PaceTable, parse_pace
 from recommender.terms import POPULAR, POPULAR_IN_CATEGORY, STATIC
 
 DEFAULT_FILE = Path(__file__).with_name("placements.toml")
@@ -58,6 +60,8 @@ class Placement:
         item bought in the end; ``path``, both. It orders what a model with such scores ranks.
     purchase_share
         With ``path``: the share of the item bought in the end in the score, 0 to 1.
+    pace
+        What the pace of a visit changes; nothing where `seeds` leave the session out.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Placement:
     static_items: tuple[str, ...] = ()
     objective: str = "next_step"
     purchase_share: float = 0.5
+    pace: PaceTable = NO_PACE
 
     def __post_init__(self) -> None:
         for part, accepted in _WORDS.items():
@@ -89,6 +94,10 @@ class Placement:
                     f"accepted: {low} to {high}"
                 )
 
+    def style(self, pace: Pace) -> PaceStyle:
+        """What a visit at this pace changes here."""
+        return self.pace.style(pace) if "session" in self.seeds else NEUTRAL
+
     @property
     def purchased_within(self) -> timedelta | None:
         """How far back the rule ``purchased`` looks; None means for ever."""
@@ -103,17 +112,21 @@ class Placement:
 def parse_placements(raw: Mapping[str, object]) -> dict[str, Placement]:
     """Placements from a parsed TOML document with one table ``[placements.NAME]`` each.
 
+    A table ``[pace]`` is for all of them, ``[placements.NAME.pace]`` changes it for one.
+
     Raises
     ------
     ConfigError
         An unknown key or an unacceptable value.
     """
     tables = raw.get("placements")
-    if raw.keys() != {"placements"} or not isinstance(tables, Mapping) or not tables:
+    if raw.keys() - {"pace"} != {"placements"} or not isinstance(tables, Mapping) or not tables:
         raise ConfigError(
-            f"top-level keys {sorted(raw)}; accepted: tables [placements.NAME], at least one"
+            f"top-level keys {sorted(raw)}; accepted: tables [placements.NAME], at least one, "
+            "and [pace]"
         )
-    return {name: _placement(name, table) for name, table in tables.items()}
+    pace = parse_pace("pace", raw.get("pace", {}))
+    return {name: _placement(name, table, pace) for name, table in tables.items()}
 
 
 def read_placements(path: Path = DEFAULT_FILE) -> dict[str, Placement]:
@@ -124,14 +137,15 @@ def read_placements(path: Path = DEFAULT_FILE) -> dict[str, Placement]:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _placement(name: str, table: object) -> Placement:
+def _placement(name: str, table: object, pace: PaceTable) -> Placement:
     if not isinstance(table, Mapping):
         raise ConfigError(f"placements.{name}={table!r}; accepted: a table")
     types = {part.name: part.type for part in fields(Placement) if part.name != "name"}
     if unknown := sorted(table.keys() - types.keys()):
         raise ConfigError(f"placement {name}: unknown key {unknown}; accepted: {sorted(types)}")
-    values = {key: _value(name, key, str(types[key]), table[key]) for key in table}
-    return Placement(name, **values)
+    values = {key: _value(name, key, str(types[key]), table[key]) for key in table if key != "pace"}
+    own = parse_pace(f"placement {name}: pace", table.get("pace", {}), pace)
+    return Placement(name, pace=own, **values)
 
 
 def _value(placement: str, key: str, kind: str, value: object) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,15 @@ class Ranking:
 
     def __len__(self) -> int:
         return len(self.item_idx)
+
+    def take(self, rows: Sequence[int]) -> Ranking:
+        """The chosen rows, in the order given."""
+        return Ranking(
+            self.item_idx[list(rows)],
+            self.scores[list(rows)],
+            tuple([self.sources[row] for row in rows]),
+            tuple([self.levels[row] for row in rows]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +154,7 @@ def reordered(ranking: Ranking, scores: Float32Array) -> Ranking:
         One for each of the first items, float32 (≤ n,).
     """
     order = np.argsort(-scores, kind="stable")
-    return Ranking(
-        ranking.item_idx[order],
-        scores[order],
-        tuple(ranking.sources[row] for row in order.tolist()),
-        tuple(ranking.levels[row] for row in order.tolist()),
-    )
+    return replace(ranking.take(order.tolist()), scores=scores[order])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recommender.pace import UNKNOWN_PACE, Pace
+from recommender.pace_table import NEUTRAL, PaceStyle
 from recommender.terms import Float32Array, Int32Array
 
 
@@ -69,6 +71,10 @@ class Slate:
         How many catalogue items each rule or filter took away, by name.
     candidates
         The best scored candidates the policy chose from, as (item_id, score), best first.
+    pace
+        At which pace the visit goes, as far as it is known.
+    style
+        What that changed in this list.
     """
 
     items: tuple[SlateItem, ...]
@@ -77,3 +83,5 @@ class Slate:
     eligible_count: int
     filters: tuple[tuple[str, int], ...] = ()
     candidates: tuple[tuple[str, float], ...] = ()
+    pace: Pace = UNKNOWN_PACE
+    style: PaceStyle = NEUTRAL

@@ -16,7 +16,7 @@ from recommender.catalogue import Catalogue
 from recommender.errors import DesirepathError, InvalidInputError
 from recommender.pipeline import explain, recommend
 from recommender.placements import MAX_LIMIT, Placement
-from recommender.query import Query
+from recommender.query import NO_VISIT, Query
 from recommender.rules import excluded_ids
 from recommender.slate import Slate, SlateItem
 from recommender.terms import STATIC
@@ -28,6 +28,7 @@ from serving.schemas import (
     Candidate,
     Explanation,
     ItemProperties,
+    PaceExplanation,
     Reason,
     RecommendationRequest,
     RecommendationResponse,
@@ -110,6 +111,7 @@ def _query(
         limit=min(request.limit or placement.limit, MAX_LIMIT),
         history=known.history,
         session=known.session,
+        visit=known.visit,
         context_items=tuple(request.context.item_ids),
         cart_items=tuple(dict.fromkeys((*request.context.cart_item_ids, *known.cart_items))),
         category=request.context.category,
@@ -157,7 +159,9 @@ def _attempts(query: Query, placement: Placement) -> Iterator[tuple[Query, str |
     """The query, then what is asked when that fails: nobody's, but without what is kept out."""
     yield query, None
     hidden = excluded_ids(query, placement)
-    impersonal = replace(query, history=(), session=(), cart_items=(), context_items=())
+    impersonal = replace(
+        query, history=(), session=(), visit=NO_VISIT, cart_items=(), context_items=()
+    )
     yield replace(impersonal, exclude_items=hidden), "pipeline_failed"
 
 
@@ -187,7 +191,8 @@ def _response(
         placement=placement.name,
         policy=slate.policy,
         model_version=decision.model.version,
-        session_mode="unknown",
+        session_mode=slate.pace.mode,  # type: ignore[arg-type]
+        session_mode_confidence=round(slate.pace.confidence, 4),
         fallback_level=slate.fallback_level,  # type: ignore[arg-type]
         explanation=_explanation(decision, placement) if view.shows_explanation else UNSET,
         took_ms=round(exchange.elapsed_ms, 3),
@@ -225,4 +230,19 @@ def _explanation(decision: Decision, placement: Placement) -> Explanation:
         eligible_count=slate.eligible_count,
         filters=dict(slate.filters),
         candidates=[Candidate(item_id, sources) for item_id, sources in parts],
+        pace=_pace_explanation(decision),
+    )
+
+
+def _pace_explanation(decision: Decision) -> PaceExplanation:
+    slate, asked = decision.slate, decision.query.limit
+    return PaceExplanation(
+        mode=slate.pace.mode,
+        confidence=round(slate.pace.confidence, 4),
+        steps=slate.pace.steps,
+        features=slate.pace.positions(),
+        asked=asked,
+        given=slate.style.limit(asked),
+        novelty_at_least=slate.style.novelty_at_least,
+        novelty_at_most=slate.style.novelty_at_most,
     )

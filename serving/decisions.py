@@ -80,6 +80,8 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         consent=None if request.personalize else False,
         context=_context(request),
         attributes_used=_attributes(decision.query),
+        session_mode=slate.pace.mode,
+        session_mode_confidence=round(slate.pace.confidence, 4),
         filters=slate.filters,
         candidates=slate.candidates,
         degraded_reason=decision.degraded_reason,

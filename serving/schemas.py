@@ -201,12 +201,31 @@ class Candidate(msgspec.Struct, frozen=True):
     sources: dict[str, float]
 
 
+class PaceExplanation(msgspec.Struct, frozen=True):
+    """How the pace of the visit was told, and what it changed in the list.
+
+    `features` are relative: 0 is the least that this shop's visits show, 1 the most. `asked` is the
+    list length without the pace, `given` the one with it; `novelty_at_least` and `novelty_at_most`
+    bound the share of items that are new to the shopper.
+    """
+
+    mode: str
+    confidence: float
+    steps: int
+    features: dict[str, float]
+    asked: int
+    given: int
+    novelty_at_least: float
+    novelty_at_most: float
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """How the answer came about."""
 
     eligible_count: int
     filters: dict[str, int]
     candidates: list[Candidate]
+    pace: PaceExplanation
 
 
 class RecommendationResponse(msgspec.Struct, frozen=True):
@@ -217,7 +236,8 @@ class RecommendationResponse(msgspec.Struct, frozen=True):
     placement: str
     policy: str
     model_version: str
-    session_mode: Literal["unknown"]
+    session_mode: Literal["unknown", "hurried", "focused", "browsing", "returning"]
+    session_mode_confidence: float
     fallback_level: Literal[
         "personalised", "session", "similar", "popular_in_category", "popular", "static"
     ]

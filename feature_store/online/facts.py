@@ -19,18 +19,21 @@ from feature_store.online.state import (
     bought_in_all,
     joined,
 )
-from recommender.query import Interaction
+from recommender.query import NO_ITEM, Interaction
 from recommender.terms import (
     ADD_TO_CART,
     DISMISS,
     INTERACTION_TYPES,
+    MOVE_TYPES,
     PURCHASE,
     REFUND,
     REMOVE_FROM_CART,
+    VIEW_ITEM_LIST,
 )
 
 MAX_TERM_CHARACTERS = 100
 _REMEMBERED = frozenset(INTERACTION_TYPES)
+_MOVES = frozenset(MOVE_TYPES)
 
 
 def apply_event(
@@ -64,6 +67,13 @@ def facts(events: Iterable[InteractionEvent]) -> VisitorState:
             for event in events
             if event.search_term
         ),
+        moves=tuple(
+            [
+                Interaction(_found(event), event.event_type, event.ts)
+                for event in events
+                if event.event_type in _MOVES
+            ]
+        ),
         totals=dict(Counter(event.event_type for event in events)),
         first_seen=min(times, default=0),
         last_seen=max(times, default=0),
@@ -95,6 +105,19 @@ def purchase_fact(event_type: str, ts: int) -> Purchased | None:
 def _items(event: InteractionEvent) -> tuple[EventItem, ...]:
     """Items that the event says something about; a list shown says nothing about its items."""
     return event.items if event.event_type in _REMEMBERED else ()
+
+
+def _found(event: InteractionEvent) -> str:
+    """First item of a list that the shopper went to, such as a category.
+
+    A list that somebody placed beside a page, or that this service suggested, says where the page
+    put it and nothing about where the shopper went.
+    """
+    if event.event_type != VIEW_ITEM_LIST or not event.items:
+        return NO_ITEM
+    first = event.items[0]
+    is_placed = event.placement_of(first) or event.recommendation_of(first)
+    return NO_ITEM if is_placed else first.item_id
 
 
 def _cart(touched: list[tuple[InteractionEvent, EventItem]]) -> dict[str, tuple[CartChange, ...]]:

@@ -91,6 +91,7 @@ def _later_than(until: int, rebuilt: VisitorState, online: VisitorState) -> Visi
         },
         dismissed={item_id: ts for item_id, ts in online.dismissed.items() if ts > until},
         searches=tuple((ts, term) for ts, term in online.searches if ts > until),
+        moves=tuple(move for move in online.moves if move.ts > until),
         first_seen=online.first_seen,
         last_seen=online.last_seen,
     )

@@ -19,10 +19,11 @@ import msgspec
 
 from feature_store.online.cart import Cart, bounded_cart, joined_cart, quantity
 from recommender.errors import InvalidInputError
-from recommender.query import Interaction
+from recommender.query import NO_ITEM, Interaction
 from recommender.terms import (
     EVENT_CODES,
     MICROS_PER_SECOND,
+    VIEW_ITEM_LIST,
 )
 
 SESSION_GAP = timedelta(minutes=30)
@@ -58,6 +59,7 @@ class StateLimits:
     """
 
     recent: int = 50
+    moves: int = 30
     cart_lines: int = 50
     purchased: int = 100
     dismissed: int = 100
@@ -84,6 +86,10 @@ class VisitorState(msgspec.Struct, frozen=True):
         When each item was dismissed last, microseconds.
     searches
         ``(ts, term)`` of the latest different terms, oldest first.
+    moves
+        Latest events about no single item (`recommender.terms.MOVE_TYPES`), as `recent`. Of the
+        lists of one second only one is kept, the first that has an item: a page often shows
+        several.
     totals
         Events by canonical type, all time.
     first_seen, last_seen
@@ -99,6 +105,7 @@ class VisitorState(msgspec.Struct, frozen=True):
     purchased: dict[str, Purchased] = {}
     dismissed: dict[str, int] = {}
     searches: tuple[tuple[int, str], ...] = ()
+    moves: tuple[Interaction, ...] = ()
     totals: dict[str, int] = {}
     first_seen: int = 0
     last_seen: int = 0
@@ -178,6 +185,7 @@ def joined(
         purchased=purchased,
         dismissed=_obeyed(one, other, limits),
         searches=_latest_terms(one.searches, other.searches, limits.searches),
+        moves=_moves(one.moves, other.moves)[-limits.moves :],
         totals=_union(one.totals, other.totals, int.__add__),
         first_seen=min(filter(None, (one.first_seen, other.first_seen)), default=0),
         last_seen=last_seen,
@@ -192,7 +200,7 @@ def bought_in_all(one: Purchased, other: Purchased) -> Purchased:
 
 
 def interaction_order(interaction: Interaction) -> tuple[int, int, str]:
-    """Sort key of `VisitorState.recent`: a total order, so ties never depend on arrival."""
+    """Sort key of `recent` and `moves`: a total order, so that ties never depend on arrival."""
     return interaction.ts, EVENT_CODES[interaction.event_type], interaction.item_id
 
 
@@ -205,6 +213,25 @@ def _recent(
     if not one or interaction_order(one[-1]) <= interaction_order(new[0]):
         return (*one, *new)
     return tuple(sorted((*one, *new), key=interaction_order))
+
+
+def _moves(one: tuple[Interaction, ...], other: tuple[Interaction, ...]) -> tuple[Interaction, ...]:
+    if not other:
+        return one
+    every = _recent(one, other)
+    lists: dict[int, Interaction] = {}
+    for move in every:
+        if move.event_type == VIEW_ITEM_LIST:
+            before = lists.setdefault(move.ts // MICROS_PER_SECOND, move)
+            if before.item_id == NO_ITEM != move.item_id:
+                lists[move.ts // MICROS_PER_SECOND] = move
+    return tuple(
+        [
+            move
+            for move in every
+            if move.event_type != VIEW_ITEM_LIST or lists[move.ts // MICROS_PER_SECOND] is move
+        ]
+    )
 
 
 def _joined_carts(

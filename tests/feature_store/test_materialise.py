@@ -44,6 +44,8 @@ def table_of(events: Sequence[InteractionEvent]) -> pl.LazyFrame:
             "item_id": item.item_id if item else None,
             "quantity": item.quantity if item else None,
             "search_term": event.search_term,
+            "placement": event.placement_of(item) if item else event.placement,
+            "recommendation_id": event.recommendation_of(item) if item else None,
         }
         for event in sorted(events, key=lambda event: (event.ts, event.event_id))
         for position, item in enumerate(event.items or (None,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ import polars as pl
 from scipy import sparse
 
 from feature_store.layout import StoreLayout
+from feature_store.moves import moves_of
 from feature_store.tables import read_interactions, scan_stored
 from recommender.errors import DataError
 from recommender.terms import (
@@ -76,8 +77,11 @@ class LocalEngine:
         # Named after the spec: windows of several specs live side by side in one workspace.
         path = workspace / f"events-{spec.digest[:16]}.parquet"
         _numbered(rows, item_ids, shopper_ids, spec).sink_parquet(path)
-        digest = _digest(path, item_ids, shopper_ids)
-        return EventWindow(path, window, tuple(item_ids), tuple(shopper_ids), digest, counts)
+        moves = workspace / f"moves-{spec.digest[:16]}.parquet"
+        _moves(layout, window, known_before(as_of), item_ids, shopper_ids).sink_parquet(moves)
+        digest = _digest((path, moves), item_ids, shopper_ids)
+        ids = tuple(item_ids), tuple(shopper_ids)
+        return EventWindow(path, window, *ids, digest, counts, moves)
 
     def interactions(
         self, window: EventWindow, spec: TrainingSpec, until: int, workspace: Path
@@ -237,17 +241,50 @@ def _numbered(
     )
 
 
+def _moves(
+    layout: StoreLayout,
+    window: Period,
+    known: datetime | None,
+    item_ids: list[str],
+    shopper_ids: list[str],
+) -> pl.LazyFrame:
+    """The moves file; shoppers who never met an item are left out."""
+    first = moment(window.start).date()
+    last = (moment(window.end) - timedelta(microseconds=1)).date()
+    rows = read_interactions(layout, first, last, known).with_columns(
+        pl.col(TS, AVAILABLE_AT).dt.epoch("us")
+    )
+    inside = (
+        pl.col(TS).is_between(window.start, window.end - 1),
+        pl.col(AVAILABLE_AT) < window.end,
+    )
+    codes = pl.col(EVENT_TYPE).replace_strict(EVENT_CODES, return_dtype=pl.Int32)
+    return (
+        moves_of(rows.filter(*inside), SHOPPER_ID)
+        .join(_index(SHOPPER_ID, shopper_ids, "shopper_idx"), on=SHOPPER_ID)
+        .join(_index(ITEM_ID, item_ids, "item_idx"), on=ITEM_ID, how="left")
+        .select(
+            "shopper_idx",
+            pl.col("item_idx").fill_null(-1),
+            codes.alias("event_code"),
+            pl.col(TS).alias("ts"),
+            pl.col(AVAILABLE_AT).alias("available_at"),
+        )
+        .sort("shopper_idx", "ts", "event_code", "item_idx", "available_at")
+    )
+
+
 def _index(column: str, ids: list[str], index: str) -> pl.LazyFrame:
     numbers = pl.Series(index, range(len(ids)), pl.Int32)
     return pl.LazyFrame([pl.Series(column, ids, pl.String), numbers])
 
 
-def _digest(path: Path, item_ids: list[str], shopper_ids: list[str]) -> str:
+def _digest(paths: Sequence[Path], item_ids: list[str], shopper_ids: list[str]) -> str:
     digest = hashlib.sha256("\n".join([*map(repr, item_ids), "", *map(repr, shopper_ids)]).encode())
-    columns = pl.scan_parquet(path).collect_schema().names()
-    for name in columns:
-        values = pl.read_parquet(path, columns=[name])[name]
-        digest.update(name.encode() + values.fill_null(-1).to_numpy().tobytes())
+    for path in paths:
+        for name in pl.scan_parquet(path).collect_schema().names():
+            values = pl.read_parquet(path, columns=[name])[name]
+            digest.update(name.encode() + values.fill_null(-1).to_numpy().tobytes())
     return digest.hexdigest()
 
 
