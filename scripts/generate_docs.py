@@ -28,7 +28,18 @@ delivery, or damaged data), 2 not acceptable usage or input; `retrain` has two m
 def cli_page() -> str:
     """The reference as Markdown."""
     group: Any = typer.main.get_command(desirepath.command_line())
-    return "\n".join([HEAD, *(_verb(name, verb) for name, verb in sorted(group.commands.items()))])
+    return "\n".join([HEAD, *(_verb(name, verb) for name, verb in sorted(verbs_of(group).items()))])
+
+
+def verbs_of(group: Any) -> dict[str, Any]:
+    """Verbs by name; those of a group within the group after its name."""
+    found = {}
+    for name, verb in group.commands.items():
+        if hasattr(verb, "commands"):
+            found |= {f"{name} {inner}": each for inner, each in verbs_of(verb).items()}
+        else:
+            found[name] = verb
+    return found
 
 
 def _verb(name: str, verb: Any) -> str:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -225,6 +223,3 @@ def test_the_shipped_table_shortens_hurried_lists_and_varies_browsing_ones() -> 
 def test_the_list_is_never_empty_because_of_the_pace() -> None:
     assert PaceStyle(length=0.1).limit(1) == 1
 
-
-def test_the_gap_of_the_fixture_is_within_a_visit() -> None:
-    assert timedelta(seconds=70) < timedelta(minutes=30)
