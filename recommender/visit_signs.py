@@ -1,7 +1,7 @@
 """What a running visit shows of its pace: gaps, depth, spread, searches, returns, cart, entry.
 
-Notation: a *step* is one event of a visit; a list shown within a second of the event before it
-belongs to that event's page and is none. A *gap* is the time from the last event of a page to the
+Notation: a *step* is one event of a visit. A list shown within a second of the event before it
+belongs to that event's page and is none; nor is the view of an item that was selected just before. A *gap* is the time from the last event of a page to the
 next step, in seconds; what follows within a second was not read, and is no gap. Steps have a
 *place*: an item, a search, a list, or the cart and the checkout.
 """
@@ -93,7 +93,7 @@ class Signs:
         self._places = [0] * len(PLACES)
         self._categories: dict[int, int] = {}
         self._items: dict[str, int] = {}
-        self._open = ""
+        self._open = self._selected = ""
         self._listed = NOWHERE
         self._ended = 0
         self._nowhere = self._turned = self._again = self._reloads = self._known = 0
@@ -101,19 +101,25 @@ class Signs:
         self._in_cart: set[str] = set()
 
     def would_step(self, event: Interaction) -> bool:
-        """Whether the next event is a step of its own, and no list of the page that is open."""
-        return event.event_type != VIEW_ITEM_LIST or not self._is_same_page(event.ts)
+        """Whether the next event is a step of its own."""
+        if not self._is_same_page(event.ts):
+            return True
+        if event.event_type == VIEW_ITEM:
+            return self._selected != event.item_id
+        return event.event_type != VIEW_ITEM_LIST
 
     def feed(self, event: Interaction) -> None:
         """Take the next event into account."""
         item_id, event_type, ts = event
         place = _PLACE[event_type]
-        is_same_page = self._is_same_page(ts)
-        if place == LISTED and is_same_page:
+        if not self.would_step(event):
             self._ended = ts
-            self._show(item_id)
+            self._selected = ""
+            if place == LISTED:
+                self._show(item_id)
             return
-        if self.steps and not is_same_page:
+        self._selected = item_id if event_type == SELECT_ITEM else ""
+        if self.steps and not self._is_same_page(ts):
             kind = 0 if self.latest == ITEM else 1
             self.gaps.append((kind, (ts - self._ended) / MICROS_PER_SECOND))
         self._ended = ts

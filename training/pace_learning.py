@@ -66,7 +66,7 @@ class PaceSpec:
     fit: tuple[int, ...] = (11, 12, 13)
     calibration: tuple[int, ...] = (21,)
     test: tuple[int, ...] = (31, 32)
-    shoppers: int = 3_000
+    shoppers: int = 2_000
     days: int = 25
     units: int = 16
     regularization: float = 1e-4

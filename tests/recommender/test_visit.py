@@ -5,6 +5,7 @@ from recommender.terms import (
     ADD_TO_CART,
     REMOVE_FROM_CART,
     SEARCH,
+    SELECT_ITEM,
     VIEW_CART,
     VIEW_ITEM,
     VIEW_ITEM_LIST,
@@ -113,6 +114,13 @@ def test_returns_are_told_from_reloads_and_from_items_of_earlier_visits() -> Non
     assert measure(signs, "met_before") == 2
     assert signs.entry_is_known
     assert signs.entry == ITEM
+
+
+def test_selecting_an_item_and_its_view_are_one_step_and_no_reload() -> None:
+    signs = signs_of(at(0, "a", SELECT_ITEM), at(0.001, "a"), at(0.002, "c", VIEW_ITEM_LIST))
+    assert (signs.steps, measure(signs, "reload_share")) == (1, 0)
+    signs = signs_of(at(0, "a", SELECT_ITEM), at(0.001, "c"), at(9, "c", SELECT_ITEM))
+    assert signs.steps == 3
 
 
 def test_the_cart_is_what_was_put_in_and_not_taken_out() -> None:
