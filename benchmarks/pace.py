@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from recommender.bundle_manifest import BundleInfo, BundleManifest
 from recommender.bundle import bundle_of
+from recommender.bundle_manifest import BundleInfo, BundleManifest
 from recommender.catalogue import CatalogueItem, catalogue_arrays
 from recommender.pace import COMPARED, KNOTS
 from recommender.query import Interaction, Visit

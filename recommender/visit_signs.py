@@ -1,9 +1,10 @@
 """What a running visit shows of its pace: gaps, depth, spread, searches, returns, cart, entry.
 
 Notation: a *step* is one event of a visit. A list shown within a second of the event before it
-belongs to that event's page and is none; nor is the view of an item that was selected just before. A *gap* is the time from the last event of a page to the
-next step, in seconds; what follows within a second was not read, and is no gap. Steps have a
-*place*: an item, a search, a list, or the cart and the checkout.
+belongs to that event's page and is none; nor is the view of an item that was selected just before.
+A *gap* is the time from the last event of a page to the next step, in seconds; what follows within
+a second was not read, and is no gap. Steps have a *place*: an item, a search, a list, or the cart
+and the checkout.
 """
 
 from __future__ import annotations

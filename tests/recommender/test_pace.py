@@ -222,4 +222,3 @@ def test_the_shipped_table_shortens_hurried_lists_and_varies_browsing_ones() -> 
 
 def test_the_list_is_never_empty_because_of_the_pace() -> None:
     assert PaceStyle(length=0.1).limit(1) == 1
-

@@ -2,9 +2,9 @@
 
 Formulas: *balanced accuracy* is the mean over the modes of the share of steps of that true mode
 that were told right. *Expected calibration error* (Guo et al. 2017) puts steps into 15 bins of
-equal width by confidence; it is the mean over the steps of how far the share told right in their bin is
-from the mean confidence there. *Changes* count how often the mode told differs from the one a step
-earlier in the same visit.
+equal width by confidence; it is the mean over the steps of how far the share told right in their
+bin is from the mean confidence there. *Changes* count how often the mode told differs from the one
+a step earlier in the same visit.
 """
 
 from __future__ import annotations

@@ -66,11 +66,14 @@ def test_moves_are_where_the_shopper_went_without_being_about_one_item() -> None
 
 
 def test_a_list_that_was_placed_or_suggested_says_nothing_about_where_the_shopper_went() -> None:
-    assert moved(
-        event("view_item_list", SECOND, "a", placement="home"),
-        event("view_item_list", 2 * SECOND, "a", recommendation_id="r"),
-        event("view_item_list", 3 * SECOND),
-    ) == [("view_item_list", "")] * 3
+    assert (
+        moved(
+            event("view_item_list", SECOND, "a", placement="home"),
+            event("view_item_list", 2 * SECOND, "a", recommendation_id="r"),
+            event("view_item_list", 3 * SECOND),
+        )
+        == [("view_item_list", "")] * 3
+    )
 
 
 def test_of_the_lists_of_one_second_one_is_kept() -> None:

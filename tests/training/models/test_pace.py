@@ -140,4 +140,3 @@ def test_a_file_of_other_features_is_refused(tmp_path: Path) -> None:
     path.write_text(DEFAULT_FILE.read_text().replace('"gap_mean"', '"gap_meen"'))
     with pytest.raises(ConfigError, match="learn_pace"):
         read_pace_file(path)
-
