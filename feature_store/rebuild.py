@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from feature_store.moves import moves_of
 from feature_store.online.cart import Cart, CartChange
 from feature_store.online.facts import MAX_TERM_CHARACTERS, cart_change, preference_fact
 from feature_store.online.reconcile import Rebuilt
@@ -29,6 +30,7 @@ from recommender.terms import (
     EVENT_TYPE,
     INTERACTION_TYPES,
     ITEM_ID,
+    ITEM_POSITION,
     PERSONALIZE_LEVELS,
     PLACEMENT,
     PREFERENCES,
@@ -57,6 +59,7 @@ _COLUMNS = (
     ITEM_ID,
     QUANTITY,
     SEARCH_TERM,
+    ITEM_POSITION,
     PLACEMENT,
     RECOMMENDATION_ID,
 )
@@ -171,6 +174,9 @@ class _Row(NamedTuple):
     exposed_times: list[list[int]] | None
     list_times: list[int] | None
     list_placements: list[str] | None
+    move_items: list[str] | None
+    move_types: list[str] | None
+    move_times: list[int] | None
 
 
 def _states(frame: pl.DataFrame, limits: StateLimits) -> Iterator[tuple[str, VisitorState]]:
@@ -190,6 +196,7 @@ def _states(frame: pl.DataFrame, limits: StateLimits) -> Iterator[tuple[str, Vis
         _searches(frame, limits),
         _exposed(frame, limits),
         _lists(frame, limits),
+        _moves(frame, limits),
     ]
     shoppers = frame.group_by(_OWNER).agg(
         pl.col(TS).min().alias("first_seen"), pl.col(TS).max().alias("last_seen")
@@ -218,6 +225,9 @@ def _facts(row: _Row) -> VisitorState:
         dismissed=dict(zip(row.dismissed_items or (), row.dismissed_times or (), strict=True)),
         wished=dict(zip(row.wished_items or (), row.wished_times or (), strict=True)),
         searches=tuple(zip(row.search_times or (), row.search_terms or (), strict=True)),
+        moves=tuple(
+            map(Interaction, row.move_items or (), row.move_types or (), row.move_times or ())
+        ),
         totals=dict(zip(row.total_types, row.total_counts, strict=True)),
         first_seen=row.first_seen,
         last_seen=row.last_seen,
@@ -354,6 +364,18 @@ def _lists(frame: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
         _newest(facts, TS, PLACEMENT, limits.lists)
         .group_by(_OWNER)
         .agg(pl.col(TS).alias("list_times"), pl.col(PLACEMENT).alias("list_placements"))
+    )
+
+
+def _moves(frame: pl.DataFrame, limits: StateLimits) -> pl.DataFrame:
+    code = pl.col(EVENT_TYPE).replace_strict(EVENT_CODES, return_dtype=pl.Int8)
+    moves = moves_of(frame.lazy(), _OWNER).collect()
+    order = moves.with_columns(code.alias(_CODE)).sort(TS, _CODE, ITEM_ID)
+    latest = order.group_by(_OWNER, maintain_order=True).tail(limits.moves)
+    return latest.group_by(_OWNER, maintain_order=True).agg(
+        pl.col(ITEM_ID).alias("move_items"),
+        pl.col(EVENT_TYPE).alias("move_types"),
+        pl.col(TS).alias("move_times"),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from feature_store.events import InteractionEvent, Scalar
+from recommender.terms import UNKNOWN_MODE
 
 SCHEMA = 1
 
@@ -92,6 +93,8 @@ class DecisionRecord(
         What the caller said about page and device.
     attributes_used
         What the policy knew about the shopper: counts, not contents.
+    session_mode, session_mode_confidence
+        Pace of the visit as told, and how sure that was; see `recommender.pace`.
     filters
         ``(name, removed)`` per rule or filter.
     candidates
@@ -133,6 +136,8 @@ class DecisionRecord(
     consent: bool | None = None
     context: dict[str, Scalar | tuple[str, ...]] = {}
     attributes_used: dict[str, Scalar] = {}
+    session_mode: str = UNKNOWN_MODE
+    session_mode_confidence: float = 0.0
     filters: tuple[tuple[str, int], ...] = ()
     candidates: tuple[tuple[str, float], ...] = ()
     explore: ExploreRecord = ExploreRecord()

@@ -31,6 +31,8 @@ from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
 from recommender.navigation import Ways, ways_of
+from recommender.pace import UNKNOWN_PACE, Pace, PaceModel, build_pace
+from recommender.query import Visit
 from recommender.stage import UNKNOWN_INTERVAL_SECONDS
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class ModelBundle:
         What orders the candidates; None: the blend does.
     ways
         Where to go next; None where nothing is known about that.
+    pace_model
+        What tells the pace of a visit; None: it stays unknown.
     """
 
     manifest: BundleManifest
@@ -64,6 +68,7 @@ class ModelBundle:
     arrays: Arrays
     ranker: Ranker | None = None
     ways: Ways | None = None
+    pace_model: PaceModel | None = None
 
     @property
     def version(self) -> str:
@@ -75,6 +80,11 @@ class ModelBundle:
         """The shop's usual time between two purchases of a shopper, for `recommender.stage`."""
         usual = self.arrays.get("usual_interval")
         return UNKNOWN_INTERVAL_SECONDS if usual is None else float(usual[0])
+
+    def pace(self, visit: Visit) -> Pace:
+        """At which pace a visit goes."""
+        model = self.pace_model
+        return UNKNOWN_PACE if model is None else model.pace(visit, self.catalogue)
 
 
 def save_bundle(folder: Path, arrays: Arrays, info: BundleInfo) -> BundleManifest:
@@ -129,7 +139,8 @@ def bundle_of(arrays: Arrays, manifest: BundleManifest) -> ModelBundle:
     if unknown := manifest.info.blend.keys() - sources.keys():
         raise BundleError(f"blend weights for unknown sources {sorted(unknown)}")
     ranker = _ranker(manifest, arrays, catalogue, sources)
-    return ModelBundle(manifest, catalogue, sources, arrays, ranker, ways_of(arrays, catalogue))
+    ways, pace = ways_of(arrays, catalogue), build_pace(arrays)
+    return ModelBundle(manifest, catalogue, sources, arrays, ranker, ways, pace)
 
 
 def _ranker(

@@ -98,6 +98,16 @@ _WAY_ARRAYS = (
     "term_data",
     "term_offsets",
 )
+# See `recommender.pace`; all of them or none.
+PACE: Final[dict[str, ArraySpec]] = {
+    "pace_signature": ArraySpec("int64", ("pace_signatures",)),
+    "pace_quantiles": ArraySpec("float32", ("pace_measures", "pace_knots")),
+    "pace_hidden": ArraySpec("float32", ("pace_features", "pace_units")),
+    "pace_hidden_bias": ArraySpec("float32", ("pace_units",)),
+    "pace_output": ArraySpec("float32", ("pace_units", "pace_modes")),
+    "pace_output_bias": ArraySpec("float32", ("pace_modes",)),
+}
+
 _SESSION_ARRAYS = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
 # Offsets, and the dimension that they part.
 _OFFSETS: Final = {
@@ -112,7 +122,7 @@ SHORTLIST = re.compile(r"shortlist_([a-z][a-z0-9_]{0,40})_(items|score)")
 
 def spec_of(name: str) -> ArraySpec:
     """Specification of an array. Raises `BundleError` for a name that no bundle may hold."""
-    if (spec := REQUIRED.get(name) or OPTIONAL.get(name)) is not None:
+    if (spec := REQUIRED.get(name) or OPTIONAL.get(name) or PACE.get(name)) is not None:
         return spec
     if match := NEIGHBOURS.fullmatch(name):
         source, part = match.groups()
@@ -163,6 +173,7 @@ def _check_dimension(name: str, dim: str, size: int, sizes: dict[str, int]) -> N
 def _check_pairs(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     pairs = [("item_factors", "factor_inverse"), *pairwise(_SESSION_ARRAYS)]
     pairs += [*pairwise(_PAIR_ARRAYS), *pairwise(_WAY_ARRAYS)]
+    pairs += pairwise(PACE)
     matches = (NEIGHBOURS.fullmatch(name) for name in arrays)
     pairs += [(f"neighbours_{m[1]}_idx", f"neighbours_{m[1]}_weight") for m in matches if m]
     matches = (SHORTLIST.fullmatch(name) for name in arrays)

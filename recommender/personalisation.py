@@ -17,7 +17,7 @@ from dataclasses import replace
 from recommender.behaviour import NO_BEHAVIOUR
 from recommender.exposures import NONE_IGNORED, of_session
 from recommender.placements import Placement
-from recommender.query import Query
+from recommender.query import NO_VISIT, Query, Visit
 from recommender.terms import FULL, OFF, PERSONALIZE_LEVELS
 
 
@@ -42,4 +42,5 @@ def permitted(query: Query, placement: Placement) -> Query:
         personalize=level,
         exposures=() if is_off else exposures,
         ignored_lists=NONE_IGNORED if is_off else lists,
+        visit=NO_VISIT if is_off else Visit(query.visit.events),
     )

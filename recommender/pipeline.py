@@ -1,13 +1,14 @@
 """From a question to an answer.
 
-Seeds → candidates → rules → score → ladder → fatigue → the shop's order → policy → slate. The
-shop's rules come in twice: what they exclude is never proposed, and what they want of the order is
-done to the ranking.
+Pace → seeds → candidates → rules → score → kinds → ladder → fatigue → novelty → the shop's order →
+where to go → policy → slate. The shop's rules come in twice: what they exclude is never proposed,
+and what they want of the order is done to the ranking.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from recommender.assembly import CANDIDATES_KEPT, Chosen, slate_of
 from recommender.bundle import ModelBundle
@@ -19,6 +20,7 @@ from recommender.merchandising.boosts import boosted
 from recommender.merchandising.trace import Trace
 from recommender.merchandising.variety import varied
 from recommender.navigation import Way
+from recommender.novelty import paced
 from recommender.personalisation import permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
@@ -67,12 +69,15 @@ def recommend(
         The query's attribute filter is not acceptable.
     """
     query = permitted(query, placement)
+    pace = bundle.pace(query.visit)
+    style = placement.style(pace)
+    query = replace(query, limit=style.limit(query.limit))
     active = rules.active(query, bundle.catalogue, trace)
     eligibility = eligible_items(query, bundle.catalogue, placement, active)
     level, seeds = find_seeds(query, bundle, placement)
-    page = on_page(eligibility, query, bundle.catalogue, placement)
+    near = on_page(eligibility, query, bundle.catalogue, placement)
     weary = weariness_of(query, bundle, placement)
-    proposed = {} if weary.spent else propose(seeds, bundle, placement, page)
+    proposed = {} if weary.spent else propose(seeds, bundle, placement, near)
     ranking = rank(proposed, level, seeds, bundle, placement)
     kinds = kinds_of(ranking, proposed, query, bundle, placement)
     ranking, eligibility = fitted_kinds(ranking, kinds, query, placement, eligibility)
@@ -82,12 +87,13 @@ def recommend(
         return fill(ranking, query, bundle.catalogue, placement, open_items, length)
 
     rested = weary.settle(ranking, filled)
+    rested = replace(rested, ranking=paced(rested.ranking, query, style, seeds, bundle.catalogue))
     showable, active = weary.showable(open_items), active.limited(weary.most_of_each)
     arrangement = _merchandised(rested, active, seeds, bundle, showable)
     is_silent = weary.spent or rested.fatigue.is_suppressed
     ways = () if is_silent else find_ways(query, bundle, placement, showable)
     chosen = Chosen(active, eligibility, arrangement, rested.fatigue, kinds, ways)
-    return slate_of(chosen, policy)
+    return replace(slate_of(chosen, policy), pace=pace, style=style)
 
 
 def _merchandised(

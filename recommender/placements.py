@@ -12,6 +12,8 @@ from typing import Any
 
 from recommender.errors import ConfigError
 from recommender.fatigue_settings import NO_FATIGUE, FatigueSettings
+from recommender.pace import Pace
+from recommender.pace_table import NEUTRAL, NO_PACE, PaceStyle, PaceTable, parse_pace
 from recommender.terms import (
     FULL,
     ITEM_KINDS,
@@ -28,7 +30,7 @@ FILL_RUNGS = (POPULAR_IN_CATEGORY, POPULAR, STATIC)
 RULES = ("context", "cart", "dismissed", "purchased", "seen", "carted_now", "durable")
 OBJECTIVES = ("next_step", "purchase", "path")
 MAX_LIMIT = 100
-_TABLES = {"fatigue"}
+_TABLES = {"fatigue", "pace"}
 
 _WORDS = {
     "seeds": SEED_KINDS,
@@ -91,6 +93,8 @@ class Placement:
         How many suggestions of a kind of item there may be; a kind that is not named: any number.
     navigation
         How many suggestions may lead to a category, a search or the checkout.
+    pace
+        What the pace of a visit changes; nothing where `seeds` leave the session out.
     """
 
     name: str
@@ -112,6 +116,7 @@ class Placement:
     kind_order: tuple[str, ...] = ()
     at_most: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     navigation: int = 1
+    pace: PaceTable = NO_PACE
 
     def __post_init__(self) -> None:
         for part, accepted in _WORDS.items():
@@ -138,6 +143,10 @@ class Placement:
         if not self.kinds:
             raise ConfigError(f"placement {self.name}: kinds is empty; accepted: some of {KINDS}")
 
+    def style(self, pace: Pace) -> PaceStyle:
+        """What a visit at this pace changes here."""
+        return self.pace.style(pace) if "session" in self.seeds else NEUTRAL
+
     @property
     def purchased_within(self) -> timedelta | None:
         """How far back the rule ``purchased`` looks; None means for ever."""
@@ -152,7 +161,8 @@ class Placement:
 def parse_placements(raw: Mapping[str, object]) -> dict[str, Placement]:
     """Placements from a parsed TOML document with one table ``[placements.NAME]`` each.
 
-    The table ``[fatigue]`` is for all of them, ``[placements.NAME.fatigue]`` changes it for one.
+    The tables ``[fatigue]`` and ``[pace]`` are for all of them, ``[placements.NAME.fatigue]`` and
+    ``[placements.NAME.pace]`` change them for one.
 
     Raises
     ------
@@ -160,12 +170,15 @@ def parse_placements(raw: Mapping[str, object]) -> dict[str, Placement]:
         An unknown key or an unacceptable value.
     """
     tables = raw.get("placements")
-    if raw.keys() - {"fatigue"} != {"placements"} or not isinstance(tables, Mapping) or not tables:
+    if raw.keys() - _TABLES != {"placements"} or not isinstance(tables, Mapping) or not tables:
         raise ConfigError(
             f"top-level keys {sorted(raw)}; accepted: tables [placements.NAME], at least one, "
-            "and a table [fatigue]"
+            "[fatigue] and [pace]"
         )
-    shared = _fatigue("fatigue", raw.get("fatigue", {}), NO_FATIGUE)
+    shared = _Shared(
+        _fatigue("fatigue", raw.get("fatigue", {}), NO_FATIGUE),
+        parse_pace("pace", raw.get("pace", {})),
+    )
     return {name: _placement(name, table, shared) for name, table in tables.items()}
 
 
@@ -177,15 +190,24 @@ def read_placements(path: Path = DEFAULT_FILE) -> dict[str, Placement]:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _placement(name: str, table: object, shared: FatigueSettings) -> Placement:
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What is for all placements."""
+
+    fatigue: FatigueSettings
+    pace: PaceTable
+
+
+def _placement(name: str, table: object, shared: _Shared) -> Placement:
     if not isinstance(table, Mapping):
         raise ConfigError(f"placements.{name}={table!r}; accepted: a table")
     types = {part.name: part.type for part in fields(Placement) if part.name != "name"}
     if unknown := sorted(table.keys() - types.keys()):
         raise ConfigError(f"placement {name}: unknown key {unknown}; accepted: {sorted(types)}")
     values = {key: _value(name, key, str(types[key]), table[key]) for key in table.keys() - _TABLES}
-    fatigue = _fatigue(f"{name}.fatigue", table.get("fatigue", {}), shared)
-    return Placement(name, **values, fatigue=fatigue)
+    fatigue = _fatigue(f"{name}.fatigue", table.get("fatigue", {}), shared.fatigue)
+    pace = parse_pace(f"placement {name}: pace", table.get("pace", {}), shared.pace)
+    return Placement(name, **values, fatigue=fatigue, pace=pace)
 
 
 def _fatigue(where: str, table: object, shared: FatigueSettings) -> FatigueSettings:

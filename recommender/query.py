@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from recommender.behaviour import NO_BEHAVIOUR, Behaviour
 from recommender.errors import InvalidInputError
 from recommender.exposures import NONE_IGNORED, Exposure, IgnoredLists
 from recommender.terms import FULL, KINDS, PERSONALIZE_LEVELS
+
+NO_ITEM: Final = ""
 
 
 class Interaction(NamedTuple):
@@ -20,7 +22,7 @@ class Interaction(NamedTuple):
     Parameters
     ----------
     item_id
-        Outside id.
+        Outside id; `NO_ITEM` for a move without one, see `Visit`.
     event_type
         Canonical name, see `recommender.terms.EVENT_TYPES`.
     ts
@@ -30,6 +32,26 @@ class Interaction(NamedTuple):
     item_id: str
     event_type: str
     ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The running visit as a whole, see `recommender.visit`.
+
+    Parameters
+    ----------
+    events
+        Interactions with items and moves (`recommender.terms.MOVE_TYPES`), oldest first. The item
+        of a move is the first one of a list that the shopper went to, else `NO_ITEM`.
+    met_before
+        Items that the shopper dealt with before the visit, as far as that is remembered.
+    """
+
+    events: tuple[Interaction, ...] = ()
+    met_before: frozenset[str] = frozenset()
+
+
+NO_VISIT = Visit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +70,8 @@ class Query:
         Interactions of earlier sessions, oldest first.
     session
         Interactions of the running session, oldest first.
+    visit
+        The running visit with its moves: what its pace is told from.
     context_items
         Items of the page, most important first.
     cart_items
@@ -81,6 +105,7 @@ class Query:
     limit: int = 10
     history: tuple[Interaction, ...] = ()
     session: tuple[Interaction, ...] = ()
+    visit: Visit = NO_VISIT
     context_items: tuple[str, ...] = ()
     cart_items: tuple[str, ...] = ()
     category: str | None = None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from recommender.fatigue_note import UNTIRED, Fatigue
+from recommender.pace import UNKNOWN_PACE, Pace
+from recommender.pace_table import NEUTRAL, PaceStyle
 from recommender.terms import Float32Array, Int32Array
 
 
@@ -108,6 +110,10 @@ class Slate:
         What rest, caps and budgets did.
     rules_version
         Version of the shop's rules that it was made under.
+    pace
+        At which pace the visit goes, as far as it is known.
+    style
+        What that changed in this list.
     """
 
     items: tuple[SlateItem, ...]
@@ -126,3 +132,6 @@ class Slate:
         if not self.ways:
             return self.items
         return tuple(sorted((*self.items, *self.ways), key=attrgetter("position")))
+
+    pace: Pace = UNKNOWN_PACE
+    style: PaceStyle = NEUTRAL

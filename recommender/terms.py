@@ -84,6 +84,16 @@ INTERACTION_TYPES: Final = (
     REVIEW,
 )
 
+# Events that say where a shopper goes without being about one item.
+MOVE_TYPES: Final = (
+    VIEW_ITEM_LIST,
+    SEARCH,
+    VIEW_CART,
+    BEGIN_CHECKOUT,
+    ADD_SHIPPING_INFO,
+    ADD_PAYMENT_INFO,
+)
+
 # ---- table columns (snake_case, singular) -------------------------------------
 EVENT_ID: Final = "event_id"
 EVENT_TYPE: Final = "event_type"
@@ -140,5 +150,12 @@ TO_CHECKOUT: Final = "checkout"
 ITEM_KINDS: Final = (ITEM, BUY_AGAIN, RESUME, COMPLEMENT)
 NAVIGATION_KINDS: Final = (TO_CATEGORY, TO_SEARCH, TO_CHECKOUT)
 KINDS: Final = (*ITEM_KINDS, *NAVIGATION_KINDS)
+# ---- pace of a visit; the position is the class of `recommender.pace` -------------
+HURRIED: Final = "hurried"
+FOCUSED: Final = "focused"
+BROWSING: Final = "browsing"
+RETURNING: Final = "returning"
+MODES: Final = (HURRIED, FOCUSED, BROWSING, RETURNING)
+UNKNOWN_MODE: Final = "unknown"
 
 MICROS_PER_SECOND: Final = 1_000_000

@@ -39,6 +39,7 @@ from serving.schemas import (
     Explanation,
     FatigueExplanation,
     ItemProperties,
+    PaceExplanation,
     Reason,
     RecommendationRequest,
     RecommendationResponse,
@@ -184,6 +185,7 @@ def query_of(
         limit=min(request.limit or placement.limit, MAX_LIMIT),
         history=known.history,
         session=known.session,
+        visit=known.visit,
         context_items=tuple(request.context.item_ids),
         cart_items=tuple(dict.fromkeys((*request.context.cart_item_ids, *known.cart_items))),
         category=request.context.category,
@@ -318,7 +320,8 @@ def _response(
         placement=placement.name,
         policy=slate.policy,
         model_version=decision.model.version,
-        session_mode="unknown",
+        session_mode=slate.pace.mode,  # type: ignore[arg-type]
+        session_mode_confidence=round(slate.pace.confidence, 4),
         fallback_level=slate.fallback_level,  # type: ignore[arg-type]
         explanation=_explanation(decision, placement, exchange)
         if view.shows_explanation
@@ -384,6 +387,21 @@ def _explanation(decision: Decision, placement: Placement, exchange: Exchange) -
         fatigue=_fatigue(slate.fatigue),
         rules_version=slate.rules_version,
         rules=moves_of(decision.moves, decision.model.bundle.catalogue, decision.query.limit),
+        pace=_pace_explanation(decision),
+    )
+
+
+def _pace_explanation(decision: Decision) -> PaceExplanation:
+    slate, asked = decision.slate, decision.query.limit
+    return PaceExplanation(
+        mode=slate.pace.mode,
+        confidence=round(slate.pace.confidence, 4),
+        steps=slate.pace.steps,
+        features=slate.pace.positions(),
+        asked=asked,
+        given=slate.style.limit(asked),
+        novelty_at_least=slate.style.novelty_at_least,
+        novelty_at_most=slate.style.novelty_at_most,
     )
 
 

@@ -97,6 +97,8 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         consent=False if is_off else None,
         context=_context(request),
         attributes_used=_attributes(decision),
+        session_mode=slate.pace.mode,
+        session_mode_confidence=round(slate.pace.confidence, 4),
         filters=slate.filters,
         candidates=slate.candidates,
         degraded_reason=decision.degraded_reason,

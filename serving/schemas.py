@@ -274,6 +274,24 @@ class RuleMove(msgspec.Struct, frozen=True):
     to_position: int | None
 
 
+class PaceExplanation(msgspec.Struct, frozen=True):
+    """How the pace of the visit was told, and what it changed in the list.
+
+    `features` are relative: 0 is the least that this shop's visits show, 1 the most. `asked` is the
+    list length without the pace, `given` the one with it; `novelty_at_least` and `novelty_at_most`
+    bound the share of items that are new to the shopper.
+    """
+
+    mode: str
+    confidence: float
+    steps: int
+    features: dict[str, float]
+    asked: int
+    given: int
+    novelty_at_least: float
+    novelty_at_most: float
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """How the answer came about."""
 
@@ -283,6 +301,7 @@ class Explanation(msgspec.Struct, frozen=True):
     fatigue: FatigueExplanation
     rules_version: str
     rules: list[RuleMove]
+    pace: PaceExplanation
 
 
 class RecommendationResponse(msgspec.Struct, frozen=True):
@@ -296,7 +315,8 @@ class RecommendationResponse(msgspec.Struct, frozen=True):
     placement: str
     policy: str
     model_version: str
-    session_mode: Literal["unknown"]
+    session_mode: Literal["unknown", "hurried", "focused", "browsing", "returning"]
+    session_mode_confidence: float
     fallback_level: Literal[
         "personalised", "session", "similar", "popular_in_category", "popular", "static"
     ]

@@ -13,6 +13,10 @@ events
     event code, event id, item position). A *session* is a run of a shopper's events without a gap
     longer than the session gap; a *step* is everything of one type that a shopper did at one
     moment, for example one basket. Both are numbered from 0 over the whole file.
+moves
+    ``shopper_idx``, ``item_idx`` (-1: none), ``event_code`` Int32, ``ts``, ``available_at`` Int64:
+    what else the shoppers of the events did, see `feature_store.moves`; in the order (shopper, ts,
+    event code, item).
 pairs
     ``shopper_idx`` Int32, ``item_idx`` Int32, ``weight`` Float64, sorted; each pair once.
 neighbour counts
@@ -87,6 +91,8 @@ class EventWindow:
         Parquet file of the schema above; None where the log holds none.
     searches
         Parquet file of the searches; None where the engine reads none.
+    moves
+        Parquet file of the schema ``moves`` above; None where the log knows of none.
     """
 
     events: Path
@@ -97,6 +103,7 @@ class EventWindow:
     counts: Mapping[str, int]
     exposures: Path | None = None
     searches: Path | None = None
+    moves: Path | None = None
 
     def scan(self) -> pl.LazyFrame:
         """The events, lazily."""

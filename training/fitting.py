@@ -22,6 +22,8 @@ from training.log_sources import log_sources
 from training.models.covisitation import neighbour_lists
 from training.models.item_knn import item_neighbours
 from training.models.linear import linear_neighbours
+from training.models.pace import MOST_VISITS, pace_arrays, read_pace_file
+from training.models.pace_visits import VisitRows, past_visits
 from training.spec import TrainingSpec
 
 StageTimer = Callable[[str], AbstractContextManager[None]]
@@ -105,6 +107,8 @@ class Fitting:
         found, described = learner.learn(self.timer)
         arrays |= found
         sources |= described
+        with self.timer("pace"):
+            arrays |= self._pace(dataset, category)
         weights = dict(self.spec.blend.weights) if blend is None else blend
         present = {name: float(weight) for name, weight in weights.items() if name in sources}
         return Fitted(arrays, self._info(dataset, sources, present))
@@ -156,6 +160,25 @@ class Fitting:
                     params = {"lag_decay": pair.lag_decay}
                     sources[name] = SourceInfo(pair.seed_events, params)
         return arrays, sources
+
+    def _pace(self, dataset: Dataset, category: Int32Array) -> Arrays:
+        """What the pace of visits is told from; see `training.models.pace`."""
+        until = dataset.until
+        names = ("shopper_idx", "item_idx", "event_code", "ts")
+        known = [
+            pl.scan_parquet(path)
+            .filter(pl.col("ts") < until, pl.col("available_at") < until)
+            .select(names)
+            for path in (self.window.events, self.window.moves)
+            if path is not None
+        ]
+        rows = VisitRows.of_frame(pl.concat(known).collect())
+        own = np.append(dataset.bundle_idx, -1).astype(np.int32)
+        rows = replace(rows, item=own[rows.item])
+        gap = round(self.spec.session.gap_minutes * 60_000_000)
+        rng = np.random.default_rng(self.spec.evaluation.seed)
+        visits = past_visits(rows, category, gap, MOST_VISITS, rng)
+        return pace_arrays(visits, read_pace_file().network())
 
     def _info(
         self, dataset: Dataset, sources: Mapping[str, SourceInfo], blend: Mapping[str, float]

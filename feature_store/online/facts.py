@@ -22,12 +22,13 @@ from feature_store.online.state import (
     latest_preference,
 )
 from recommender.exposures import SHIPPED_PLACEMENTS, is_ours
-from recommender.query import Interaction
+from recommender.query import NO_ITEM, Interaction
 from recommender.terms import (
     ADD_TO_CART,
     ADD_TO_WISHLIST,
     DISMISS,
     INTERACTION_TYPES,
+    MOVE_TYPES,
     PREFERENCES,
     PURCHASE,
     REFUND,
@@ -37,6 +38,7 @@ from recommender.terms import (
 
 MAX_TERM_CHARACTERS = 100
 _REMEMBERED = frozenset(INTERACTION_TYPES)
+_MOVES = frozenset(MOVE_TYPES)
 
 
 def apply_event(
@@ -85,6 +87,13 @@ def facts(
             (event.ts, event.search_term[:MAX_TERM_CHARACTERS])
             for event in events
             if event.search_term
+        ),
+        moves=tuple(
+            [
+                Interaction(_found(event), event.event_type, event.ts)
+                for event in events
+                if event.event_type in _MOVES
+            ]
         ),
         totals=dict(Counter(event.event_type for event in events)),
         first_seen=min(times, default=0),
@@ -138,6 +147,19 @@ def _exposures(shown: list[tuple[int, str, str]]) -> dict[str, tuple[int, ...]]:
 def _items(event: InteractionEvent) -> tuple[EventItem, ...]:
     """Items that the event says something about; a list shown says nothing about its items."""
     return event.items if event.event_type in _REMEMBERED else ()
+
+
+def _found(event: InteractionEvent) -> str:
+    """First item of a list that the shopper went to, such as a category.
+
+    A list that somebody placed beside a page, or that this service suggested, says where the page
+    put it and nothing about where the shopper went.
+    """
+    if event.event_type != VIEW_ITEM_LIST or not event.items:
+        return NO_ITEM
+    first = event.items[0]
+    is_placed = event.placement_of(first) or event.recommendation_of(first)
+    return NO_ITEM if is_placed else first.item_id
 
 
 def _cart(touched: list[tuple[InteractionEvent, EventItem]]) -> dict[str, tuple[CartChange, ...]]:

@@ -19,8 +19,9 @@ from recommender.exposures import (
     session_start,
 )
 from recommender.personalisation import strictest
-from recommender.query import Interaction
+from recommender.query import NO_VISIT, Interaction, Visit
 from recommender.terms import ADD_TO_CART, ADD_TO_WISHLIST, DISMISS, FULL, LIGHT, OFF, PURCHASE
+from recommender.visit import visit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,14 @@ class Known:
     personalize: str = FULL
     exposures: tuple[Exposure, ...] = ()
     ignored_lists: IgnoredLists = NONE_IGNORED
+    visit: Visit = NO_VISIT
 
 
 NOTHING = Known(personalize=OFF)
 
 
 def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FULL) -> Known:
-    """History, running session, cart, what was done in all, what was shown and ignored.
+    """History, running session and visit, cart, what was done in all, what was ignored.
 
     Purchases, wishes and dismissals that are too old for the list of recent interactions still
     count, as history: an item bought or dismissed long ago must not be offered as if it were new.
@@ -62,11 +64,13 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FUL
         return NOTHING
     history, session = state.split(at, gap)
     cart_items = tuple(reversed(state.cart_items))
+    visit = visit_of(state.recent, state.moves, micros(at), gap // timedelta(microseconds=1))
     if level == LIGHT:
         put = {seen.item_id for seen in session if seen.event_type == ADD_TO_CART}
         cart_items = tuple(item_id for item_id in cart_items if item_id in put)
         exposures, lists = of_session(*_ignored(state, session, micros(at), gap))
-        return Known((), session, cart_items, NO_BEHAVIOUR, LIGHT, exposures, lists)
+        visit = Visit(visit.events)
+        return Known((), session, cart_items, NO_BEHAVIOUR, LIGHT, exposures, lists, visit)
     recent = {(item_id, event_type) for item_id, event_type, _ in (*history, *session)}
     older = [
         *(
@@ -80,7 +84,7 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FUL
     if added:
         history = tuple(sorted((*added, *history), key=lambda each: each.ts))
     exposures, lists = _ignored(state, (*history, *session), micros(at), gap)
-    return Known(history, session, cart_items, state.behaviour, FULL, exposures, lists)
+    return Known(history, session, cart_items, state.behaviour, FULL, exposures, lists, visit)
 
 
 def _ignored(

@@ -98,6 +98,7 @@ def _later_than(until: int, rebuilt: VisitorState, online: VisitorState) -> Visi
             if (later := tuple(ts for ts in times if ts > until))
         },
         lists=tuple((ts, placement) for ts, placement in online.lists if ts > until),
+        moves=tuple(move for move in online.moves if move.ts > until),
         first_seen=online.first_seen,
         last_seen=online.last_seen,
         first_bought=online.first_bought,

@@ -21,7 +21,7 @@ from feature_store.online.cart import Cart, bounded_cart, joined_cart, quantity
 from recommender.behaviour import Behaviour
 from recommender.errors import InvalidInputError
 from recommender.exposures import MOST_COUNTED, SHIPPED_PLACEMENTS
-from recommender.query import Interaction
+from recommender.query import NO_ITEM, Interaction
 from recommender.terms import (
     ADD_TO_WISHLIST,
     EVENT_CODES,
@@ -30,6 +30,7 @@ from recommender.terms import (
     PURCHASE,
     REVIEW,
     SHARE,
+    VIEW_ITEM_LIST,
 )
 
 SESSION_GAP = timedelta(minutes=30)
@@ -86,6 +87,7 @@ class StateLimits:
     """
 
     recent: int = 50
+    moves: int = 30
     cart_lines: int = 50
     purchased: int = 100
     dismissed: int = 100
@@ -119,6 +121,10 @@ class VisitorState(msgspec.Struct, frozen=True):
         When each item was put on the wish-list last, microseconds, oldest first.
     searches
         ``(ts, term)`` of the latest different terms, oldest first.
+    moves
+        Latest events about no single item (`recommender.terms.MOVE_TYPES`), as `recent`. Of the
+        lists of one second only one is kept, the first that has an item: a page often shows
+        several.
     totals
         Events by canonical type, all time.
     first_bought
@@ -145,6 +151,7 @@ class VisitorState(msgspec.Struct, frozen=True):
     dismissed: dict[str, int] = {}
     wished: dict[str, int] = {}
     searches: tuple[tuple[int, str], ...] = ()
+    moves: tuple[Interaction, ...] = ()
     totals: dict[str, int] = {}
     first_seen: int = 0
     last_seen: int = 0
@@ -256,6 +263,7 @@ def joined(
         dismissed=_obeyed(one, other, limits),
         wished=_wished(one, other, limits),
         searches=_latest_terms(one.searches, other.searches, limits.searches),
+        moves=_moves(one.moves, other.moves)[-limits.moves :],
         totals=_union(one.totals, other.totals, int.__add__),
         first_seen=_earliest(one.first_seen, other.first_seen),
         last_seen=last_seen,
@@ -288,7 +296,7 @@ def _earliest(*times: int) -> int:
 
 
 def interaction_order(interaction: Interaction) -> tuple[int, int, str]:
-    """Sort key of `VisitorState.recent`: a total order, so ties never depend on arrival."""
+    """Sort key of `recent` and `moves`: a total order, so that ties never depend on arrival."""
     return interaction.ts, EVENT_CODES[interaction.event_type], interaction.item_id
 
 
@@ -301,6 +309,25 @@ def _recent(
     if not one or interaction_order(one[-1]) <= interaction_order(new[0]):
         return (*one, *new)
     return tuple(sorted((*one, *new), key=interaction_order))
+
+
+def _moves(one: tuple[Interaction, ...], other: tuple[Interaction, ...]) -> tuple[Interaction, ...]:
+    if not other:
+        return one
+    every = _recent(one, other)
+    lists: dict[int, Interaction] = {}
+    for move in every:
+        if move.event_type == VIEW_ITEM_LIST:
+            before = lists.setdefault(move.ts // MICROS_PER_SECOND, move)
+            if before.item_id == NO_ITEM != move.item_id:
+                lists[move.ts // MICROS_PER_SECOND] = move
+    return tuple(
+        [
+            move
+            for move in every
+            if move.event_type != VIEW_ITEM_LIST or lists[move.ts // MICROS_PER_SECOND] is move
+        ]
+    )
 
 
 def _joined_carts(

@@ -46,8 +46,8 @@ def table_of(events: Sequence[InteractionEvent]) -> pl.LazyFrame:
             "item_id": item.item_id if item else None,
             "quantity": item.quantity if item else None,
             "search_term": event.search_term,
-            "placement": event.placement,
-            "recommendation_id": event.recommendation_id,
+            "placement": event.placement_of(item) if item else event.placement,
+            "recommendation_id": event.recommendation_of(item) if item else None,
         }
         for event in sorted(events, key=lambda event: (event.ts, event.event_id))
         for position, item in enumerate(event.items or (None,))
@@ -87,27 +87,28 @@ drafts = st.lists(
 
 def events_of(
     plan: list[tuple[str, str, list[tuple[str, int | None]], str | None, str | None]],
+    apart: timedelta = SECOND,
 ) -> list[InteractionEvent]:
     return [
         InteractionEvent(
             f"e{n:03}",
             event_type,
-            micros(START + n * SECOND),
+            micros(START + n * apart),
             visitor_id,
             user_id=user_id,
             items=tuple(EventItem(item_id, quantity=pieces) for item_id, pieces in items),
             search_term=term,
-            placement=("home", "the shop's own", None)[n % 3],
-            recommendation_id="r" if n % 4 == 0 else None,
+            placement="home" if len(items) == 2 else None,
+            recommendation_id="r" if len(items) == 3 else None,
         )
         for n, (visitor_id, event_type, items, user_id, term) in enumerate(plan, 1)
     ]
 
 
 @settings(max_examples=120)
-@given(drafts, st.sampled_from([1, 7, 1000]))
-def test_the_tables_give_what_applying_every_event_gives(plan, rows_per_bucket) -> None:  # type: ignore[no-untyped-def]
-    events = events_of(plan)
+@given(drafts, st.sampled_from([1, 7, 1000]), st.sampled_from([SECOND, SECOND / 4, SECOND * 0]))
+def test_the_tables_give_what_applying_every_event_gives(plan, rows_per_bucket, apart) -> None:  # type: ignore[no-untyped-def]
+    events = events_of(plan, apart)
     live, rebuilt = new_visitors(), new_visitors()
     for event in events:
         live.apply([event])

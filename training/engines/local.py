@@ -15,6 +15,7 @@ import polars as pl
 from scipy import sparse
 
 from feature_store.layout import StoreLayout
+from feature_store.moves import moves_of
 from feature_store.tables import read_interactions, scan_stored
 from recommender.errors import DataError
 from recommender.terms import (
@@ -86,8 +87,10 @@ class LocalEngine:
         find_exposures(layout, window, known_before(as_of), ids).sink_parquet(shown)
         asked = path.with_name(f"searches-{spec.digest[:16]}.parquet")
         _searches(layout, window, as_of, ids[1]).write_parquet(asked)
-        exposures, searches = (each if _has_rows(each) else None for each in (shown, asked))
-        paths = [each for each in (path, exposures, searches) if each is not None]
+        moved = path.with_name(f"moves-{spec.digest[:16]}.parquet")
+        _moves(layout, window, known_before(as_of), item_ids, shopper_ids).sink_parquet(moved)
+        besides = [each if _has_rows(each) else None for each in (shown, asked, moved)]
+        paths = [each for each in (path, *besides) if each is not None]
         return EventWindow(
             path,
             window,
@@ -95,8 +98,7 @@ class LocalEngine:
             tuple(shopper_ids),
             _digest(paths, item_ids, shopper_ids),
             counts,
-            exposures,
-            searches,
+            *besides,
         )
 
     def interactions(
@@ -254,6 +256,39 @@ def _numbered(
         session=session.cast(pl.Int64) - 1,
         step=step.cast(pl.Int64) - 1,
         price=pl.col(PRICE),
+    )
+
+
+def _moves(
+    layout: StoreLayout,
+    window: Period,
+    known: datetime | None,
+    item_ids: list[str],
+    shopper_ids: list[str],
+) -> pl.LazyFrame:
+    """The moves file; shoppers who never met an item are left out."""
+    first = moment(window.start).date()
+    last = (moment(window.end) - timedelta(microseconds=1)).date()
+    rows = read_interactions(layout, first, last, known).with_columns(
+        pl.col(TS, AVAILABLE_AT).dt.epoch("us")
+    )
+    inside = (
+        pl.col(TS).is_between(window.start, window.end - 1),
+        pl.col(AVAILABLE_AT) < window.end,
+    )
+    codes = pl.col(EVENT_TYPE).replace_strict(EVENT_CODES, return_dtype=pl.Int32)
+    return (
+        moves_of(rows.filter(*inside), SHOPPER_ID)
+        .join(_index(SHOPPER_ID, shopper_ids, "shopper_idx"), on=SHOPPER_ID)
+        .join(_index(ITEM_ID, item_ids, "item_idx"), on=ITEM_ID, how="left")
+        .select(
+            "shopper_idx",
+            pl.col("item_idx").fill_null(-1),
+            codes.alias("event_code"),
+            pl.col(TS).alias("ts"),
+            pl.col(AVAILABLE_AT).alias("available_at"),
+        )
+        .sort("shopper_idx", "ts", "event_code", "item_idx", "available_at")
     )
 
 

@@ -7,8 +7,8 @@ import pytest
 from feature_store.online.cart import CartChange
 from feature_store.online.known import NOTHING, known_of
 from feature_store.online.state import Preference, Purchased, VisitorState
-from recommender.query import Interaction
-from recommender.terms import ADD_TO_CART, ADD_TO_WISHLIST, DISMISS, PURCHASE, VIEW_ITEM
+from recommender.query import NO_ITEM, NO_VISIT, Interaction
+from recommender.terms import ADD_TO_CART, ADD_TO_WISHLIST, DISMISS, PURCHASE, SEARCH, VIEW_ITEM
 from tests.bundles import AT, AT_MICROS, MINUTE
 
 GAP = timedelta(minutes=30)
@@ -34,9 +34,23 @@ def test_what_is_too_old_for_the_recent_list_still_counts_as_history() -> None:
     assert [each.item_id for each in known.session] == ["seen", "bought now"]
 
 
+def test_the_visit_holds_moves_and_what_was_met_before() -> None:
+    state = VisitorState(
+        recent=(
+            Interaction("old", VIEW_ITEM, AT_MICROS - 90 * MINUTE),
+            Interaction("now", VIEW_ITEM, AT_MICROS - 2 * MINUTE),
+        ),
+        moves=(Interaction(NO_ITEM, SEARCH, AT_MICROS - 3 * MINUTE),),
+    )
+    visit = known_of(state, AT, GAP).visit
+    assert [each.event_type for each in visit.events] == [SEARCH, VIEW_ITEM]
+    assert visit.met_before == {"old"}
+
+
 def test_nothing_known_is_nothing() -> None:
     known = known_of(VisitorState(), AT, GAP)
     assert (known.history, known.session, known.cart_items) == ((), (), ())
+    assert known.visit == NO_VISIT
 
 
 @pytest.mark.parametrize(

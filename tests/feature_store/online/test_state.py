@@ -59,6 +59,60 @@ def test_a_list_view_is_counted_but_is_no_interaction() -> None:
     assert state.totals == {"view_item_list": 1}
 
 
+def moved(*events: InteractionEvent) -> list[tuple[str, str]]:
+    return [(each.event_type, each.item_id) for each in state_of(*events).moves]
+
+
+def test_moves_are_where_the_shopper_went_without_being_about_one_item() -> None:
+    assert moved(
+        event("search", SECOND, search_term="rake"),
+        event("view_item_list", 2 * SECOND, "a", "b"),
+        event("view_item", 3 * SECOND, "a"),
+        event("view_cart", 4 * SECOND, "a"),
+        event("begin_checkout", 5 * SECOND, "a"),
+        event("view_promotion", 6 * SECOND),
+    ) == [("search", ""), ("view_item_list", "a"), ("view_cart", ""), ("begin_checkout", "")]
+
+
+def test_a_list_that_was_placed_or_suggested_says_nothing_about_where_the_shopper_went() -> None:
+    assert (
+        moved(
+            event("view_item_list", SECOND, "a", placement="home"),
+            event("view_item_list", 2 * SECOND, "a", recommendation_id="r"),
+            event("view_item_list", 3 * SECOND),
+        )
+        == [("view_item_list", "")] * 3
+    )
+
+
+def test_of_the_lists_of_one_second_one_is_kept() -> None:
+    part = SECOND / 10
+    suggested = event("view_item_list", SECOND, "x", placement="home")
+    listed = event("view_item_list", SECOND + part, "a")
+    other = event("view_item_list", SECOND + 2 * part, "b")
+    search = event("search", SECOND + 3 * part, search_term="rake")
+    assert moved(search, other, listed, suggested) == [("view_item_list", "a"), ("search", "")]
+    assert moved(suggested, event("view_item_list", 2 * SECOND, "b")) == [
+        ("view_item_list", ""),
+        ("view_item_list", "b"),
+    ]
+
+
+def test_the_oldest_moves_are_forgotten_first() -> None:
+    limits = StateLimits(moves=2)
+    searches = [event("search", n * SECOND, search_term="rake") for n in range(1, 5)]
+    state = apply_events(VisitorState(), searches, limits)
+    assert [each.ts for each in state.moves] == [each.ts for each in searches[2:]]
+
+
+def test_a_state_of_the_first_schema_is_read_without_moves() -> None:
+    state = state_of(event("view_item", SECOND, "a"), event("search", SECOND, search_term="rake"))
+    stored = msgspec.msgpack.decode(encode_state(state), type=list)
+    assert decode_state(msgspec.msgpack.encode([1, *stored[1:-1]])) == msgspec.structs.replace(
+        state, moves=()
+    )
+
+
 @pytest.mark.parametrize(
     ("events", "cart"),
     [

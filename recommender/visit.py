@@ -1,0 +1,41 @@
+"""The running visit: everything that a shopper did since the last long silence, items or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+from recommender.query import NO_VISIT, Interaction, Visit
+
+_TIME = attrgetter("ts")
+
+
+def visit_of(
+    recent: Sequence[Interaction], moves: Sequence[Interaction], at_micros: int, gap_micros: int
+) -> Visit:
+    """The visit that is under way at a moment; without events when none is.
+
+    It is the chain of events with silences of at most `gap_micros`, the last of which reaches
+    `at_micros`. Nothing later than that is in it.
+
+    Parameters
+    ----------
+    recent
+        Interactions with items, oldest first.
+    moves
+        Events about no single item (`recommender.terms.MOVE_TYPES`), oldest first.
+    """
+    # Stable: of one moment, interactions come before moves, each in the order given.
+    known = sorted((*recent, *moves), key=_TIME) if moves else recent
+    stop = len(known)
+    while stop and known[stop - 1].ts > at_micros:
+        stop -= 1
+    start, later = stop, at_micros
+    while start and later - known[start - 1].ts <= gap_micros:
+        start -= 1
+        later = known[start].ts
+    if start == stop:
+        return NO_VISIT
+    return Visit(
+        tuple(known[start:stop]), frozenset([each.item_id for each in recent if each.ts < later])
+    )
