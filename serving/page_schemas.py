@@ -11,7 +11,9 @@ from msgspec import Meta
 from serving.schemas import (
     Asked,
     Context,
+    Diversity,
     Filter,
+    FilterText,
     Id,
     Level,
     Limit,
@@ -38,7 +40,8 @@ class PageRequest(Asked, frozen=True):
     session_id: Id | None = None
     context: Context = Context()
     exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []  # noqa: RUF012 - a struct copies it
-    filter: Filter = Filter()
+    filter: Filter | FilterText = Filter()
+    diversity: Diversity | None = None
     personalize: bool | Level = True
     explain: bool = False
     dry_run: bool = False

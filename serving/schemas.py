@@ -116,7 +116,7 @@ class RecommendationRequest(Asked, frozen=True):
     exclude_item_ids: Annotated[list[Id], Meta(max_length=1000)] = []
     filter: Filter | FilterText = Filter()
     diversity: Diversity | None = None
-    personalize: bool = True
+    personalize: bool | Level = True
     explain: bool = False
     dry_run: bool = False
     return_properties: bool = False

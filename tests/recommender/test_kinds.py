@@ -161,7 +161,7 @@ def test_durable_goods_rest_wherever_the_rule_is_and_refunds_undo() -> None:
     assert "item-03" not in kinds(ask(again, place))
     twice = query(history=(done(3, PURCHASE, 80), *bought))
     assert "item-03" in kinds(ask(twice, place))
-    nobody = replace(query(history=bought), personalize=False)
+    nobody = replace(query(history=bought), personalize="off")
     assert "item-03" in kinds(ask(nobody, place))
 
 
@@ -213,7 +213,7 @@ queries = st.builds(
     kinds=asked_kinds,
     limit=st.integers(1, 30),
     category=st.sampled_from([None, "garden/seeds", "kitchen"]),
-    personalize=st.booleans(),
+    personalize=st.sampled_from(["off", "light", "full"]),
 )
 
 
@@ -233,7 +233,7 @@ def test_every_combination_gets_a_valid_answer(asked: Query, name: str) -> None:
     assert scores == sorted(scores, reverse=True)
     for kind, most in place.at_most.items():
         assert sum(item.kind == kind for item in slate.items) <= most
-    if "durable" in place.exclude and asked.personalize:
+    if "durable" in place.exclude and asked.personalize == "full":
         assert not {item.item_id for item in slate.items} & _resting(asked)
 
 
@@ -279,7 +279,7 @@ def test_a_way_leads_somewhere_else_and_to_something() -> None:
 
 
 def test_an_impersonal_way_does_not_know_the_cart() -> None:
-    asked = query(cart_items=("item-02",), session=viewed(3), personalize=False)
+    asked = query(cart_items=("item-02",), session=viewed(3), personalize="off")
     assert [way.kind for way in ask(asked).ways] == ["category", "search"]
 
 

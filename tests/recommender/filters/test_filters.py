@@ -13,6 +13,8 @@ from recommender.filters.conditions import filter_expression
 from recommender.filters.evaluation import holds, is_fixed, matching
 from recommender.filters.expression import CONTEXT_ATTRIBUTES, Expression
 from recommender.filters.parser import MAX_DEPTH, MAX_VALUES, parse, parse_context
+from recommender.personalisation import permitted
+from recommender.placements import Placement
 from recommender.query import Query
 from tests.bundles import AT, shop_items
 from tests.recommender.filters.expressions import expressions
@@ -144,7 +146,7 @@ def test_conditions_on_the_question_name_no_item() -> None:
 
 
 def test_a_cart_takes_no_part_in_an_impersonal_answer() -> None:
-    impersonal = replace(PAGE, personalize=False)
+    impersonal = permitted(replace(PAGE, personalize="off"), Placement("p"))
     assert holds(
         parse("cart.size = 0 and cart.value = 0 and cart.price is missing"), impersonal, SHOP
     )
@@ -172,7 +174,7 @@ queries = st.builds(
     ),
     category=st.sampled_from([None, "garden", "kitchen"]),
     device=st.sampled_from([None, "phone"]),
-    personalize=st.booleans(),
+    personalize=st.sampled_from(["off", "light", "full"]),
 )
 
 

@@ -81,7 +81,7 @@ queries = st.builds(
     exclude_items=st.frozensets(items.map("item-{:02d}".format), max_size=6),
     filter=st.sampled_from(['brand = "acme"', "price < 12", "available = true"]) | filters,
     diversity=st.none() | st.floats(0, 1),
-    personalize=st.booleans(),
+    personalize=st.sampled_from(["off", "light", "full"]),
 )
 
 

@@ -250,7 +250,7 @@ def test_calibration_follows_the_mix_of_those_with_enough_history() -> None:
     )
     short = replace(plain, history=history[1:])
     assert shown(short, mixed) == shown(short)
-    impersonal = replace(plain, personalize=False)
+    impersonal = replace(plain, personalize="off")
     assert shown(impersonal, mixed) == shown(impersonal)
 
 
