@@ -73,7 +73,7 @@ class ModelBundle:
     def pace(self, visit: Visit) -> Pace:
         """At which pace a visit goes."""
         model = self.pace_model
-        return UNKNOWN_PACE if model is None else model.pace(visit, self.catalogue)
+        return UNKNOWN_PACE if model is None else model.pace(visit)
 
 
 def save_bundle(folder: Path, arrays: Arrays, info: BundleInfo) -> BundleManifest:
@@ -133,7 +133,7 @@ def bundle_of(arrays: Arrays, manifest: BundleManifest) -> ModelBundle:
         sources,
         arrays,
         _ranker(manifest, arrays, catalogue, sources),
-        build_pace(arrays),
+        build_pace(arrays, catalogue),
     )
 
 
