@@ -84,7 +84,7 @@ class ModelBundle:
     def pace(self, visit: Visit) -> Pace:
         """At which pace a visit goes."""
         model = self.pace_model
-        return UNKNOWN_PACE if model is None else model.pace(visit, self.catalogue)
+        return UNKNOWN_PACE if model is None else model.pace(visit)
 
 
 def save_bundle(folder: Path, arrays: Arrays, info: BundleInfo) -> BundleManifest:
@@ -139,7 +139,7 @@ def bundle_of(arrays: Arrays, manifest: BundleManifest) -> ModelBundle:
     if unknown := manifest.info.blend.keys() - sources.keys():
         raise BundleError(f"blend weights for unknown sources {sorted(unknown)}")
     ranker = _ranker(manifest, arrays, catalogue, sources)
-    ways, pace = ways_of(arrays, catalogue), build_pace(arrays)
+    ways, pace = ways_of(arrays, catalogue), build_pace(arrays, catalogue)
     return ModelBundle(manifest, catalogue, sources, arrays, ranker, ways, pace)
 
 

@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from recommender.catalogue import Catalogue
+from recommender.catalogue import NO_CATEGORY, Catalogue
 from recommender.errors import BundleError
 from recommender.query import Visit
 from recommender.terms import MODES, UNKNOWN_MODE, Float32Array
@@ -146,10 +146,11 @@ class PaceModel:
 
     quantiles: Quantiles
     network: PaceNetwork
+    categories: Categories
 
-    def pace(self, visit: Visit, catalogue: Catalogue) -> Pace:
+    def pace(self, visit: Visit) -> Pace:
         """The pace of a visit as known after its last event."""
-        signs = Signs(visit, Categories(catalogue))
+        signs = Signs(visit, self.categories)
         for event in visit.events:
             signs.feed(event)
         return self.judge(signs)
@@ -165,7 +166,10 @@ class PaceModel:
 
 
 class Categories:
-    """Category index of items, each looked up once; -1 where it is not known."""
+    """Category index of items, -1 where it is not known; each item is looked up once.
+
+    What is remembered is bounded by the catalogue: unknown ids are looked up again.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -174,14 +178,18 @@ class Categories:
     def __call__(self, item_id: str) -> int:
         """Category index of an item id."""
         found = self._known.get(item_id)
-        if found is None:
-            index = self._catalogue.ids.index(item_id)
-            found = -1 if index is None else int(self._catalogue.item_category[index])
-            self._known[item_id] = found
-        return found
+        if found is not None:
+            return found
+        index = self._catalogue.ids.index(item_id)
+        if index is None:
+            return NO_CATEGORY
+        self._known[item_id] = category = int(self._catalogue.item_category[index])
+        return category
 
 
-def build_pace(arrays: Mapping[str, npt.NDArray[np.generic]]) -> PaceModel | None:
+def build_pace(
+    arrays: Mapping[str, npt.NDArray[np.generic]], catalogue: Catalogue
+) -> PaceModel | None:
     """The model of a bundle's arrays; None where it has none.
 
     dtypes, finiteness and equal dimensions are checked before, by `recommender.bundle_schema`.
@@ -205,7 +213,7 @@ def build_pace(arrays: Mapping[str, npt.NDArray[np.generic]]) -> PaceModel | Non
         )
     if knots.shape[1] < 2 or (np.diff(knots, axis=1) < 0).any():
         raise BundleError("pace_quantiles: fewer than two knots, or knots that fall")
-    return PaceModel(Quantiles(knots), network)
+    return PaceModel(Quantiles(knots), network, Categories(catalogue))
 
 
 def prefixes(visit: Visit, category_of: CategoryOf) -> Iterator[Signs]:

@@ -88,7 +88,7 @@ def depth(report: PaceReport, axes: Axes) -> None:
     for place, value in enumerate(values):
         axes.text(place, value + 0.01, f"{value:.2f}", ha="center")
     axes.axhline(1 / len(report.modes), color=_GREY, linestyle="--")
-    axes.text(len(names) - 0.5, 1 / len(report.modes) + 0.01, "chance", ha="right", color=_GREY)
+    axes.text(len(names) - 0.5, 1 / len(report.modes) + 0.01, "chance", ha="right", color="white")
     axes.set_ylim(0, 1)
     axes.set_xlabel("step of the visit")
     axes.set_ylabel("balanced accuracy")
