@@ -23,7 +23,6 @@ def command_line() -> typer.Typer:
     import serving.cli
     import training.cli
     import training.demo.cli
-    import training.report_cli
 
     app = typer.Typer(
         name="desirepath",
@@ -36,7 +35,6 @@ def command_line() -> typer.Typer:
         app.add_typer(verbs)
     app.add_typer(serving.cli.rules_app, name="rules")
     app.command()(training.demo.cli.demo)
-    app.add_typer(training.report_cli.app, name="report")
     return app
 
 
