@@ -95,7 +95,7 @@ def test_route_by_scope(guarded: TestClient, endpoint: Endpoint) -> None:
 
 def test_a_browser_key_only_writes() -> None:
     open_to_writers = {each.path for each in ENDPOINTS if WRITE in each.scopes}
-    assert open_to_writers == {"/v1/events"}
+    assert open_to_writers == {"/v1/events", "/v1/visitors/{visitor_id:path}/preferences"}
 
 
 def test_health_and_openapi_are_the_only_public_routes() -> None:

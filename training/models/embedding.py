@@ -19,15 +19,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import svds
 
-from recommender.terms import Float32Array
+from recommender.terms import Float32Array, Float64Array
 from training.models.neighbours import NeighbourLists, strongest_of
 from training.models.visits import Visits
 from training.sections import EmbeddingSpec
 
 _SMOOTHING = 0.75
 _ROWS_AT_ONCE = 500
+_OVERSAMPLED = 10
+_POWER_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,7 @@ def embed(visits: Visits, spec: EmbeddingSpec) -> Embedding | None:
     factors = min(spec.factors, min(table.shape) - 1)
     if factors < 1 or not table.nnz:
         return None
-    # The start is given, so that the same visits give the same vectors.
-    start = np.random.default_rng(spec.seed).standard_normal(table.shape[0])
-    left, strength, _ = svds(table, k=factors, v0=start)
-    vectors = _unit(left * np.sqrt(strength))
+    vectors = _unit(_leading(table, factors, spec.seed))
     return Embedding(vectors, _nearest(vectors, spec.neighbours))
 
 
@@ -73,6 +71,25 @@ def associations(visits: Visits, spec: EmbeddingSpec) -> sparse.csr_array:
     both.data = np.maximum(information, 0.0)
     both.eliminate_zeros()
     return both
+
+
+def _leading(table: sparse.csr_array, factors: int, seed: int) -> Float64Array:
+    """Leading left singular vectors times the roots of their values, float64 (items, factors).
+
+    By a random sketch and power iterations (Halko, Martinsson and Tropp 2011, algorithms 4.4 and
+    5.1): ARPACK starts again at random where the rank is low, so the same visits would not give the
+    same vectors.
+    """
+    items = table.shape[0]
+    width = min(factors + _OVERSAMPLED, items)
+    sketch = np.random.default_rng(seed).standard_normal((items, width))
+    basis, _ = np.linalg.qr(table @ sketch)
+    for _ in range(_POWER_STEPS):
+        other, _ = np.linalg.qr(table.T @ basis)
+        basis, _ = np.linalg.qr(table @ other)
+    left, strength, _ = np.linalg.svd((table.T @ basis).T, full_matrices=False)
+    found: Float64Array = (basis @ left)[:, :factors] * np.sqrt(strength[:factors])
+    return found
 
 
 def _nearest(vectors: Float32Array, width: int) -> NeighbourLists:

@@ -396,6 +396,7 @@ def test_a_state_of_schema_1_is_read_without_what_it_did_not_say(
         first_bought=min(known.values(), default=0),
         exposures={},
         lists=(),
+        moves=(),
     )
     stored = msgspec.msgpack.decode(encode_state(expected))
     old = msgspec.msgpack.encode([1, *stored[1:13]])
