@@ -16,7 +16,7 @@ from recommender.pipeline import recommend
 from recommender.placements import read_placements
 from recommender.policy import TopPolicy
 from recommender.query import Interaction, Query
-from recommender.terms import PERSONALISED, POPULAR, PURCHASE, SESSION, VIEW_ITEM
+from recommender.terms import ITEM_KINDS, PERSONALISED, POPULAR, PURCHASE, SESSION, VIEW_ITEM
 from tests.training.tiny_log import BEGIN, DAYS, ITEMS, item_id, tiny_spec, visits, write_log
 from training.deliver import deliver, roll_back
 from training.engines.local import LocalEngine
@@ -41,7 +41,7 @@ def _in_use(root: Path) -> ModelBundle:
 
 
 def _ask(bundle: ModelBundle, placement: str = "home", **parts: object) -> tuple[str, list[int]]:
-    query = Query(at=END, placement=placement, limit=8, **parts)  # type: ignore[arg-type]
+    query = Query(at=END, placement=placement, limit=8, kinds=ITEM_KINDS, **parts)  # type: ignore[arg-type]
     slate = recommend(query, bundle, read_placements()[placement], TopPolicy())
     return slate.fallback_level, [int(item.item_id.removeprefix("item-")) for item in slate.items]
 
