@@ -134,7 +134,8 @@ function question() {
   if (state.inCart) return { ...base, placement: "cart", context: { page_type: "cart", cart_item_ids } };
   if (state.item) return { ...base, placement: "item", context: { page_type: "item", item_ids: [state.item.item_id], cart_item_ids } };
   if (state.category) return { ...base, placement: "category", context: { page_type: "category", category: state.category, cart_item_ids } };
-  return { ...base, placement: "home", context: { page_type: "home", cart_item_ids } };
+  const kinds = ["item", "buy_again", "resume", "complement", "category", "search", "checkout"];
+  return { ...base, placement: "home", kinds, context: { page_type: "home", cart_item_ids } };
 }
 async function suggest() {
   const answer = await call("/v1/recommendations", question());

@@ -14,7 +14,7 @@ from feature_store.layout import StoreLayout
 from recommender.bundle_folder import publish
 from recommender.placements import Placement
 from recommender.query import Query
-from recommender.terms import NAVIGATION_KINDS
+from recommender.terms import KINDS, NAVIGATION_KINDS
 from serving.answer import static_slate
 from serving.app import wall_clock
 from tests.bundles import AT, saved_knowing_bundle
@@ -41,7 +41,8 @@ def ask(client: TestClient, **body: Any) -> Any:
 
 
 def test_a_way_has_a_target_and_no_item(shop: TestClient) -> None:
-    entries = ask(shop, visitor_id="ann", limit=5, return_properties=True)["items"]
+    wanted = {"limit": 5, "return_properties": True, "kinds": list(KINDS)}
+    entries = ask(shop, visitor_id="ann", **wanted)["items"]
     assert [each["rank"] for each in entries] == [1, 2, 3, 4, 5]
     (way,) = (each for each in entries if each["kind"] in NAVIGATION_KINDS)
     assert way.items() >= {"kind": "category", "category": "kitchen", "rank": 2}.items()
@@ -79,7 +80,7 @@ def test_the_record_holds_ways_beside_items(root: Path) -> None:
     with in_process(root) as client:
         past = event("ann", "item-02", "add_to_cart")
         assert client.post("/v1/events", json=[past]).json()["accepted"] == 1
-        answer = ask(client, visitor_id="ann", limit=4)
+        answer = ask(client, visitor_id="ann", limit=4, kinds=list(KINDS))
     (record,) = decisions(root)
     ways = {way.slot: (way.kind, way.target, way.p_slot) for way in record.ways}
     assert ways == {1: ("checkout", None, 1.0)}

@@ -17,7 +17,7 @@ from recommender.pipeline import recommend
 from recommender.placements import OBJECTIVES, Placement
 from recommender.policy import TopPolicy
 from recommender.query import Query
-from recommender.terms import IDENTIFY, INTERACTION_TYPES, VIEW_ITEM_LIST
+from recommender.terms import IDENTIFY, INTERACTION_TYPES, KINDS, VIEW_ITEM_LIST
 from training.dataset import moment
 from training.simulation.encode import Encoder
 from training.simulation.recommenders import PageContext, Suggestion
@@ -31,8 +31,8 @@ NOTHING: Final = "nothing"
 SHOP: Final = "shop"
 ORACLE: Final = "oracle"
 TIRELESS: Final = "tireless"
-ITEMS_ONLY: Final = "items_only"
-POLICIES: Final = ("file", *OBJECTIVES, ITEMS_ONLY, POPULARITY, NOTHING, SHOP, ORACLE)
+WAYS: Final = "ways"
+POLICIES: Final = ("file", *OBJECTIVES, WAYS, POPULARITY, NOTHING, SHOP, ORACLE)
 _HEARD: Final = frozenset({*INTERACTION_TYPES, IDENTIFY, VIEW_ITEM_LIST})
 _FOR_EVER = VisitorOptions(ttl_seconds=3650 * 86_400)
 
@@ -61,9 +61,9 @@ Way: TypeAlias = Answering | OracleRecommender | None
 def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement]) -> Way:
     """A way to answer by its name, see `POLICIES`; None is the shop's own static lists.
 
-    ``file`` takes the placements as they are, an objective sets it at every place, ``items_only``
-    suggests no way to go anywhere, ``popularity`` lets that source alone propose, ``nothing`` shows
-    empty lists, ``oracle`` knows what everybody wants and is the most that lists can do. With
+    ``file`` takes the placements as they are, an objective sets it at every place, ``ways`` also
+    suggests where to go, ``popularity`` lets that source alone propose, ``nothing`` shows empty
+    lists, ``oracle`` knows what everybody wants and is the most that lists can do. With
     ``:tireless`` behind it, such as ``path:tireless``, no list takes notice of what was ignored.
     Raises `InvalidInputError`.
     """
@@ -79,8 +79,8 @@ def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement
     if base == NOTHING:
         return Answering(name)
     changes: dict[str, object] = {"objective": base} if base in OBJECTIVES else {}
-    if base == ITEMS_ONLY:
-        changes = {"navigation": 0}
+    if base == WAYS:
+        changes = {"kinds": KINDS}
     if base == POPULARITY:
         changes = {"sources": (POPULARITY,)}
     if way:
