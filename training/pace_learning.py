@@ -13,9 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy.optimize import minimize, minimize_scalar
 
@@ -44,6 +46,7 @@ from training.simulation.flat import Flattener
 from training.simulation.shop import Shop, ShopSpec
 from training.simulation.shoppers import ShopperSpec
 
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 _EPSILON = 1e-12
 
 
@@ -231,12 +234,12 @@ def logits(network: PaceNetwork, features: Float32Array) -> Float32Array:
 
 def probabilities(network: PaceNetwork, features: Float32Array) -> Float64Array:
     """Probability of each mode, float64 (n, c)."""
-    return _softmax(logits(network, features).astype(np.float64))
+    return _softmax(logits(network, features).astype(np.float64)).astype(np.float64)
 
 
-def _softmax(values: Float64Array) -> Float64Array:
+def _softmax(values: Floats) -> Floats:
     odds = np.exp(values - values.max(axis=1, keepdims=True))
-    shares: Float64Array = odds / odds.sum(axis=1, keepdims=True)
+    shares: Floats = odds / odds.sum(axis=1, keepdims=True)
     return shares
 
 
@@ -253,7 +256,7 @@ def _fitted(steps: Steps, spec: PaceSpec) -> PaceNetwork:
     def loss(flat: Float64Array) -> tuple[float, Float64Array]:
         hidden, hidden_bias, output, output_bias = parts(flat)
         units = np.tanh(steps.features @ hidden + hidden_bias)
-        shares = _softmax(units @ output + output_bias)  # type: ignore[arg-type]
+        shares = _softmax(units @ output + output_bias)
         wrong = (shares - target) / n
         back = (wrong @ output.T) * (1 - units * units)
         slopes = (
@@ -269,11 +272,16 @@ def _fitted(steps: Steps, spec: PaceSpec) -> PaceNetwork:
         return float(cost), np.concatenate([each.ravel() for each in slopes]).astype(np.float64)
 
     rng = np.random.default_rng(0)
-    start = np.concatenate(
+    start: Float64Array = np.concatenate(
         [rng.normal(0, shape[0] ** -0.5, shape).ravel() * (len(shape) > 1) for shape in shapes]
     )
-    options = {"maxiter": spec.iterations, "maxfun": 2 * spec.iterations}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+    found = minimize(
+        loss,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": spec.iterations, "maxfun": 2 * spec.iterations},
+    )
     return PaceNetwork(*parts(found.x))
 
 
