@@ -12,10 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeAlias
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -39,8 +37,8 @@ from recommender.terms import (
     Float64Array,
     Int32Array,
 )
-from training.models.pace import PaceFile
 from training.models.pace_visits import PastVisits, VisitRows, past_visits
+from training.pace_file import PaceFile
 from training.simulation.emit import sessions_frame
 from training.simulation.flat import Flattener
 from training.simulation.shop import Shop, ShopSpec
@@ -218,11 +216,6 @@ def learn(fit: Steps, calibration: Steps, spec: PaceSpec) -> PaceFile:
         network.output_bias / np.float32(temperature),
     )
     return PaceFile(learnt, FEATURES, MODES, *(_rounded(part) for part in parts))  # type: ignore[arg-type]
-
-
-def save(path: Path, file: PaceFile) -> None:
-    """Write the file that ships."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n")
 
 
 def logits(network: PaceNetwork, features: Float32Array) -> Float32Array:

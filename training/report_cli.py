@@ -37,7 +37,7 @@ def pace(
     """
     from training.evaluation.pace_report import judged
     from training.evaluation.plots_pace import write_pace
-    from training.models.pace import read_pace_file
+    from training.pace_file import read_pace_file
     from training.pace_learning import judging_spec, steps_of
     from training.pace_summary import pace_summary, show_pace
 

@@ -21,7 +21,7 @@ ALLOWED = (
     (r"recommender/compiled\.py", {"numpy", "numba"}),
     (r"recommender/", {"numpy"}),
     (
-        r"(\w+)/cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py",
+        r"(\w+)/(report_)?cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py",
         {"typer", "numpy", "polars", *CONSOLE},
     ),
     (r"feature_store/console\.py", CONSOLE),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from training.evaluation.pace_report import PaceReport
@@ -20,7 +19,7 @@ def write_pace(report: PaceReport, folder: Path) -> list[Path]:
     """Write the report as JSON, Markdown and pictures; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     data, text = folder / "pace.json", folder / "pace.md"
-    data.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    data.write_bytes(report.to_json())
     text.write_text(report.to_markdown(), encoding="utf-8")
     return [data, text, *draw_pace(report, folder)]
 

@@ -11,8 +11,8 @@ from recommender.pace import FEATURES, PaceNetwork
 from recommender.terms import MODES
 from training.evaluation.pace_report import judged
 from training.evaluation.plots_pace import write_pace
-from training.models.pace import read_pace_file
-from training.pace_learning import PaceSpec, Steps, judging_spec, learn, save, steps_of
+from training.pace_file import read_pace_file, save
+from training.pace_learning import PaceSpec, Steps, judging_spec, learn, steps_of
 
 SMALL = replace(PaceSpec(), fit=(1,), calibration=(2,), test=(3,), shoppers=150, days=6)
 
