@@ -17,7 +17,8 @@ from recommender.catalogue import CatalogueItem, catalogue_arrays
 from recommender.pace import COMPARED, KNOTS
 from recommender.query import Interaction, Visit
 from recommender.terms import SEARCH, VIEW_ITEM
-from training.models.pace import arrays_of, read_pace_file
+from training.models.pace import arrays_of
+from training.pace_file import read_pace_file
 
 ITEMS, ROUNDS, LENGTHS = 100_000, 2_000, (3, 5, 10, 20, 50)
 

@@ -1,7 +1,7 @@
 """Learn anew how the pace of a visit is told, and write the file that ships with the product.
 
 ``python -m scripts.learn_pace`` simulates the shops, learns, prints the report of the test shops,
-and writes ``training/models/pace.json``. The same version gives the same file.
+and writes ``training/pace.json``. The same version gives the same file.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from feature_store.console import Console
 from training.evaluation.pace_report import judged
-from training.models.pace import DEFAULT_FILE
-from training.pace_learning import PaceSpec, learn, save, steps_of
+from training.pace_file import DEFAULT_FILE, save
+from training.pace_learning import PaceSpec, learn, steps_of
 from training.pace_summary import show_pace
 
 

@@ -22,8 +22,9 @@ from training.log_sources import log_sources
 from training.models.covisitation import neighbour_lists
 from training.models.item_knn import item_neighbours
 from training.models.linear import linear_neighbours
-from training.models.pace import MOST_VISITS, pace_arrays, read_pace_file
+from training.models.pace import MOST_VISITS, pace_arrays
 from training.models.pace_visits import VisitRows, past_visits
+from training.pace_file import read_pace_file
 from training.spec import TrainingSpec
 
 StageTimer = Callable[[str], AbstractContextManager[None]]

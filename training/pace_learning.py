@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any, TypeAlias
 
-import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy.optimize import minimize, minimize_scalar
 
@@ -37,13 +37,14 @@ from recommender.terms import (
     Float64Array,
     Int32Array,
 )
-from training.models.pace import PaceFile
 from training.models.pace_visits import PastVisits, VisitRows, past_visits
+from training.pace_file import PaceFile
 from training.simulation.emit import sessions_frame
 from training.simulation.flat import Flattener
 from training.simulation.shop import Shop, ShopSpec
 from training.simulation.shoppers import ShopperSpec
 
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 _EPSILON = 1e-12
 
 
@@ -217,11 +218,6 @@ def learn(fit: Steps, calibration: Steps, spec: PaceSpec) -> PaceFile:
     return PaceFile(learnt, FEATURES, MODES, *(_rounded(part) for part in parts))  # type: ignore[arg-type]
 
 
-def save(path: Path, file: PaceFile) -> None:
-    """Write the file that ships."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n")
-
-
 def logits(network: PaceNetwork, features: Float32Array) -> Float32Array:
     """float32 (n, c)."""
     units = np.tanh(features @ network.hidden + network.hidden_bias)
@@ -231,12 +227,12 @@ def logits(network: PaceNetwork, features: Float32Array) -> Float32Array:
 
 def probabilities(network: PaceNetwork, features: Float32Array) -> Float64Array:
     """Probability of each mode, float64 (n, c)."""
-    return _softmax(logits(network, features).astype(np.float64))
+    return _softmax(logits(network, features).astype(np.float64)).astype(np.float64)
 
 
-def _softmax(values: Float64Array) -> Float64Array:
+def _softmax(values: Floats) -> Floats:
     odds = np.exp(values - values.max(axis=1, keepdims=True))
-    shares: Float64Array = odds / odds.sum(axis=1, keepdims=True)
+    shares: Floats = odds / odds.sum(axis=1, keepdims=True)
     return shares
 
 
@@ -269,12 +265,15 @@ def _fitted(steps: Steps, spec: PaceSpec) -> PaceNetwork:
         return float(cost), np.concatenate([each.ravel() for each in slopes]).astype(np.float64)
 
     rng = np.random.default_rng(0)
-    start = np.concatenate(
+    start: Float64Array = np.concatenate(
         [rng.normal(0, shape[0] ** -0.5, shape).ravel() * (len(shape) > 1) for shape in shapes]
     )
-    options = {"maxiter": spec.iterations, "maxfun": 2 * spec.iterations}
-    found = minimize(  # type: ignore[call-overload]
-        loss, start, jac=True, method="L-BFGS-B", options=options
+    found = minimize(
+        loss,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": spec.iterations, "maxfun": 2 * spec.iterations},
     )
     return PaceNetwork(*parts(found.x))
 

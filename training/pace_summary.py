@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from feature_store.console import Console
 from training.evaluation.pace_report import PaceReport
 from training.evaluation.plots_pace import draw_pace
@@ -38,6 +36,6 @@ def write_pace(report: PaceReport, folder: Path) -> list[Path]:
     """Write the report as JSON, Markdown and pictures; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     data, text = folder / "pace.json", folder / "pace.md"
-    data.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    data.write_bytes(report.to_json())
     text.write_text(report.to_markdown(), encoding="utf-8")
     return [data, text, *draw_pace(report, folder)]

@@ -35,7 +35,6 @@ ALLOWED = (
         r"training/registry\w*\.py|training/deliver\w*\.py",
         {"mlflow", "numpy", "polars", "msgspec", "pandas", "pydantic"},
     ),
-    (r"training/models/pace\.py", {"msgspec", "numpy"}),
     (r"training/models/", {"implicit", "numpy", "scipy", "polars", "threadpoolctl", "lightgbm"}),
     (
         r"training/(evaluation/plots\w*|simulation/plots|tuning_plots|reports/pictures)\.py",

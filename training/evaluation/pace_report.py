@@ -145,6 +145,10 @@ class PaceReport(msgspec.Struct, frozen=True):
             {"figure": "changes per further step", "value": f"{self.change_rate:.3f}"},
         ]
 
+    def to_json(self) -> bytes:
+        """The report for machines."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+
     def to_markdown(self) -> str:
         """The report for people."""
         tables = (

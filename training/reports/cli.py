@@ -160,7 +160,7 @@ def pace(
     Exit codes: 0 the targets are met, 1 they are not, 2 wrong usage.
     """
     from training.evaluation.pace_report import judged
-    from training.models.pace import read_pace_file
+    from training.pace_file import read_pace_file
     from training.pace_learning import judging_spec, steps_of
     from training.pace_summary import pace_summary, show_pace, write_pace
 

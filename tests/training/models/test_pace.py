@@ -16,8 +16,9 @@ from recommender.pace import COMPARED, FEATURES, KNOTS, Quantiles
 from recommender.terms import EVENT_CODES, MODES
 from recommender.visit_signs import Signs
 from training.dataset import moment
-from training.models.pace import DEFAULT_FILE, LEAST_VISITS, pace_arrays, read_pace_file
+from training.models.pace import LEAST_VISITS, pace_arrays
 from training.models.pace_visits import VisitRows, past_visits
+from training.pace_file import DEFAULT_FILE, read_pace_file
 
 SECOND, MINUTE = 1_000_000, 60_000_000
 GAP = 30 * MINUTE
