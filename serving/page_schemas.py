@@ -15,6 +15,7 @@ from serving.schemas import (
     Filter,
     FilterText,
     Id,
+    Kind,
     Level,
     Limit,
     RecommendationRequest,
@@ -46,6 +47,7 @@ class PageRequest(Asked, frozen=True):
     explain: bool = False
     dry_run: bool = False
     return_properties: bool = False
+    kinds: Annotated[list[Kind], Meta(min_length=1, max_length=7)] | None = None
 
     def __post_init__(self) -> None:
         check_ids(self.exclude_item_ids)
