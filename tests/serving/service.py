@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
 from feature_store.event_log.reader import LogReader
@@ -183,3 +184,13 @@ def running(root: Path, *options: str, **more: Any) -> Iterator[Process]:
         yield process
     finally:
         process.stop()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until something holds that another thread of the service brings about."""
+    event = threading.Event()
+    for _ in range(500):
+        if condition():
+            return
+        event.wait(0.02)
+    pytest.fail("it did not happen within ten seconds")

@@ -9,7 +9,7 @@ import pytest
 
 from feature_store.layout import StoreLayout
 from recommender.bundle_folder import POINTER
-from tests.serving.service import TestClient, event, in_process, publish_shop
+from tests.serving.service import TestClient, event, in_process, publish_shop, wait_for
 
 
 def probe(client: TestClient) -> tuple[int, dict]:
@@ -30,7 +30,8 @@ def test_not_ready_while_no_rung_can_serve(tmp_path: Path) -> None:
         assert client.get("/health/live").status_code == 200
         publish_shop(tmp_path / "new")
         client.app.state.service.models.poll()
-        assert probe(client)[0] == 200
+        # The service looks by itself as well, and may be loading at this moment.
+        wait_for(lambda: probe(client)[0] == 200)
 
 
 def test_a_model_without_anything_to_show_is_no_rung(tmp_path: Path) -> None:

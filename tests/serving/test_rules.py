@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from recommender.errors import ConfigError
 from recommender.merchandising.rules_file import DEFAULT_FILE
-from tests.serving.service import TestClient, decisions, in_process, item_ids
+from tests.serving.service import TestClient, decisions, in_process, item_ids, wait_for
 
 PIN = """
 version = "pinned"
@@ -70,15 +69,6 @@ def test_without_a_file_nothing_changes(client: TestClient) -> None:
     assert answer.json()["explanation"]["rules"] == []
     shown = client.get("/v1/rules").json()
     assert shown == {"version": "default", "text": DEFAULT_FILE.read_text(), "refusal": None}
-
-
-def wait_for(condition: Any) -> None:
-    event = threading.Event()
-    for _ in range(500):
-        if condition():
-            return
-        event.wait(0.02)
-    pytest.fail("it did not happen within ten seconds")
 
 
 def test_a_changed_file_is_read_again_and_a_bad_one_refused(root: Path, rules: Path) -> None:
