@@ -39,7 +39,7 @@ docs: $(VENV)/.installed ## write the generated parts of the documentation anew
 lock: $(VENV)/.installed ## resolve the dependencies anew
 	$(BIN)/python -m pip install --quiet uv
 	for extra in serving training dev; do \
-		$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
+		$(BIN)/uv pip compile --universal --generate-hashes --no-header --upgrade \
 			--python-version 3.11 --extra $$extra pyproject.toml -o requirements/$$extra.lock --quiet; \
 	done
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from recommender.silences import chain_start
 from recommender.terms import DISMISS, MICROS_PER_SECOND
 
 DAY_MICROS: Final = 86_400 * MICROS_PER_SECOND
@@ -74,12 +75,8 @@ def session_start(times: Iterable[int], at: int, gap: int) -> int:
     times
         Microseconds, in any order; those after `at` do not count.
     """
-    start = at
-    for ts in sorted((ts for ts in times if ts <= at), reverse=True):
-        if start - ts > gap:
-            break
-        start = ts
-    return start
+    known = sorted(ts for ts in times if ts <= at)
+    return (*known, at)[chain_start(known, at, gap)]
 
 
 def ignored_exposures(

@@ -133,13 +133,13 @@ class Weariness:
     @property
     def most_of_each(self) -> dict[str, int]:
         """How many items of one brand, of one category a list may hold, where that is limited."""
-        shares = {
-            name: getattr(self.settings, f"{name}_share")
+        # The filter is read last: most placements limit nothing, and this runs for every answer.
+        return {
+            name: most_of(share, self.query.limit)
             for name in ("brand", "category")
-            if not self._is_asked_for(name)
+            if (share := getattr(self.settings, f"{name}_share")) < 1
+            and not self._is_asked_for(name)
         }
-        limit = self.query.limit
-        return {name: most_of(share, limit) for name, share in shares.items() if share < 1}
 
     def settle(self, ranking: Ranking, filled: Callable[[Ranking], Ranking]) -> Rested:
         """The ranking to show from.
@@ -250,8 +250,9 @@ class Weariness:
         Of each brand and category only so many are left in the whole ranking, so that no policy can
         put together a list that holds more.
         """
+        limits = self.most_of_each
         for name, labels in _labels(self.bundle):
-            if (most := self.most_of_each.get(name)) is not None:
+            if (most := limits.get(name)) is not None:
                 fits = _within(labels[ranking.item_idx[order]], most)
                 cap[order[~fits]] = CAPS.index(f"{name}_share") + 1
                 order = order[fits]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 
 from recommender.query import NO_VISIT, Interaction, Visit
+from recommender.silences import chain_start
 
 _TIME = attrgetter("ts")
 
@@ -27,15 +29,12 @@ def visit_of(
     """
     # Stable: of one moment, interactions come before moves, each in the order given.
     known = sorted((*recent, *moves), key=_TIME) if moves else recent
-    stop = len(known)
-    while stop and known[stop - 1].ts > at_micros:
-        stop -= 1
-    start, later = stop, at_micros
-    while start and later - known[start - 1].ts <= gap_micros:
-        start -= 1
-        later = known[start].ts
+    times = [each.ts for each in known]
+    stop = bisect_right(times, at_micros)
+    start = chain_start(times[:stop], at_micros, gap_micros)
     if start == stop:
         return NO_VISIT
+    begin = times[start]
     return Visit(
-        tuple(known[start:stop]), frozenset([each.item_id for each in recent if each.ts < later])
+        tuple(known[start:stop]), frozenset([each.item_id for each in recent if each.ts < begin])
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.retail import protocol
 from benchmarks.retail.baselines import Known, Scorer, choices, personal_frequency, rank
 from benchmarks.retail.baskets import Purchases, described, named, rolling_periods
 from benchmarks.retail.figures import Figures, K, Questions, Ranking, Scored, relative_gain
@@ -28,6 +29,7 @@ from training.known_events import KnownEvents
 from training.models.buy_again import demand, repeat_intervals
 from training.sections import BuyAgainSpec
 
+add_arguments = protocol.add_arguments  # the same log, the same cuts
 BUY_AGAIN, PERSONAL, DECAYED = "buy_again", "personal_frequency", "decayed_frequency"
 FIGURE = f"repeat_recall@{K}"
 
@@ -39,13 +41,6 @@ class Round:
     period: Period
     asked: Questions
     rankings: Mapping[str, tuple[Ranking, ...]]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of this protocol."""
-    parser.add_argument("--log", type=Path, required=True, help="file of invoices")
-    parser.add_argument("--format", default="online-retail", help="name of a loader")
-    parser.add_argument("--folds", type=int, default=4, help="cuts, 28 days apart")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> dict[str, object]:

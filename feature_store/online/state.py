@@ -22,6 +22,7 @@ from recommender.behaviour import Behaviour
 from recommender.errors import InvalidInputError
 from recommender.exposures import MOST_COUNTED, SHIPPED_PLACEMENTS
 from recommender.query import NO_ITEM, Interaction
+from recommender.silences import chain_start
 from recommender.terms import (
     ADD_TO_WISHLIST,
     EVENT_CODES,
@@ -220,10 +221,7 @@ class VisitorState(msgspec.Struct, frozen=True):
         """
         moment, silence = micros(at), gap // timedelta(microseconds=1)
         known = [interaction for interaction in self.recent if interaction.ts <= moment]
-        start, later = len(known), moment
-        while start and later - known[start - 1].ts <= silence:
-            start -= 1
-            later = known[start].ts
+        start = chain_start([interaction.ts for interaction in known], moment, silence)
         return tuple(known[:start]), tuple(known[start:])
 
     def at(self, at: datetime, limits: StateLimits = DEFAULT_LIMITS) -> VisitorState:
