@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from recommender.policy import TopPolicy
 from recommender.query import Interaction, Query
 from recommender.terms import VIEW_ITEM
 from serving.telemetry import Metrics
+from serving.watcher import Watcher
 
 logger = logging.getLogger(__name__)
 CANARY_MOMENT = datetime(2001, 1, 1, tzinfo=UTC)
@@ -70,11 +70,9 @@ class BundleSource:
     ) -> None:
         self._root = root
         self._placements = placements
-        self._poll_seconds = poll_seconds
+        self._watcher = Watcher(self.poll, poll_seconds, "bundle-source")
         self._metrics = metrics
         self._tried: Signature | None = None
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
         self.current = ServingModel(empty_bundle(), NO_MODEL)
         self.refusal: str | None = None
 
@@ -94,14 +92,11 @@ class BundleSource:
     def start(self) -> None:
         """Begin to watch, in a thread of its own."""
         self._announce(self.current.version)
-        self._thread = threading.Thread(target=self._watch, name="bundle-source", daemon=True)
-        self._thread.start()
+        self._watcher.start()
 
     def stop(self) -> None:
         """End the thread."""
-        self._stopped.set()
-        if self._thread:
-            self._thread.join()
+        self._watcher.stop()
 
     def poll(self) -> None:
         """Look once, and load what is new. A failure is kept in `refusal`."""
@@ -160,10 +155,6 @@ class BundleSource:
             self._metrics.bundle.labels(previous).set(0)
         self._metrics.bundle.labels(self.current.version).set(1)
         self._metrics.bundle_items.set(self.current.items)
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(self._poll_seconds):
-            self.poll()
 
     def _signature(self) -> Signature:
         # The pointer's text is part of it: within one clock tick a pointer may be replaced twice.

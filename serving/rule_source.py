@@ -7,7 +7,6 @@ it in use; whatever is wrong with it, the old one stays.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from recommender.merchandising.rules_file import read_rules
 from recommender.merchandising.shop_rules import ShopRules
 from recommender.placements import Placement
 from serving.telemetry import Metrics
+from serving.watcher import Watcher
 
 logger = logging.getLogger(__name__)
 Signature = tuple[int, int, int] | None
@@ -52,10 +52,8 @@ class RuleSource:
     ) -> None:
         self._path = path
         self._placements = placements
-        self._poll_seconds = poll_seconds
+        self._watcher = Watcher(self.poll, poll_seconds, "rule-source")
         self._metrics = metrics
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
         self._signature = self._stat()
         self.current = RulesInUse(*read_rules(path, placements))
         self.refusal: str | None = None
@@ -73,14 +71,11 @@ class RuleSource:
 
     def start(self) -> None:
         """Begin to watch, in a thread of its own."""
-        self._thread = threading.Thread(target=self._watch, name="rule-source", daemon=True)
-        self._thread.start()
+        self._watcher.start()
 
     def stop(self) -> None:
         """End the thread."""
-        self._stopped.set()
-        if self._thread:
-            self._thread.join()
+        self._watcher.stop()
 
     def poll(self) -> None:
         """Look once, and read what is new. A failure is kept in `refusal`."""
@@ -109,10 +104,6 @@ class RuleSource:
             self._metrics.rules.labels(previous).set(0)
         self._metrics.rules.labels(version).set(1)
         self._metrics.rules_refused.set(0)
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(self._poll_seconds):
-            self.poll()
 
     def _stat(self) -> Signature:
         try:
