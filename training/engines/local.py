@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,7 @@ from recommender.terms import (
 from training.dataset import known_before, moment
 from training.engine import EventWindow, Key, Period
 from training.engines.local_exposures import find_exposures
+from training.engines.local_rows import days_of, rows_of
 from training.engines.local_searches import find_searches
 from training.engines.local_visits import find_visits
 from training.models.als import Factors, factorise
@@ -204,8 +205,6 @@ def used_event_types(spec: TrainingSpec) -> list[str]:
 def _rows(
     layout: StoreLayout, spec: TrainingSpec, window: Period, known: datetime | None
 ) -> tuple[pl.LazyFrame, dict[str, int]]:
-    first = moment(window.start).date()
-    last = (moment(window.end) - timedelta(microseconds=1)).date()
     reasons = {
         "outside the window": ~pl.col(TS).dt.epoch("us").is_between(window.start, window.end - 1),
         "not yet arrived": pl.col(AVAILABLE_AT).dt.epoch("us") >= window.end,
@@ -213,7 +212,7 @@ def _rows(
         "event type not used": ~pl.col(EVENT_TYPE).is_in(used_event_types(spec)),
     }
     reason = pl.coalesce(*(pl.when(test).then(pl.lit(name)) for name, test in reasons.items()))
-    log = read_interactions(layout, first, last, known)
+    log = read_interactions(layout, *days_of(window), known)
     log = log.select(_COLUMNS).with_columns(reason=reason)
     found = dict(log.group_by("reason").len().collect().iter_rows())
     counts = {"read": sum(found.values()), "kept": found.get(None, 0)}
@@ -267,18 +266,9 @@ def _moves(
     shopper_ids: list[str],
 ) -> pl.LazyFrame:
     """The moves file; shoppers who never met an item are left out."""
-    first = moment(window.start).date()
-    last = (moment(window.end) - timedelta(microseconds=1)).date()
-    rows = read_interactions(layout, first, last, known).with_columns(
-        pl.col(TS, AVAILABLE_AT).dt.epoch("us")
-    )
-    inside = (
-        pl.col(TS).is_between(window.start, window.end - 1),
-        pl.col(AVAILABLE_AT) < window.end,
-    )
     codes = pl.col(EVENT_TYPE).replace_strict(EVENT_CODES, return_dtype=pl.Int32)
     return (
-        moves_of(rows.filter(*inside), SHOPPER_ID)
+        moves_of(rows_of(layout, window, known), SHOPPER_ID)
         .join(_index(SHOPPER_ID, shopper_ids, "shopper_idx"), on=SHOPPER_ID)
         .join(_index(ITEM_ID, item_ids, "item_idx"), on=ITEM_ID, how="left")
         .select(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import polars as pl
 
 from feature_store.layout import StoreLayout
-from feature_store.tables import read_interactions
 from recommender.exposures import SHIPPED_PLACEMENTS
 from recommender.terms import (
     ADD_TO_CART,
@@ -25,8 +24,8 @@ from recommender.terms import (
     VIEW_ITEM,
     VIEW_ITEM_LIST,
 )
-from training.dataset import moment
 from training.engine import Period
+from training.engines.local_rows import rows_of
 
 TAKEN_UP: Final = (SELECT_ITEM, VIEW_ITEM, ADD_TO_CART, PURCHASE)
 COLUMNS: Final = ("shopper_idx", "item_idx", "is_click", "position", "place", TS, AVAILABLE_AT)
@@ -45,21 +44,14 @@ def find_exposures(
     ids
         Index of each item id and of each shopper id, to be joined.
     """
-    first = moment(period.start).date()
-    last = (moment(period.end) - timedelta(microseconds=1)).date()
     is_list = pl.col(EVENT_TYPE) == VIEW_ITEM_LIST
     at_place = pl.col(PLACEMENT).is_in(list(SHIPPED_PLACEMENTS)).fill_null(value=False)
-    micros = [pl.col(name).dt.epoch("us").alias(name) for name in (TS, AVAILABLE_AT)]
     rows = (
-        read_interactions(layout, first, last, known)
+        rows_of(layout, period, known)
         .filter(
             is_list | pl.col(EVENT_TYPE).is_in(list(TAKEN_UP)),
             pl.col(ITEM_ID).is_not_null(),
             pl.col(RECOMMENDATION_ID).is_not_null() | at_place,
-        )
-        .with_columns(micros)
-        .filter(
-            pl.col(TS).is_between(period.start, period.end - 1), pl.col(AVAILABLE_AT) < period.end
         )
         .with_columns(
             is_click=~is_list,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import polars as pl
 
 from feature_store.layout import StoreLayout
-from feature_store.tables import read_interactions
 from recommender.terms import (
     AVAILABLE_AT,
     EVENT_ID,
@@ -18,8 +17,8 @@ from recommender.terms import (
     SHOPPER_ID,
     TS,
 )
-from training.dataset import moment
 from training.engine import Period
+from training.engines.local_rows import rows_of
 
 MAX_TERM_CHARACTERS: Final = 64
 
@@ -30,18 +29,12 @@ def find_searches(layout: StoreLayout, window: Period, known: datetime | None) -
     A term is in lower case with single spaces. Empty ones, and those of more than
     `MAX_TERM_CHARACTERS`, are left out: what is that long is no word for a thing.
     """
-    first = moment(window.start).date()
-    last = (moment(window.end) - timedelta(microseconds=1)).date()
     term = pl.col(SEARCH_TERM).str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
     return (
-        read_interactions(layout, first, last, known)
+        rows_of(layout, window, known)
         .filter(pl.col(EVENT_TYPE) == SEARCH)
-        .with_columns(pl.col(TS, AVAILABLE_AT).dt.epoch("us"), term=term)
-        .filter(
-            pl.col(TS).is_between(window.start, window.end - 1),
-            pl.col(AVAILABLE_AT) < window.end,
-            pl.col("term").str.len_chars().is_between(1, MAX_TERM_CHARACTERS),
-        )
+        .with_columns(term=term)
+        .filter(pl.col("term").str.len_chars().is_between(1, MAX_TERM_CHARACTERS))
         .select(SHOPPER_ID, EVENT_ID, pl.col(TS).alias("ts"), AVAILABLE_AT, "term")
         .unique(EVENT_ID)
         .sort(SHOPPER_ID, "ts", "term")
