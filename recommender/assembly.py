@@ -34,6 +34,7 @@ REASONS = {
     "seen_together": "viewed_next",
     "two_steps": "viewed_next",
     "embedding": "related",
+    "encoder": "viewed_next",
     "session_knn": "viewed_next",
     "session_knn_near": "viewed_next",
     "view_cart": "goes_with",

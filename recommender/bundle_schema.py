@@ -61,6 +61,9 @@ OPTIONAL: Final[dict[str, ArraySpec]] = {
     "item_factors": ArraySpec("float32", ("items", "factors")),
     "factor_inverse": ArraySpec("float32", ("factors", "factors")),
     "item_vectors": ArraySpec("float32", ("items", "vector_factors")),
+    "encoder_vectors": ArraySpec("float32", ("items", "encoder_factors")),
+    "encoder_lengths": ArraySpec("float32", ("items",)),
+    "encoder_lag_weights": ArraySpec("float32", ("encoder_depth",)),
     "session_items": ArraySpec("int32", ("session_steps",)),
     "session_offsets": ArraySpec("int64", ("sessions+1",)),
     "item_sessions": ArraySpec("int32", ("item_session_pairs",)),
@@ -87,6 +90,7 @@ OPTIONAL: Final[dict[str, ArraySpec]] = {
     "term_offsets": ArraySpec("int64", ("terms+1",)),
 }
 
+_ENCODER_ARRAYS = ("encoder_vectors", "encoder_lengths", "encoder_lag_weights")
 _PAIR_ARRAYS = ("pair_idx", "pair_lift", "pair_category", "pair_category_lift")
 _WAY_ARRAYS = (
     "way_item_worth",
@@ -172,6 +176,7 @@ def _check_dimension(name: str, dim: str, size: int, sizes: dict[str, int]) -> N
 
 def _check_pairs(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     pairs = [("item_factors", "factor_inverse"), *pairwise(_SESSION_ARRAYS)]
+    pairs += pairwise(_ENCODER_ARRAYS)
     pairs += [*pairwise(_PAIR_ARRAYS), *pairwise(_WAY_ARRAYS)]
     pairs += pairwise(PACE)
     matches = (NEIGHBOURS.fullmatch(name) for name in arrays)

@@ -13,6 +13,8 @@ each number comes from; `FeatureMaker.names` has them in order:
 ``als.last``, ``als.way``, ``embedding.cosine_last``, ``embedding.cosine_way``
     cosine of the candidate's factors, its vector with those of the item met last; with the decayed
     mean of all
+``encoder.cosine_last``, ``encoder.cosine_way``
+    cosine of the candidate with the encoding of the item met last; of the whole way
 ``met.…``
     how the shopper dealt with the candidate: ``lag`` in moments, ``order`` among distinct items,
     ``first_lag``, ``times``, ``views``, ``carts``, ``purchases``, ``age`` and ``purchase_age`` in
@@ -37,6 +39,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from recommender.candidates.encoder import EncoderSource
 from recommender.catalogue import Catalogue
 from recommender.compiled import kernel
 from recommender.ranking import Proposed
@@ -58,6 +61,7 @@ MET: Final = (
     *("lag", "order", "first_lag", "times", "views", "carts", "purchases", "age", "purchase_age"),
     *("in_cart", "in_visit", "followed", "fading", "fading_fast", "rate", "since", "gap"),
 )
+ENCODED: Final = ("encoder.cosine_last", "encoder.cosine_way")
 LIKE: Final = ("category", "brand", "price")
 WAY: Final = (
     *("moments", "items", "returns", "returned", "repeated", "last_times", "age", "visit_age"),
@@ -146,12 +150,15 @@ class FeatureMaker:
         Those with neighbour lists, in the order of ``model.bounds``.
     stat_names
         Names of the columns of ``model.stats``.
+    encoder
+        None where the model has none: its columns are 0.
     """
 
     sources: tuple[str, ...]
     neighbour_sources: tuple[str, ...]
     stat_names: tuple[str, ...]
     model: Model
+    encoder: EncoderSource | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -160,6 +167,7 @@ class FeatureMaker:
             *(f"{source}.{part}" for source in self.sources for part in ("score", "share")),
             "blend",
             "place",
+            *ENCODED,
             *(f"{source}.{lag}" for source in self.neighbour_sources for lag in LAGS),
             "als.last",
             "als.way",
@@ -178,8 +186,10 @@ class FeatureMaker:
         """
         rows = np.zeros((len(proposed.item_idx), len(self.names)), np.float32)
         column = self._from_sources(rows, proposed)
+        way = way_of(seeds)
+        column = self._from_encoder(rows, column, proposed.item_idx, way)
         place = scratch("candidate_row", len(self.model.category), np.int32)
-        _fill(rows, column, proposed.item_idx, way_of(seeds), self.model, place)
+        _fill(rows, column, proposed.item_idx, way, self.model, place)
         rows[:, -1] = proposed.pool
         return rows
 
@@ -193,17 +203,19 @@ class FeatureMaker:
         rows[:, column + 1] = np.arange(len(rows))
         return column + 2
 
+    def _from_encoder(
+        self, rows: Float32Array, column: int, candidates: Int32Array, way: Way
+    ) -> int:
+        if self.encoder is not None:
+            vectors = self.encoder.vectors[candidates]
+            rows[:, column] = vectors @ self.encoder.vectors[way.met[0]]
+            rows[:, column + 1] = vectors @ self.encoder.encode(way.met, way.lags)
+        return column + len(ENCODED)
+
 
 def way_of(seeds: Seeds) -> Way:
-    """The way so far of seeds that are in the order of `recommender.pipeline`.
-
-    What is in the cart is not a step of its own: it got there by one, and the page is the last one.
-    Where nothing else is known, the cart is the way.
-    """
-    cart = seeds.of_part("cart")
-    steps = seeds.of_part("history", "session", "context")
-    if not len(steps):
-        steps = cart
+    """The way so far of seeds that are in the order of `recommender.pipeline`."""
+    cart, steps = seeds.of_part("cart"), seeds.steps()
     met, lags = steps.distinct(MAX_MET)
     return Way(
         steps.item_idx,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.bundle_manifest import RankerInfo
+from recommender.candidates.encoder import EncoderSource
 from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
@@ -137,7 +138,14 @@ def feature_maker(
         log_prices(catalogue),
     )
     model = Model(*map(read_only, parts))
-    return FeatureMaker(tuple(sorted(sources)), names, stat_names, model)
+    encoder = sources.get("encoder")
+    return FeatureMaker(
+        tuple(sorted(sources)),
+        names,
+        stat_names,
+        model,
+        encoder if isinstance(encoder, EncoderSource) else None,
+    )
 
 
 def _with_norms(

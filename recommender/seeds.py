@@ -71,6 +71,14 @@ class Seeds:
         """The seeds of these parts of the query."""
         return self[np.isin(self.parts, [PART_CODES[name] for name in names])]
 
+    def steps(self) -> Seeds:
+        """The steps of the way: what is in the cart got there by one, and the page is the last one.
+
+        Where nothing else is known, the cart is the way.
+        """
+        steps = self.of_part("history", "session", "context")
+        return steps if len(steps) else self.of_part("cart")
+
     def __getitem__(self, kept: BoolArray) -> Seeds:
         return Seeds(
             self.item_idx[kept],

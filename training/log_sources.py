@@ -26,6 +26,7 @@ from training.models.buy_again import demand, repeat_intervals, rest_days
 from training.models.content import content_neighbours
 from training.models.early_adopters import early_adopters_picks
 from training.models.embedding import embed
+from training.models.encoder import learn_encoder
 from training.models.impression_discount import Exposures, learn_discount
 from training.models.item_stats import item_stats
 from training.models.meetings import pair_lifts
@@ -84,6 +85,7 @@ class LogSources:
         return {
             "two_steps": self._two_steps,
             "embedding": self._embedding,
+            "encoder": self._encoder,
             "session_knn": self._session_knn,
             "item_stats": self._item_stats,
             "trend": self._trend,
@@ -112,6 +114,18 @@ class LogSources:
         params = {"lag_decay": settings.lag_decay}
         arrays = {"item_vectors": found.vectors, **found.lists.arrays("embedding")}
         return arrays, {"embedding": SourceInfo(params=params)}
+
+    def _encoder(self) -> Part:
+        settings = self.spec.encoder
+        found = learn_encoder(self.events, self.spec.weight_by_code, settings)
+        if found is None:
+            return {}, {}
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "encoder_vectors": found.vectors,
+            "encoder_lengths": found.lengths,
+            "encoder_lag_weights": found.lag_weights,
+        }
+        return arrays, {"encoder": SourceInfo(params={"temperature": settings.temperature})}
 
     def _session_knn(self) -> Part:
         settings = self.spec.session_knn

@@ -29,6 +29,7 @@ SOURCES: Final = (
     *PAIR_EVENTS,
     "two_steps",
     "embedding",
+    "encoder",
     "session_knn",
     "session_knn_near",
     "returns",
@@ -274,6 +275,26 @@ class EmbeddingSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """Vectors in which the latest steps of a way lie near what comes next."""
+
+    factors: int = whole(128, 1, 1_024)
+    depth: int = whole(30, 1, 200)
+    epochs: int = whole(4, 1, 1_000)
+    min_steps: int = whole(300, 1, 1_000_000)
+    batch: int = whole(512, 1, 100_000)
+    learning_rate: float = number(0.003, 1e-6, 1)
+    temperature: float = number(0.08, 0.001, 10)
+    dropout: float = number(0.2, 0, 0.9)
+    step_dropout: float = number(0.2, 0, 0.9)
+    negatives: int = whole(4_096, 1, 1_000_000)
+    smoothing: float = number(0.5, 0, 1)
+    max_questions: int = whole(2_000_000, 1, 100_000_000)
+    min_questions: int = whole(500, 1, 100_000_000)
+    seed: int = whole(42, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True, slots=True)
 class SessionKnnSpec:
     """Past visits that resemble the running one; see `recommender.candidates.session_knn`."""
 
@@ -342,6 +363,7 @@ class BlendSpec:
         ("purchase_purchase", 0.15),
         ("two_steps", 0.2),
         ("embedding", 0.1),
+        ("encoder", 0.3),
         ("session_knn", 0.2),
         ("session_knn_near", 0.2),
         ("returns", 1.0),

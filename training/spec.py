@@ -36,6 +36,7 @@ from training.sections import (
     CovisitationSpec,
     EarlyAdoptersSpec,
     EmbeddingSpec,
+    EncoderSpec,
     EvaluationSpec,
     GateSpec,
     ImpressionDiscountSpec,
@@ -81,6 +82,7 @@ class TrainingSpec:
     covisitation: CovisitationSpec = field(default_factory=CovisitationSpec)
     two_steps: TwoStepsSpec = field(default_factory=TwoStepsSpec)
     embedding: EmbeddingSpec = field(default_factory=EmbeddingSpec)
+    encoder: EncoderSpec = field(default_factory=EncoderSpec)
     session_knn: SessionKnnSpec = field(default_factory=SessionKnnSpec)
     trend: TrendSpec = field(default_factory=TrendSpec)
     new_items: NewItemsSpec = field(default_factory=NewItemsSpec)

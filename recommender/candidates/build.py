@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from recommender.bundle_manifest import SourceInfo
 from recommender.candidates.als import AlsSource
 from recommender.candidates.buy_again import BuyAgainSource
+from recommender.candidates.encoder import EncoderSource
 from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.popularity import PopularInCategorySource, PopularitySource
 from recommender.candidates.returns import ReturnsSource
@@ -45,9 +46,9 @@ def build_source(
             return _shortlist(name, info, arrays, catalogue)
         if name in SESSION_KNN:
             return _session_knn(name, info, arrays)
-        if name == "buy_again":
-            return _buy_again(info, arrays)
-        return _als(info, arrays) if name == "als" else _neighbours(name, info, arrays)
+        if (build := _LEARNT.get(name)) is not None:
+            return build(info, arrays)
+        return _neighbours(name, info, arrays)
     except KeyError as error:
         raise BundleError(f"source {name!r}: {error} is missing in the bundle") from error
 
@@ -91,6 +92,15 @@ def _session_knn(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource
     return SessionKnnSource(index, SessionKnnParams(**params))
 
 
+def _encoder(info: SourceInfo, arrays: Arrays) -> EncoderSource:
+    lengths = np.asarray(arrays["encoder_lengths"], np.float32)
+    lag_weights = np.asarray(arrays["encoder_lag_weights"], np.float32)
+    if not ((lengths >= 0).all() and (lag_weights > 0).all() and len(lag_weights)):
+        raise BundleError("source 'encoder': a length below 0, or a weight that is not above 0")
+    temperature = _positive("encoder", info, "temperature")
+    return EncoderSource(arrays["encoder_vectors"], lengths, lag_weights, temperature)  # type: ignore[arg-type]
+
+
 def _shortlist(
     name: str, info: SourceInfo, arrays: Arrays, catalogue: Catalogue
 ) -> ShortlistSource:
@@ -118,6 +128,13 @@ def _buy_again(info: SourceInfo, arrays: Arrays) -> BuyAgainSource:
     if not ((source.demand > 0) & (source.demand <= 1)).all():
         raise BundleError("source 'buy_again': a demand outside 0..1, or 0")
     return source
+
+
+_LEARNT: Final[Mapping[str, Callable[[SourceInfo, Arrays], CandidateSource]]] = {
+    "als": _als,
+    "encoder": _encoder,
+    "buy_again": _buy_again,
+}
 
 
 def _positive(name: str, info: SourceInfo, parameter: str) -> float:

@@ -94,12 +94,27 @@ def _weight(source: NeighbourSource, item: int, other: int) -> float:
 def _factors(bundle: ModelBundle, journey: Journey, item: int) -> Row:
     als = _cosines(bundle, "item_factors", journey, item)
     embedding = _cosines(bundle, "item_vectors", journey, item)
+    encoded = _encoded(bundle, journey, item)
     return {
+        "encoder.cosine_last": encoded[0],
+        "encoder.cosine_way": encoded[1],
         "als.last": als[0],
         "als.way": als[1],
         "embedding.cosine_last": embedding[0],
         "embedding.cosine_way": embedding[1],
     }
+
+
+def _encoded(bundle: ModelBundle, journey: Journey, item: int) -> tuple[float, float]:
+    if "encoder" not in bundle.sources:
+        return 0.0, 0.0
+    vectors = np.asarray(bundle.arrays["encoder_vectors"], np.float64)
+    lengths, weights = bundle.arrays["encoder_lengths"], bundle.arrays["encoder_lag_weights"]
+    way = np.zeros(vectors.shape[1])
+    for other in journey.met[: len(weights)]:
+        if journey.lag[other] < len(weights):
+            way += weights[journey.lag[other]] * lengths[other] * vectors[other]
+    return float(vectors[item] @ vectors[journey.met[0]]), float(vectors[item] @ _unit(way))
 
 
 def _cosines(bundle: ModelBundle, name: str, journey: Journey, item: int) -> tuple[float, float]:

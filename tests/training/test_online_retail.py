@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from feature_store.ingest_report import IngestReport
@@ -10,7 +12,7 @@ from recommender.placements import read_placements
 from training.engines.local import LocalEngine
 from training.evaluation.offline import answers
 from training.evaluation.slices import is_returning
-from training.sections import RankerSpec
+from training.sections import EncoderSpec, EvaluationSpec, RankerSpec
 from training.spec import TrainingSpec
 from training.trainer import Trained, Trainer
 
@@ -30,8 +32,13 @@ def trained(
     online_retail: tuple[StoreLayout, IngestReport], tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
     work = tmp_path_factory.mktemp("work")
-    # Fewer trees than by default, so that the suite stays short: the claims hold with these too.
-    spec = TrainingSpec(ranker=RankerSpec(cuts=1, rounds=80, leaves=31))
+    # Less is learnt and asked than by default, so that the suite stays short: the claims hold too.
+    spec = TrainingSpec(
+        encoder=EncoderSpec(factors=32, epochs=1),
+        blend=replace(TrainingSpec().blend, restarts=2, max_users=800),
+        ranker=RankerSpec(cuts=1, rounds=80, leaves=31),
+        evaluation=EvaluationSpec(max_users=1_200, bootstrap_rounds=300),
+    )
     return Trainer(LocalEngine(), spec, NEXT, work).train(online_retail[0])
 
 

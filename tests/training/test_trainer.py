@@ -78,6 +78,7 @@ def test_the_arrays_are_as_the_bundle_wants_them(trained: Trained, tmp_path: Pat
         "seen_together",
         "two_steps",
         "embedding",
+        "encoder",
         "session_knn",
         "session_knn_near",
         "view_cart",
@@ -216,6 +217,7 @@ def test_a_log_of_views_alone_has_only_the_sources_it_can_fill(tmp_path: Path) -
         "seen_together",
         "two_steps",
         "embedding",
+        "encoder",
         "session_knn",
     }
     names |= {"session_knn_near", "returns", "popularity"}

@@ -1,0 +1,59 @@
+"""Items near a learnt encoding of the latest steps of the way; see `training.models.encoder`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.candidates.source import top
+from recommender.seeds import Seeds
+from recommender.slate import ScoredItems
+from recommender.terms import BoolArray, Float32Array, Int32Array
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSource:
+    """Next items by direction: the way and the items are vectors of one space.
+
+    Parameters
+    ----------
+    vectors
+        Directions, rows of length 1, or 0 for an item that nothing is known of; float32
+        (items, factors).
+    lengths
+        How much each item says of what comes, float32 (items,).
+    lag_weights
+        Weight of a step by its lag, float32 (depth,); steps of a larger lag say nothing.
+    temperature
+        τ: an item at cosine c scores exp((c - 1) / τ).
+    """
+
+    vectors: Float32Array
+    lengths: Float32Array
+    lag_weights: Float32Array
+    temperature: float
+
+    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
+        """Score the whole catalogue against the way."""
+        way = self.encode(*seeds.steps().distinct(len(self.lag_weights)))
+        if not way.any():
+            return ScoredItems(np.empty(0, np.int32), np.empty(0, np.float32))
+        scores = np.exp((self.vectors @ way - 1) / np.float32(self.temperature))
+        scores[~eligible | (self.lengths <= 0)] = 0
+        return top(np.arange(len(scores), dtype=np.int32), scores, n)
+
+    def encode(self, met: Int32Array, lags: Int32Array) -> Float32Array:
+        """The way as a vector of length 1, or 0 where nothing is known of it; float32 (factors,).
+
+        Parameters
+        ----------
+        met, lags
+            Distinct items and the lag of each, int32 (m,).
+        """
+        near = lags < len(self.lag_weights)
+        met, lags = met[near][: len(self.lag_weights)], lags[near][: len(self.lag_weights)]
+        weights: Float32Array = self.lag_weights[lags] * self.lengths[met]
+        way: Float32Array = weights @ self.vectors[met]
+        length = np.linalg.norm(way)
+        return (way / length).astype(np.float32) if length > 0 else way

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.optimize import check_grad
+
+from recommender.candidates.encoder import EncoderSource
+from recommender.seeds import NO_SEEDS, PART_CODES, Seeds
+from recommender.terms import EVENT_CODES, VIEW_ITEM
+from tests.training.models.test_encoder_questions import VIEW, weights
+from training.known_events import KnownEvents
+from training.models.adam import RowAdam
+from training.models.encoder import Encoder, _Lesson, _through_unit, _unit, learn_encoder
+from training.models.encoder_questions import encoder_questions
+from training.sections import EncoderSpec
+
+ITEMS, SHOPPERS, STEPS = 40, 150, 9
+SPEC = EncoderSpec(factors=16, epochs=3, min_steps=150, batch=128, learning_rate=0.02)
+
+
+def rings(seed: int = 0, items: int = ITEMS) -> KnownEvents:
+    """Everybody goes round one of two rings of items, one item on at each step."""
+    rng = np.random.default_rng(seed)
+    half = items // 2
+    begin = rng.integers(0, half, SHOPPERS)[:, None]
+    ring = rng.integers(0, 2, SHOPPERS)[:, None] * half
+    item = ring + (begin + np.arange(STEPS)) % half
+    shopper = np.repeat(np.arange(SHOPPERS, dtype=np.int32), STEPS)
+    return KnownEvents(
+        shopper,
+        item.ravel().astype(np.int32),
+        np.full(len(shopper), VIEW, np.int32),
+        shopper.astype(np.int64),
+        np.tile(np.arange(STEPS, dtype=np.int64) * 1_000_000, SHOPPERS),
+        items + 1,  # the last one nobody ever met
+        0,
+        10**9,
+    )
+
+
+def source(found: Encoder) -> EncoderSource:
+    return EncoderSource(found.vectors, found.lengths, found.lag_weights, SPEC.temperature)
+
+
+def way(*items: int) -> Seeds:
+    count = len(items)
+    return Seeds(
+        np.array(items, np.int32),
+        np.full(count, EVENT_CODES[VIEW_ITEM], np.int32),
+        np.ones(count, np.float32),
+        np.arange(count, 0, -1).astype(np.float32),
+        np.full(count, PART_CODES["session"], np.int32),
+    )
+
+
+def hits(found: Encoder) -> int:
+    """How often the item that comes next on the ring is among the six nearest."""
+    everything = np.ones(ITEMS + 1, np.bool_)
+    asked = [
+        source(found).candidates(way(start, start + 1, start + 2), everything, 6)
+        for start in range(ITEMS // 2 - 3)
+    ]
+    return sum(start + 3 in proposed.item_idx for start, proposed in enumerate(asked))
+
+
+@pytest.fixture(scope="module")
+def learnt() -> Encoder:
+    found = learn_encoder(rings(), weights(), SPEC)
+    assert found is not None
+    return found
+
+
+def test_the_next_item_is_among_the_nearest(learnt: Encoder) -> None:
+    assert hits(learnt) >= 15  # of 17; by chance 2 or 3
+
+
+def test_later_steps_say_more(learnt: Encoder) -> None:
+    assert learnt.lag_weights[0] == 1
+    assert learnt.lag_weights[0] > learnt.lag_weights[3] > 0
+
+
+def test_directions_have_length_one_and_the_unknown_none(learnt: Encoder) -> None:
+    lengths = np.linalg.norm(learnt.vectors, axis=1)
+    assert lengths[:-1] == pytest.approx(1, abs=1e-5)
+    assert lengths[-1] == learnt.lengths[-1] == 0
+    proposed = source(learnt).candidates(way(1), np.ones(ITEMS + 1, np.bool_), ITEMS + 1)
+    assert ITEMS not in proposed.item_idx
+    assert (proposed.scores > 0).all()
+    assert (np.diff(proposed.scores) <= 0).all()
+
+
+def test_only_what_may_be_shown_is_proposed(learnt: Encoder) -> None:
+    eligible = np.zeros(ITEMS + 1, np.bool_)
+    eligible[[4, 9]] = True
+    proposed = source(learnt).candidates(way(2, 3), eligible, 5)
+    assert sorted(proposed.item_idx.tolist()) == [4, 9]
+
+
+def test_a_way_of_the_unknown_proposes_nothing(learnt: Encoder) -> None:
+    everything = np.ones(ITEMS + 1, np.bool_)
+    assert not len(source(learnt).candidates(way(ITEMS), everything, 5).item_idx)
+    assert not len(source(learnt).candidates(NO_SEEDS, everything, 5).item_idx)
+
+
+def test_the_same_events_give_the_same_vectors(learnt: Encoder) -> None:
+    again = learn_encoder(rings(), weights(), SPEC)
+    assert again is not None
+    assert np.array_equal(again.vectors, learnt.vectors)
+    assert np.array_equal(again.lag_weights, learnt.lag_weights)
+
+
+def test_a_sample_of_the_catalogue_does_nearly_as_well() -> None:
+    spec = EncoderSpec(
+        factors=16, epochs=3, min_steps=300, batch=128, learning_rate=0.02, negatives=12
+    )
+    found = learn_encoder(rings(), weights(), spec)
+    assert found is not None
+    assert hits(found) >= 12
+
+
+def test_too_few_questions_give_no_encoder() -> None:
+    spec = EncoderSpec(min_questions=SHOPPERS * STEPS)
+    assert learn_encoder(rings(), weights(), spec) is None
+
+
+def test_steps_go_down_the_gradient_of_the_loss() -> None:
+    """The module's gradient against finite differences of the loss it is said to be of."""
+    rng = np.random.default_rng(3)
+    questions, items, factors, tau = 5, 7, 4, 0.3
+    lesson = _Lesson(
+        encoder_questions(rings(items=6), weights(), 3, 1_000), items, EncoderSpec(temperature=tau)
+    )
+    ways = sparse.csr_array(rng.random((questions, items)) * (rng.random((questions, items)) > 0.5))
+    ways = sparse.csr_array(ways + sparse.eye_array(questions, items))
+    target = rng.integers(0, items, questions)
+
+    def loss(flat: np.ndarray) -> float:
+        table = flat.reshape(items, factors)
+        way = ways @ table
+        way = way / np.linalg.norm(way, axis=1, keepdims=True)
+        item = table / np.linalg.norm(table, axis=1, keepdims=True)
+        scores = way @ item.T / tau
+        top = scores[np.arange(questions), target]
+        return float(np.mean(np.log(np.exp(scores).sum(axis=1)) - top))
+
+    def gradient(flat: np.ndarray) -> np.ndarray:
+        table = flat.reshape(items, factors)
+        way, way_length = _unit(ways @ table)
+        item, item_length = _unit(table)
+        pull, push = lesson._gradients(way, item, np.arange(items), target)
+        through_way = ways.T @ _through_unit(pull, way, way_length)
+        found = through_way + _through_unit(push, item, item_length)
+        return np.asarray(found).ravel()
+
+    start = rng.standard_normal(items * factors)
+    assert check_grad(loss, gradient, start) < 1e-5
+
+
+def test_adam_takes_its_first_step_at_the_rate_whatever_the_gradient() -> None:
+    table = RowAdam(np.zeros((3, 2), np.float32))
+    table.step(np.array([0, 2]), np.array([[1e-3, -5.0], [0.5, 2.0]], np.float32), 0.1)
+    expected = np.array([[-0.1, 0.1], [0, 0], [-0.1, -0.1]])
+    assert table.rows == pytest.approx(expected, abs=1e-5)

@@ -1,0 +1,185 @@
+"""Item vectors and lag weights that put what comes next near what was met before.
+
+A way is encoded as the sum of the vectors of its latest distinct items, each times the weight of
+its lag; the vector of length 1 in that direction, h, is near the next item j where h · e_j / |e_j|
+is large. Both come from one table of vectors: encoder and items live in one space. Learnt with
+
+    loss = -log softmax(h · e_j / (|e_j| τ))
+
+over all items or a sample of them, whose chance is taken off its score (log q), and with a part of
+the numbers of the items and a part of the steps left out at random: Hou et al. 2022, "CORE: Simple
+and effective session-based recommendation within consistent representation space"; sampled
+softmax: Jean et al. 2015. The steps are those of Adam (Kingma and Ba 2015), on the rows that a
+batch touches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy import sparse
+
+from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
+from training.known_events import KnownEvents
+from training.models.adam import RowAdam
+from training.models.encoder_questions import EncoderQuestions, encoder_questions
+from training.sections import EncoderSpec
+
+_FIRST_SPREAD = 0.1
+_FIRST_DECAY = 0.8
+_TINY: Final = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """What was learnt.
+
+    Parameters
+    ----------
+    vectors
+        Directions of the items, rows of length 1; 0 for an item that was never met nor came;
+        float32 (items, factors).
+    lengths
+        Of the vectors, float32 (items,): how much an item says of what comes.
+    lag_weights
+        float32 (depth,); the first is 1.
+    """
+
+    vectors: Float32Array
+    lengths: Float32Array
+    lag_weights: Float32Array
+
+
+def learn_encoder(
+    events: KnownEvents, weight_by_code: Float64Array, spec: EncoderSpec
+) -> Encoder | None:
+    """Learn from the ways of shoppers; None where there are too few questions."""
+    questions = encoder_questions(events, weight_by_code, spec.depth, spec.max_questions)
+    if len(questions) < spec.min_questions:
+        return None
+    lesson = _Lesson(questions, events.items, spec)
+    lesson.learn()
+    return lesson.encoder()
+
+
+class _Lesson:
+    """The state of one learning run."""
+
+    def __init__(self, questions: EncoderQuestions, items: int, spec: EncoderSpec) -> None:
+        self._questions, self._spec = questions, spec
+        self._rng = np.random.default_rng(spec.seed)
+        first = self._rng.standard_normal((items, spec.factors), np.float32)
+        self._vectors = RowAdam(first * np.float32(_FIRST_SPREAD))
+        logs = np.arange(spec.depth, dtype=np.float32)[:, None] * np.log(np.float32(_FIRST_DECAY))
+        self._lag_logs = RowAdam(logs)
+        counts = np.bincount(questions.target, minlength=items).astype(np.float64)
+        chance = counts**spec.smoothing
+        self._chance = chance / chance.sum()
+        self._reached = np.cumsum(self._chance)
+
+    def learn(self) -> None:
+        """Go through the questions in random order, epoch by epoch, in ever smaller steps."""
+        spec, count = self._spec, len(self._questions)
+        batch = min(spec.batch, count)
+        per_epoch = count // batch
+        steps = max(spec.epochs * per_epoch, spec.min_steps)
+        order = np.empty(0, np.int64)
+        for step in range(steps):
+            if step % per_epoch == 0:
+                order = self._rng.permutation(count)
+            rate = spec.learning_rate * (1 + np.cos(np.pi * step / steps)) / 2
+            begin = step % per_epoch * batch
+            self._step(order[begin : begin + batch], rate)
+
+    def encoder(self) -> Encoder:
+        """What is known by now."""
+        seen = np.zeros(len(self._vectors.rows), np.bool_)
+        seen[self._questions.target] = True
+        seen[self._questions.met[self._questions.met >= 0]] = True
+        vectors, lengths = _unit(self._vectors.rows * seen[:, None])
+        logs = self._lag_logs.rows[:, 0]
+        return Encoder(vectors, lengths[:, 0] * seen, np.exp(logs - logs[0]))
+
+    def _step(self, asked: Int64Array, rate: float) -> None:
+        row, target = self._questions.row[asked], self._questions.target[asked]
+        met, lags = self._questions.met[row], self._questions.lags[row]
+        kept = self._kept(met)
+        candidates = self._candidates(target)
+        rows = np.unique(np.concatenate([met[kept], candidates]))
+        vectors = self._vectors.rows[rows]
+        # The way of each question as a row of weights over the rows at hand.
+        question, _ = np.nonzero(kept)
+        place, lag = np.searchsorted(rows, met[kept]), lags[kept]
+        weights = np.exp(self._lag_logs.rows[lag, 0])
+        ways = sparse.csr_array((weights, (question, place)), shape=(len(asked), len(rows)))
+        way, way_length = _unit(ways @ vectors)
+        at = np.searchsorted(rows, candidates)
+        item, item_length = _unit(vectors[at])
+        mask = self._mask(item.shape)
+        pull, push = self._gradients(way, item * mask, candidates, target)
+        slope = _through_unit(pull, way, way_length)
+        gradient = np.asarray(ways.T @ slope)
+        gradient[at] += _through_unit(push * mask, item, item_length)
+        of_lag = weights * np.einsum("nf,nf->n", slope[question], vectors[place])
+        summed = np.bincount(lag, of_lag, self._spec.depth).astype(np.float32)
+        self._vectors.step(rows, gradient, rate)
+        self._lag_logs.step(np.arange(self._spec.depth), summed[:, None], rate)
+
+    def _kept(self, met: Int32Array) -> BoolArray:
+        """Which met items are not left out; of none all of them."""
+        known = met >= 0
+        kept = known & (self._rng.random(met.shape) >= self._spec.step_dropout)
+        kept[:, 0] |= ~kept.any(axis=1)
+        return kept
+
+    def _candidates(self, target: Int32Array) -> Int32Array:
+        """Items that the right one is told apart from, ascending, it and its like among them."""
+        if len(self._chance) <= self._spec.negatives:
+            return np.arange(len(self._chance), dtype=np.int32)
+        draws = self._rng.random(self._spec.negatives) * self._reached[-1]
+        drawn = np.searchsorted(self._reached, draws, side="right")
+        drawn = np.minimum(drawn, len(self._chance) - 1)
+        found: Int32Array = np.unique(np.concatenate([target, drawn.astype(np.int32)]))
+        return found
+
+    def _mask(self, shape: tuple[int, ...]) -> Float32Array:
+        share = np.float32(self._spec.dropout)
+        kept = self._rng.random(shape, np.float32) >= share
+        mask: Float32Array = kept.astype(np.float32) / (1 - share)
+        return mask
+
+    def _gradients(
+        self, way: Float32Array, item: Float32Array, candidates: Int32Array, target: Int32Array
+    ) -> tuple[Float32Array, Float32Array]:
+        """Of the mean loss, by the ways' directions and by those of the items."""
+        scores: Float32Array = way @ item.T
+        scores /= np.float32(self._spec.temperature)
+        if len(candidates) < len(self._chance):
+            expected = np.minimum(self._chance[candidates] * self._spec.negatives, 1.0)
+            scores -= np.log(expected + 1e-12).astype(np.float32)
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        scores[np.arange(len(target)), np.searchsorted(candidates, target)] -= 1
+        scores /= np.float32(self._spec.temperature * len(target))
+        pull: Float32Array = scores @ item
+        push: Float32Array = scores.T @ way
+        return pull, push
+
+
+def _unit(vectors: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Rows of length 1, and the lengths they had, float32 (rows, 1)."""
+    lengths: Float32Array = np.linalg.norm(vectors, axis=1, keepdims=True) + _TINY
+    unit: Float32Array = vectors / lengths
+    return unit, lengths
+
+
+def _through_unit(
+    gradient: Float32Array, unit: Float32Array, lengths: Float32Array
+) -> Float32Array:
+    """The gradient by the vectors that were brought to length 1."""
+    along = np.einsum("rf,rf->r", gradient, unit)[:, None]
+    found: Float32Array = (gradient - unit * along) / lengths
+    return found

@@ -1,0 +1,98 @@
+"""What the encoder is taught with: at each moment of a shopper's way, what was met before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.compiled import kernel
+from recommender.terms import Float64Array, Int32Array, Int64Array
+from training.known_events import KnownEvents
+
+# Odd, so that powers of it tell the places of a way apart (modulo 2 ** 64).
+_MIX = np.int64(1_000_003)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderQuestions:
+    """Moments, and the items that came at them.
+
+    Parameters
+    ----------
+    met, lags
+        The latest distinct items before each moment, newest first, -1 behind the last, and the lag
+        of each as `recommender.seeds.Seeds.lags` counts it; int32 (moments, depth).
+    row, target
+        Of each question its moment and the item that came, int64 and int32 (n,).
+    """
+
+    met: Int32Array
+    lags: Int32Array
+    row: Int64Array
+    target: Int32Array
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+def encoder_questions(
+    events: KnownEvents, weight_by_code: Float64Array, depth: int, most: int
+) -> EncoderQuestions:
+    """The questions of the latest moments, at most so many but for those of the last one taken.
+
+    Only events that count as interest are steps; a shopper's first moment has nothing before it.
+    Everything of one moment (a basket) is asked for by what came before all of it. The order is
+    that of time: it does not depend on how shoppers are numbered.
+    """
+    known = events[weight_by_code[events.event_code] > 0]
+    is_new_shopper = np.diff(known.shopper_idx, prepend=-1) != 0
+    begins = np.flatnonzero(is_new_shopper | (np.diff(known.ts, prepend=-1) != 0))
+    sizes = np.diff(np.append(begins, len(known)))
+    kept = ~is_new_shopper[begins]
+    kept &= known.ts[begins] >= _first_moment(known.ts[begins], np.where(kept, sizes, 0), most)
+    begins, sizes = begins[kept], sizes[kept]
+    met = np.full((len(begins), depth), -1, np.int32)
+    lags = np.zeros((len(begins), depth), np.int32)
+    _look_back(begins, known.shopper_idx, known.item_idx, known.ts, met, lags)
+    row = np.repeat(np.arange(len(begins)), sizes)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    target = known.item_idx[begins[row] + within].astype(np.int32)
+    way = met.astype(np.int64) @ (_MIX ** np.arange(depth, dtype=np.int64))
+    order = np.lexsort((target, way[row], known.ts[begins[row]]))
+    return EncoderQuestions(met, lags, row[order], target[order])
+
+
+def _first_moment(ts: Int64Array, sizes: Int64Array, most: int) -> int:
+    """From which on there are just about so many questions."""
+    newest = np.argsort(-ts, kind="stable")
+    reached = int(np.searchsorted(np.cumsum(sizes[newest]), most))
+    return int(ts[newest[reached]]) if reached < len(ts) else 0
+
+
+@kernel
+def _look_back(
+    begins: Int64Array,
+    shopper: Int32Array,
+    item: Int32Array,
+    ts: Int64Array,
+    met: Int32Array,
+    lags: Int32Array,
+) -> None:
+    depth = met.shape[1]
+    for row in range(begins.shape[0]):
+        event = begins[row] - 1
+        found, lag, moment = 0, -1, np.int64(-1)
+        while found < depth and event >= 0 and shopper[event] == shopper[begins[row]]:
+            is_known = False
+            for other in range(found):
+                if met[row, other] == item[event]:
+                    is_known = True
+                    break
+            if not is_known:
+                if ts[event] != moment:
+                    lag, moment = lag + 1, ts[event]
+                met[row, found] = item[event]
+                lags[row, found] = lag
+                found += 1
+            event -= 1
