@@ -12,7 +12,7 @@ from recommender.placements import read_placements
 from training.engines.local import LocalEngine
 from training.evaluation.offline import answers
 from training.evaluation.slices import is_returning
-from training.sections import EncoderSpec, EvaluationSpec, RankerSpec
+from training.sections import EncoderSpec, EvaluationSpec, RankerSpec, WindowSpec
 from training.spec import TrainingSpec
 from training.trainer import Trained, Trainer
 
@@ -34,6 +34,7 @@ def trained(
     work = tmp_path_factory.mktemp("work")
     # Less is learnt and asked than by default, so that the suite stays short: the claims hold too.
     spec = TrainingSpec(
+        window=WindowSpec(days=300),
         encoder=EncoderSpec(factors=32, epochs=1),
         blend=replace(TrainingSpec().blend, restarts=2, max_users=800),
         ranker=RankerSpec(cuts=1, rounds=80, leaves=31),
@@ -43,7 +44,7 @@ def trained(
 
 
 def test_two_years_of_invoices(trained: Trained) -> None:
-    """One test, because training on this log is by far the longest part of it."""
+    """One test, because training on its last 300 days is by far the longest part of it."""
     _beats_popularity_and_every_single_source(trained)
     _has_no_view_pairs(trained)
     _popularity_tells_nobody_apart_and_the_blend_does(trained)
