@@ -60,7 +60,7 @@ def test_a_step_that_fails_ends_the_demonstration(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_whole_demonstration_on_a_small_shop(tmp_path: Path) -> None:
-    sizes = ["--shoppers", "2500", "--days", "25", "--port", str(free_port())]
+    sizes = ["--shoppers", "1600", "--days", "22", "--port", str(free_port())]
     done = subprocess.run(
         [sys.executable, "-m", "desirepath", "demo", "--dir", "demo", "--once", "--json", *sizes],
         check=False,
