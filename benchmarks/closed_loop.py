@@ -45,7 +45,7 @@ from training.evaluation.report import BLEND, shown
 from training.simulation.behaviour import Behaviour
 from training.simulation.catalogue import CatalogueSpec
 from training.simulation.closed_loop import Arm, LoopRequest, run_arm, write_warm_up
-from training.simulation.loop_report import SeedsReport, compare_seeds
+from training.simulation.loop_report import BOTH, NUISANCE, WAY, SeedsReport, compare_seeds
 from training.simulation.pipeline import answering, parsed_policy
 from training.simulation.shop import ShopSpec
 from training.simulation.shoppers import ShopperSpec
@@ -111,6 +111,7 @@ class Timed:
 
 def learn(job: LearningJob) -> str:
     """Do the job; says how good the model is."""
+    started = time.process_time()
     if job.folder.exists():
         return f"seed {job.request.seed}: the model in {job.folder}"
     spec = load_spec(job.config) if job.config else ASKED_ON_THE_WAY
@@ -124,7 +125,11 @@ def learn(job: LearningJob) -> str:
     save_bundle(job.folder, trained.model.arrays, trained.model.info)
     report = trained.report
     blend = report.variant(BLEND).metrics[report.headline]
-    return f"seed {job.request.seed}: learnt from {events} events, {report.headline} {shown(blend)}"
+    return (
+        f"seed {job.request.seed}: learnt from {events} events in "
+        f"{time.process_time() - started:.0f} s of processor time, "
+        f"{report.headline} {shown(blend)}"
+    )
 
 
 def run_job(job: ArmJob) -> Timed:
@@ -208,12 +213,18 @@ def check(arguments: argparse.Namespace) -> None:
 
 def show(report: SeedsReport, console: Console) -> None:
     pooled = report.pooled
-    console.table(f"{pooled.people} shoppers, {pooled.confidence:.0%} intervals", report.rows())
-    console.table(f"Against {pooled.arms[0].name}, the same shoppers", report.against_first())
-    console.table("Differences", report.difference_rows())
+    first = pooled.arms[0].name
+    title = f"{pooled.people} shoppers, {pooled.confidence:.0%} intervals"
+    console.table(f"The way: {title}", report.rows(WAY))
+    console.table(f"What shoppers may notice: {title}", report.rows(NUISANCE))
+    console.table(f"Against {first}, the same shoppers", report.against_first())
+    console.table(f"The way: minus {first}", report.difference_rows((*WAY, BOTH)))
+    console.table(f"What shoppers may notice: minus {first}", report.difference_rows(NUISANCE))
 
 
 def _seeds(text: str) -> list[int]:
+    if not all(each.isdecimal() for each in text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers joined by commas")
     return list(dict.fromkeys(int(each) for each in text.split(",")))
 
 

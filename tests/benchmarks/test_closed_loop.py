@@ -77,6 +77,14 @@ def test_what_cannot_be_run_is_refused_before_it_begins(
         check(arguments(tmp_path, more))
 
 
+@pytest.mark.parametrize("seeds", ["1,b", "", "1,,2", "-1"])
+def test_seeds_are_whole_numbers(seeds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        arguments_of([f"--seeds={seeds}"])
+    assert "accepted: whole numbers joined by commas" in capsys.readouterr().err
+    assert arguments_of(["--seeds", "3,1,3"]).seeds == [3, 1]
+
+
 def test_one_bundle_for_several_shops_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="folder var/model for seeds"):
         check(arguments_of([*SMALL.split(), "--bundle", "var/model"]))

@@ -17,6 +17,8 @@ from training.simulation.closed_loop import Arm
 
 STEPS: Final = "steps to purchase"
 CONVERSION: Final = "conversion"
+VISITS: Final = "visits per shopper"
+PAGES: Final = "pages per visit"
 DISMISSALS: Final = "dismissals per visit"
 TIRED: Final = "visits ended tired"
 REPEATED: Final = "shown again though ignored"
@@ -77,15 +79,15 @@ class SeedsReport(msgspec.Struct, frozen=True):
     pooled: LoopReport
     seeds: Mapping[int, LoopReport]
 
-    def rows(self) -> list[dict[str, object]]:
-        """One row per arm and shop: figures."""
+    def rows(self, names: Sequence[str]) -> list[dict[str, object]]:
+        """One row per arm and shop: figures of some names, such as `WAY` or `NUISANCE`."""
         return [
             {
                 "policy": arm.name,
                 "seed": seed,
                 "visits": arm.visits,
                 "purchases": arm.purchases,
-                **{name: _cell(arm.figures.get(name)) for name in FIGURES},
+                **{name: _cell(arm.figures.get(name)) for name in names},
             }
             for seed, arm in self._arms()
         ]
@@ -105,15 +107,14 @@ class SeedsReport(msgspec.Struct, frozen=True):
             if arm.name != self.pooled.arms[0].name
         ]
 
-    def difference_rows(self) -> list[dict[str, object]]:
-        """One row per arm but the first: differences from it."""
-        first, *others = self.pooled.arms
+    def difference_rows(self, names: Sequence[str]) -> list[dict[str, object]]:
+        """One row per arm but the first: differences from it in figures of some names."""
         return [
             {
-                "policy": f"{arm.name} minus {first.name}",
-                **{name: _cell(arm.differences.get(name), "+.3f") for name in (*FIGURES, BOTH)},
+                "policy": arm.name,
+                **{name: _cell(arm.differences.get(name), "+.3f") for name in names},
             }
-            for arm in others
+            for arm in self.pooled.arms[1:]
         ]
 
     def to_json(self) -> bytes:
@@ -140,8 +141,8 @@ class _Ratio:
 _RATIOS: Final[Mapping[str, _Ratio]] = {
     STEPS: _Ratio(lambda arm: arm.steps, lambda arm: arm.journeys),
     CONVERSION: _Ratio(lambda arm: arm.buying_visits, lambda arm: arm.visits),
-    "visits per shopper": _Ratio(lambda arm: arm.visits, lambda arm: np.ones(len(arm.visits))),
-    "pages per visit": _Ratio(lambda arm: arm.pages, lambda arm: arm.visits),
+    VISITS: _Ratio(lambda arm: arm.visits, lambda arm: np.ones(len(arm.visits))),
+    PAGES: _Ratio(lambda arm: arm.pages, lambda arm: arm.visits),
     DISMISSALS: _Ratio(lambda arm: arm.dismissals, lambda arm: arm.visits),
     TIRED: _Ratio(lambda arm: arm.tired, lambda arm: arm.visits),
     REPEATED: _Ratio(lambda arm: arm.repeated, lambda arm: arm.shown),
@@ -149,7 +150,10 @@ _RATIOS: Final[Mapping[str, _Ratio]] = {
 }
 BOTH: Final = "first purchase, of who bought in both"
 REMAINING: Final = "remaining steps"
-FIGURES: Final = (*_RATIOS, REMAINING)
+WAY: Final = (STEPS, CONVERSION, VISITS, PAGES, REMAINING)
+"""Figures of how long the way is."""
+NUISANCE: Final = (DISMISSALS, TIRED, REPEATED, CHANGED)
+"""Figures of what shoppers may notice."""
 TIMES: Final = (DISMISSALS, REPEATED, TIRED)
 
 

@@ -17,10 +17,12 @@ from training.simulation.loop_report import (
     CHANGED,
     CONVERSION,
     DISMISSALS,
+    NUISANCE,
     REMAINING,
     REPEATED,
     STEPS,
     TIRED,
+    WAY,
     compare,
     compare_seeds,
 )
@@ -200,7 +202,7 @@ def test_arms_without_lists_of_the_pipeline_have_no_changed_pages() -> None:
     assert CHANGED in report.pooled.arms[0].figures
     assert CHANGED not in report.pooled.arms[1].figures
     assert CHANGED not in report.pooled.arms[1].differences
-    for rows in (report.rows(), report.against_first(), report.difference_rows()):
+    for rows in (report.rows(NUISANCE), report.against_first(), report.difference_rows(NUISANCE)):
         assert len({tuple(row) for row in rows}) == 1  # columns
 
 
@@ -216,7 +218,7 @@ def test_seeds_are_pooled_by_shopper_and_shown_beside() -> None:
     assert (report.pooled.people, first.visits, first.asked) == (5, 6, 6)
     assert first.figures[STEPS].mean == (4 + 6 + 2 + 2) / 4
     assert second.ratios[STEPS].mean == pytest.approx((2 + 3 + 1 + 3) / 4 / (14 / 4))
-    assert [(row["policy"], row["seed"]) for row in report.rows()] == [
+    assert [(row["policy"], row["seed"]) for row in report.rows(WAY)] == [
         (name, seed) for name in ("a", "b") for seed in ("all", "5", "9")
     ]
     assert [row["seed"] for row in report.against_first()] == ["all", "5", "9"]
