@@ -58,7 +58,7 @@ bench-forest: $(VENV)/.installed ## microseconds to score a query's candidates, 
 bench-rules: $(VENV)/.installed ## milliseconds of the pipeline without and with the shop's rules
 	$(BIN)/python -m benchmarks.rules
 
-bench-closed-loop: $(VENV)/.installed ## real steps to purchase of the same simulated shoppers, for each policy
+bench-closed-loop: $(VENV)/.installed ## real steps to purchase of the same simulated shoppers, for each policy (ARGS="--seeds 1,2,3 --policies file:plain,file,file:paceless,...")
 	$(BIN)/python -m benchmarks.closed_loop $(ARGS)
 
 bench-quality-sessions: $(VENV)/.installed ## the next item of public visits, beside popularity and session neighbours

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET
 
-from feature_store.online.known import NOTHING, Known, known_of
+from feature_store.online.known import informed
 from feature_store.online.state import VisitorState
 from feature_store.online.visitor_draft import UNKNOWN
 from recommender.catalogue import Catalogue
@@ -177,17 +177,16 @@ def answer_at(
 def query_of(
     exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: Asker
 ) -> Query:
-    """The question to the pipeline."""
-    known = _known(exchange, request, placement, asker)
-    return Query(
+    """The question to the pipeline.
+
+    Nothing takes part when it is not known whether the shopper objects.
+    """
+    question = Query(
         at=moment_of(asker.moment),
         placement=placement.name,
         limit=min(request.limit or placement.limit, MAX_LIMIT),
-        history=known.history,
-        session=known.session,
-        visit=known.visit,
         context_items=tuple(request.context.item_ids),
-        cart_items=tuple(dict.fromkeys((*request.context.cart_item_ids, *known.cart_items))),
+        cart_items=tuple(request.context.cart_item_ids),
         category=request.context.category,
         exclude_items=frozenset(request.exclude_item_ids),
         page_type=request.context.page_type,
@@ -196,30 +195,16 @@ def query_of(
         currency=request.context.currency,
         filter=msgspec.to_builtins(request.filter),
         diversity=_diversity(request),
-        personalize=known.personalize,
-        behaviour=known.behaviour,
-        exposures=known.exposures,
-        ignored_lists=known.ignored_lists,
+        personalize=OFF if asker.failure else strictest(request.level, placement.personalize),
         kinds=None if request.kinds is None else tuple(request.kinds),
     )
+    gap = timedelta(seconds=exchange.state.settings.session_gap_seconds)
+    return informed(question, asker.visitor, gap)
 
 
 def _diversity(request: RecommendationRequest) -> float | None:
     given = request.diversity
     return DIVERSITY_LEVELS[given] if isinstance(given, str) else given
-
-
-def _known(
-    exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: Asker
-) -> Known:
-    """What may take part; nothing when it is not known whether the shopper objects."""
-    level = strictest(request.level, placement.personalize)
-    if level == OFF or asker.failure:
-        return NOTHING
-    if request.visitor_id is None and request.user_id is None:
-        return Known(personalize=level)
-    gap = timedelta(seconds=exchange.state.settings.session_gap_seconds)
-    return known_of(asker.visitor, moment_of(asker.moment), gap, level)
 
 
 def _visitor(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from feature_store.online.state import VisitorState, micros
@@ -19,7 +19,7 @@ from recommender.exposures import (
     session_start,
 )
 from recommender.personalisation import strictest
-from recommender.query import NO_VISIT, Interaction, Visit
+from recommender.query import NO_VISIT, Interaction, Query, Visit
 from recommender.terms import ADD_TO_CART, ADD_TO_WISHLIST, DISMISS, FULL, LIGHT, OFF, PURCHASE
 from recommender.visit import visit_of
 
@@ -45,6 +45,29 @@ class Known:
 
 
 NOTHING = Known(personalize=OFF)
+
+
+def informed(question: Query, state: VisitorState, gap: timedelta) -> Query:
+    """The question with all that may be known of who asks: so the service and a closed loop ask.
+
+    Parameters
+    ----------
+    question
+        What the page says. Its `personalize` is how much the page lets take part; its cart comes
+        first.
+    """
+    known = known_of(state, question.at, gap, question.personalize)
+    return replace(
+        question,
+        history=known.history,
+        session=known.session,
+        visit=known.visit,
+        cart_items=tuple(dict.fromkeys((*question.cart_items, *known.cart_items))),
+        personalize=known.personalize,
+        behaviour=known.behaviour,
+        exposures=known.exposures,
+        ignored_lists=known.ignored_lists,
+    )
 
 
 def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FULL) -> Known:

@@ -9,7 +9,7 @@ differs is the lists' doing: what they clicked, bought, and left open for anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,6 +35,7 @@ from training.simulation.demand import DAY_MICROS
 from training.simulation.emit import ParquetEmitter
 from training.simulation.encode import Encoder
 from training.simulation.flat import Flattener
+from training.simulation.identity import Identity
 from training.simulation.pipeline import Answering, PipelineRecommender, Way
 from training.simulation.recommenders import Recommender
 from training.simulation.recorder import EventChunk
@@ -99,6 +100,9 @@ class Arm:
     shown, repeated
         Suggestions shown, and those of them that had been ignored `OFTEN_IGNORED` times or more
         since the switch, float64 (n,).
+    compared, changed
+        Suggestions in a sample of the pipeline's lists, and those of them that a stranger would not
+        have been shown, float64 (n,); see `training.simulation.pipeline.beyond_default`.
     asked
         Lists that the pipeline filled.
     """
@@ -116,6 +120,8 @@ class Arm:
     tired: Float64Array
     shown: Float64Array
     repeated: Float64Array
+    compared: Float64Array
+    changed: Float64Array
     asked: int
 
     def of(self, people: BoolArray) -> Arm:
@@ -123,6 +129,16 @@ class Arm:
         rows = {each.name: getattr(self, each.name) for each in fields(self)}
         rows = {name: rows[name][people] for name in rows.keys() - {"name", "asked"}}
         return replace(self, **rows)
+
+    @classmethod
+    def pooled(cls, arms: Sequence[Arm]) -> Arm:
+        """The shoppers of several runs, one behind the other, of arms of one name."""
+        rows = {
+            each.name: np.concatenate([getattr(arm, each.name) for arm in arms])
+            for each in fields(cls)
+            if each.name not in {"name", "asked"}
+        }
+        return cls(arms[0].name, **rows, asked=sum(arm.asked for arm in arms))
 
 
 def write_warm_up(request: LoopRequest, folder: Path) -> int:
@@ -135,9 +151,7 @@ def write_warm_up(request: LoopRequest, folder: Path) -> int:
     return events
 
 
-def run_arm(
-    request: LoopRequest, name: str, way: Way, on_day: Callable[[], None] = lambda: None
-) -> Arm:
+def run_arm(request: LoopRequest, name: str, way: Way) -> Arm:
     """Run the shop; from the switch on its lists are filled in the given way."""
     pipeline = PipelineRecommender(way if isinstance(way, Answering) else None)
     shop = Shop(request.spec, np.random.default_rng(request.seed), None, pipeline.hear)
@@ -145,11 +159,10 @@ def run_arm(
     tally = _Tally()
     for log in shop.days():
         tally.add(log, counts=log.day >= request.warm_up_days)
-        on_day()
         if log.day + 1 == request.warm_up_days:
             tally.switch = log.midnight + DAY_MICROS
             shop.display.recommender = _filling(way, pipeline, shop)
-    return tally.arm(name, request, shop, pipeline.asked)
+    return tally.arm(name, request, shop, pipeline)
 
 
 def _filling(way: Way, pipeline: PipelineRecommender, shop: Shop) -> Recommender | None:
@@ -177,7 +190,9 @@ class _Tally:
             lists = (each for each in log.chunks if each.event_type == VIEW_ITEM_LIST)
             self._shown += [_acts(each) for each in lists if (each.placement >= 0).all()]
 
-    def arm(self, name: str, request: LoopRequest, shop: Shop, asked: int) -> Arm:
+    def arm(
+        self, name: str, request: LoopRequest, shop: Shop, pipeline: PipelineRecommender
+    ) -> Arm:
         trail = self._trail()
         people = len(shop.shoppers.is_bot)
         journeys = journeys_of(trail)
@@ -194,7 +209,9 @@ class _Tally:
             journeys=_totals(who, people),
             steps=_totals(who, people, steps),
             first_steps=first,
-            asked=asked,
+            compared=_by_shopper(pipeline.compared, shop.identity),
+            changed=_by_shopper(pipeline.changed, shop.identity),
+            asked=pipeline.asked,
             **visits,
             **self._fatigue(trail, people),
         ).of(~shop.shoppers.is_bot)
@@ -247,6 +264,13 @@ class _Tally:
             "bought": bought,
             "left": left,
         }
+
+
+def _by_shopper(counts: Mapping[str, int], identity: Identity) -> Float64Array:
+    """Counts by visitor id, summed over the devices of each shopper."""
+    devices = [[counts.get(each, 0) for each in visitors] for visitors in identity.visitors]
+    counted: Float64Array = np.asarray(devices, np.float64).sum(axis=0)
+    return counted
 
 
 def _acts(chunk: EventChunk) -> list[Columns]:

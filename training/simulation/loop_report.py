@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,12 @@ from training.simulation.closed_loop import Arm
 
 STEPS: Final = "steps to purchase"
 CONVERSION: Final = "conversion"
+VISITS: Final = "visits per shopper"
+PAGES: Final = "pages per visit"
+DISMISSALS: Final = "dismissals per visit"
+TIRED: Final = "visits ended tired"
 REPEATED: Final = "shown again though ignored"
+CHANGED: Final = "page changed"
 
 
 class ArmReport(msgspec.Struct, frozen=True):
@@ -31,6 +36,9 @@ class ArmReport(msgspec.Struct, frozen=True):
         By name.
     differences
         This arm minus the first, the same draws of shoppers for both; empty for the first.
+    ratios
+        This arm's figure divided by the first's, likewise; a figure that is 0 in the first is left
+        out.
     """
 
     name: str
@@ -39,6 +47,7 @@ class ArmReport(msgspec.Struct, frozen=True):
     asked: int
     figures: Mapping[str, Interval]
     differences: Mapping[str, Interval]
+    ratios: Mapping[str, Interval]
 
 
 class LoopReport(msgspec.Struct, frozen=True):
@@ -55,31 +64,70 @@ class LoopReport(msgspec.Struct, frozen=True):
     confidence: float
     arms: tuple[ArmReport, ...]
 
-    def rows(self) -> list[dict[str, object]]:
-        """One row per arm: figures."""
+
+class SeedsReport(msgspec.Struct, frozen=True):
+    """The same arms in one or several shops.
+
+    Parameters
+    ----------
+    pooled
+        All shoppers of all shops together.
+    seeds
+        Each shop by itself, by its seed.
+    """
+
+    pooled: LoopReport
+    seeds: Mapping[int, LoopReport]
+
+    def rows(self, names: Sequence[str]) -> list[dict[str, object]]:
+        """One row per arm and shop: figures of some names, such as `WAY` or `NUISANCE`."""
         return [
             {
                 "policy": arm.name,
+                "seed": seed,
                 "visits": arm.visits,
                 "purchases": arm.purchases,
-                **{name: _cell(each) for name, each in arm.figures.items()},
+                **{name: _cell(arm.figures.get(name)) for name in names},
             }
-            for arm in self.arms
+            for seed, arm in self._arms()
         ]
 
-    def difference_rows(self) -> list[dict[str, object]]:
-        """One row per arm but the first: differences from it."""
+    def against_first(self) -> list[dict[str, object]]:
+        """One row per arm but the first, and shop: what a reader of an ablation looks at."""
         return [
             {
-                "policy": f"{arm.name} minus {self.arms[0].name}",
-                **{name: _cell(each, signed=True) for name, each in arm.differences.items()},
+                "policy": arm.name,
+                "seed": seed,
+                f"{STEPS}, %": _cell(_percent(arm.ratios.get(STEPS)), "+.1f"),
+                f"{CONVERSION}, points": _cell(_scaled(arm.differences[CONVERSION]), "+.1f"),
+                **{f"{name}, times": _cell(arm.ratios.get(name), ".2f") for name in TIMES},
+                f"{CHANGED}, %": _cell(_scaled(arm.figures.get(CHANGED)), ".1f"),
             }
-            for arm in self.arms[1:]
+            for seed, arm in self._arms()
+            if arm.name != self.pooled.arms[0].name
+        ]
+
+    def difference_rows(self, names: Sequence[str]) -> list[dict[str, object]]:
+        """One row per arm but the first: differences from it in figures of some names."""
+        return [
+            {
+                "policy": arm.name,
+                **{name: _cell(arm.differences.get(name), "+.3f") for name in names},
+            }
+            for arm in self.pooled.arms[1:]
         ]
 
     def to_json(self) -> bytes:
         """The whole report on one line."""
         return msgspec.json.encode(self)
+
+    def _arms(self) -> Iterator[tuple[str, ArmReport]]:
+        """Arms in their order, each in all shops together and then in each of several."""
+        for place, arm in enumerate(self.pooled.arms):
+            yield "all", arm
+            if len(self.seeds) > 1:
+                for seed, report in self.seeds.items():
+                    yield f"{seed}", report.arms[place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +141,35 @@ class _Ratio:
 _RATIOS: Final[Mapping[str, _Ratio]] = {
     STEPS: _Ratio(lambda arm: arm.steps, lambda arm: arm.journeys),
     CONVERSION: _Ratio(lambda arm: arm.buying_visits, lambda arm: arm.visits),
-    "visits per shopper": _Ratio(lambda arm: arm.visits, lambda arm: np.ones(len(arm.visits))),
-    "pages per visit": _Ratio(lambda arm: arm.pages, lambda arm: arm.visits),
-    "dismissals per visit": _Ratio(lambda arm: arm.dismissals, lambda arm: arm.visits),
-    "visits ended tired": _Ratio(lambda arm: arm.tired, lambda arm: arm.visits),
+    VISITS: _Ratio(lambda arm: arm.visits, lambda arm: np.ones(len(arm.visits))),
+    PAGES: _Ratio(lambda arm: arm.pages, lambda arm: arm.visits),
+    DISMISSALS: _Ratio(lambda arm: arm.dismissals, lambda arm: arm.visits),
+    TIRED: _Ratio(lambda arm: arm.tired, lambda arm: arm.visits),
     REPEATED: _Ratio(lambda arm: arm.repeated, lambda arm: arm.shown),
+    CHANGED: _Ratio(lambda arm: arm.changed, lambda arm: arm.compared),
 }
 BOTH: Final = "first purchase, of who bought in both"
 REMAINING: Final = "remaining steps"
+WAY: Final = (STEPS, CONVERSION, VISITS, PAGES, REMAINING)
+"""Figures of how long the way is."""
+NUISANCE: Final = (DISMISSALS, TIRED, REPEATED, CHANGED)
+"""Figures of what shoppers may notice."""
+TIMES: Final = (DISMISSALS, REPEATED, TIRED)
+
+
+def compare_seeds(
+    arms: Mapping[int, Sequence[Arm]], horizon: int, draws_seed: int, rounds: int = 1000
+) -> SeedsReport:
+    """Figures of the same arms in several shops, by seed, and of all their shoppers together.
+
+    Raises
+    ------
+    InvalidInputError
+        As `compare`.
+    """
+    seeds = {seed: compare(each, horizon, draws_seed, rounds) for seed, each in arms.items()}
+    pooled = [Arm.pooled(each) for each in zip(*arms.values(), strict=True)]
+    return SeedsReport(compare(pooled, horizon, draws_seed, rounds), seeds)
 
 
 def compare(arms: Sequence[Arm], horizon: int, draws_seed: int, rounds: int = 1000) -> LoopReport:
@@ -126,6 +195,7 @@ def compare(arms: Sequence[Arm], horizon: int, draws_seed: int, rounds: int = 10
         differences = {} if arm is arms[0] else _differences(values, drawn[0], draws)
         if differences:
             differences |= _first_purchases(arm, arms[0], draws)
+        ratios = {} if arm is arms[0] else _ratios(values, drawn[0], draws)
         figures = {name: draws.around(*each) for name, each in values.items()}
         reports.append(
             ArmReport(
@@ -135,6 +205,7 @@ def compare(arms: Sequence[Arm], horizon: int, draws_seed: int, rounds: int = 10
                 arm.asked,
                 figures,
                 differences,
+                ratios,
             )
         )
     return LoopReport(int(came.sum()), horizon, draws.confidence, tuple(reports))
@@ -148,6 +219,8 @@ def _drawn(arm: Arm, draws: Bootstrap, horizon: int) -> Drawn:
     found: dict[str, tuple[float, Float64Array]] = {}
     for name, ratio in _RATIOS.items():
         top, bottom = ratio.top(arm), ratio.bottom(arm)
+        if name == CHANGED and not bottom.any():
+            continue  # no list came from the pipeline: there is no default to differ from
         found[name] = (_ratio(top, bottom), _divided(draws, top, bottom))
     whole = remaining_steps(arm.bought.sum(axis=0), arm.left.sum(axis=0), horizon)
     each = remaining_steps(draws.counts @ arm.bought, draws.counts @ arm.left, horizon)
@@ -170,7 +243,19 @@ def _differences(values: Drawn, first: Drawn, draws: Bootstrap) -> dict[str, Int
     return {
         name: draws.around(whole - first[name][0], each - first[name][1])
         for name, (whole, each) in values.items()
+        if name in first
     }
+
+
+def _ratios(values: Drawn, first: Drawn, draws: Bootstrap) -> dict[str, Interval]:
+    """Draws in which the first has nothing to divide by are left out of an interval."""
+    found: dict[str, Interval] = {}
+    for name in (STEPS, *TIMES):
+        (whole, each), (base, bases) = values[name], first[name]
+        some = bases > 0
+        if base > 0:
+            found[name] = draws.around(whole / base, each[some] / bases[some])
+    return found
 
 
 def _first_purchases(arm: Arm, first: Arm, draws: Bootstrap) -> dict[str, Interval]:
@@ -179,6 +264,20 @@ def _first_purchases(arm: Arm, first: Arm, draws: Bootstrap) -> dict[str, Interv
     return {} if np.isnan(difference).all() else {BOTH: draws.interval(difference)}
 
 
-def _cell(interval: Interval, *, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    return f"{interval.mean:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
+def _percent(ratio: Interval | None) -> Interval | None:
+    """How much more than the first, in percent."""
+    if ratio is None:
+        return None
+    return _scaled(Interval(ratio.mean - 1, ratio.low - 1, ratio.high - 1))
+
+
+def _scaled(interval: Interval | None) -> Interval | None:
+    if interval is None:
+        return None
+    return Interval(100 * interval.mean, 100 * interval.low, 100 * interval.high)
+
+
+def _cell(interval: Interval | None, form: str = ".3f") -> str:
+    if interval is None:
+        return ""
+    return f"{interval.mean:{form}} [{interval.low:{form}}, {interval.high:{form}}]"

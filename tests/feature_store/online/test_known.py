@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
 
 from feature_store.online.cart import CartChange
-from feature_store.online.known import NOTHING, known_of
+from feature_store.online.known import NOTHING, informed, known_of
 from feature_store.online.state import Preference, Purchased, VisitorState
-from recommender.query import NO_ITEM, NO_VISIT, Interaction
+from recommender.query import NO_ITEM, NO_VISIT, Interaction, Query
 from recommender.terms import ADD_TO_CART, ADD_TO_WISHLIST, DISMISS, PURCHASE, SEARCH, VIEW_ITEM
 from tests.bundles import AT, AT_MICROS, MINUTE
 
@@ -89,3 +90,25 @@ def test_light_keeps_the_session_and_what_it_put_into_the_cart() -> None:
     assert (light.history, light.session, light.cart_items) == ((), session, ("new",))
     assert light.behaviour == NOTHING.behaviour
     assert known_of(state, AT, GAP, "off") == NOTHING
+
+
+@pytest.mark.parametrize("level", ["full", "light", "off"])
+def test_a_question_gets_all_that_is_known_and_keeps_what_the_page_says(level: str) -> None:
+    state = VisitorState(
+        recent=(Interaction("now", ADD_TO_CART, AT_MICROS - MINUTE),),
+        cart={"now": (CartChange(AT_MICROS - MINUTE, is_set=False, quantity=1),)},
+        purchased={"bought": Purchased(1, 1_000)},
+        moves=(Interaction(NO_ITEM, SEARCH, AT_MICROS - 2 * MINUTE),),
+        exposures={"shown": (AT_MICROS - MINUTE,)},
+        lists=((AT_MICROS - MINUTE, "home"),),
+        totals={PURCHASE: 1},
+    )
+    page = Query(AT, "home", 7, cart_items=("page",), device="mobile", personalize=level)
+    asked, known = informed(page, state, GAP), known_of(state, AT, GAP, level)
+    for part in fields(known):
+        if part.name != "cart_items":
+            assert getattr(asked, part.name) == getattr(known, part.name)
+    assert asked.cart_items == ("page", *known.cart_items)
+    assert (asked.limit, asked.device, asked.at) == (7, "mobile", AT)
+    assert bool(asked.visit.events) == bool(asked.exposures) == (level != "off")
+    assert bool(asked.history) == bool(asked.behaviour.purchases) == (level == "full")

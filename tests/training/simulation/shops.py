@@ -10,6 +10,10 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
+from recommender.bundle_manifest import BundleInfo, SourceInfo
+from recommender.catalogue import CatalogueItem, catalogue_arrays
+from tests.bundles import shop_info
+from tests.paces import pace_arrays
 from training.simulation.behaviour import Behaviour
 from training.simulation.catalogue import CatalogueSpec
 from training.simulation.emit import orders_frame, sessions_frame
@@ -36,6 +40,20 @@ def spec_of(shoppers: int = 1500, days: int = 14, items: int = 300, **more: obje
 # Nearly everybody wants to buy, so that few visits say much about the way to a purchase.
 EAGER = Behaviour(willing=np.full(4, 0.9))
 PLENTY = StockSpec(cover_days=1e6, thin_share=0.0)
+
+
+def arrays_of_shop(spec: ShopSpec, seed: int) -> tuple[dict[str, np.ndarray], BundleInfo]:
+    """A model of the shop: what is popular, what goes back to whom, and at which pace visits go."""
+    catalogue = Shop(spec, np.random.default_rng(seed)).catalogue
+    items = [
+        CatalogueItem(item_id, "", catalogue.leaves[leaf].path, None, 1.0, is_available=True)
+        for item_id, leaf in zip(catalogue.item_ids, catalogue.leaf, strict=True)
+    ]
+    items.sort(key=lambda item: item.item_id)
+    arrays = catalogue_arrays(items, np.linspace(2, 1, len(items)).astype(np.float32))
+    names = ("popularity", "popular_in_category", "returns")
+    info = shop_info(dict.fromkeys(names, 1.0), sources={name: SourceInfo() for name in names})
+    return arrays | pace_arrays(), info
 
 
 @dataclass

@@ -7,23 +7,26 @@ import polars as pl
 import pytest
 
 from recommender.bundle import ModelBundle, bundle_of
-from recommender.bundle_manifest import BundleManifest, SourceInfo
-from recommender.catalogue import CatalogueItem, catalogue_arrays
+from recommender.bundle_manifest import BundleManifest
 from recommender.errors import InvalidInputError
 from recommender.placements import OBJECTIVES, Placement, read_placements
-from tests.bundles import shop_info
-from tests.training.simulation.shops import EAGER, PLENTY, run_shop, spec_of
+from tests.training.simulation.shops import EAGER, PLENTY, arrays_of_shop, run_shop, spec_of
 from training.simulation.closed_loop import Arm, LoopRequest, run_arm, write_warm_up
 from training.simulation.loop_report import (
     BOTH,
+    CHANGED,
     CONVERSION,
+    DISMISSALS,
+    NUISANCE,
     REMAINING,
     REPEATED,
     STEPS,
+    TIRED,
+    WAY,
     compare,
+    compare_seeds,
 )
 from training.simulation.pipeline import Answering, answering
-from training.simulation.shop import Shop
 
 SPEC = spec_of(shoppers=250, days=5, items=60, behaviour=EAGER, stock=PLENTY)
 REQUEST = LoopRequest(SPEC, warm_up_days=3, seed=7)
@@ -31,16 +34,7 @@ REQUEST = LoopRequest(SPEC, warm_up_days=3, seed=7)
 
 @pytest.fixture(scope="module")
 def bundle() -> ModelBundle:
-    """A model of the made-up shop that knows what is popular and what goes back to whom."""
-    shop = Shop(SPEC, np.random.default_rng(REQUEST.seed))
-    items = [
-        CatalogueItem(item_id, "", shop.catalogue.leaves[leaf].path, None, 1.0, is_available=True)
-        for item_id, leaf in zip(shop.catalogue.item_ids, shop.catalogue.leaf, strict=True)
-    ]
-    items.sort(key=lambda item: item.item_id)
-    arrays = catalogue_arrays(items, np.linspace(2, 1, len(items)).astype(np.float32))
-    names = ("popularity", "popular_in_category", "returns")
-    info = shop_info(dict.fromkeys(names, 1.0), sources={name: SourceInfo() for name in names})
+    arrays, info = arrays_of_shop(SPEC, REQUEST.seed)
     return bundle_of(arrays, BundleManifest.describe(info, {}))
 
 
@@ -152,6 +146,8 @@ def arm(name: str, steps: list[float], visits: list[float], lengths: list[int]) 
         tired=(np.array(visits) > 1).astype(float),
         shown=np.array(visits) * 10,
         repeated=np.array(steps),
+        compared=np.array(visits) * 8,
+        changed=np.array(visits) * 2 + np.array(steps),
         asked=3,
     )
 
@@ -171,6 +167,7 @@ def test_figures_and_differences_by_hand() -> None:
             "dismissals per visit": 1 / 2,
             "visits ended tired": 1 / 4,
             REPEATED: 10 / 40,
+            CHANGED: (2 * 4 + 10) / 32,
             # S = 1 up to 3 steps, 1/2 from 4 on, 0 from 6 on; the fourth's 0 steps are no visit.
             REMAINING: 4 + 1 / 2 + 1 / 2,
         }
@@ -179,8 +176,53 @@ def test_figures_and_differences_by_hand() -> None:
     assert two.differences[REPEATED].mean == pytest.approx(5 / 30 - 10 / 40)
     assert two.differences[CONVERSION].mean == pytest.approx(2 / 3 - 2 / 4)
     assert two.differences[BOTH].mean == 2 - 4  # one shopper bought in both
-    assert one.differences == {}
-    assert len(report.difference_rows()) == 1
+    assert one.differences == one.ratios == {}
+    assert {name: each.mean for name, each in two.ratios.items()} == pytest.approx(
+        {
+            STEPS: (5 / 2) / (10 / 2),
+            DISMISSALS: (1.5 / 3) / (2 / 4),
+            REPEATED: (5 / 30) / (10 / 40),
+            TIRED: 0.0,
+        }
+    )
+
+
+def test_a_figure_that_is_0_in_the_first_has_no_ratio() -> None:
+    first = replace(arm("first", [4, 6], [1, 1], [4, 6]), dismissals=np.zeros(2))
+    other = arm("other", [4, 6], [2, 1], [4, 6])
+    report = compare_seeds({3: [first, other]}, horizon=8, draws_seed=1, rounds=50)
+    assert DISMISSALS not in report.pooled.arms[1].ratios
+    assert report.against_first()[0][f"{DISMISSALS}, times"] == ""
+
+
+def test_arms_without_lists_of_the_pipeline_have_no_changed_pages() -> None:
+    first = arm("first", [4, 6], [1, 1], [4, 6])
+    other = replace(first, name="shop", compared=np.zeros(2), changed=np.zeros(2))
+    report = compare_seeds({3: [first, other]}, horizon=8, draws_seed=1, rounds=50)
+    assert CHANGED in report.pooled.arms[0].figures
+    assert CHANGED not in report.pooled.arms[1].figures
+    assert CHANGED not in report.pooled.arms[1].differences
+    for rows in (report.rows(NUISANCE), report.against_first(), report.difference_rows(NUISANCE)):
+        assert len({tuple(row) for row in rows}) == 1  # columns
+
+
+def test_seeds_are_pooled_by_shopper_and_shown_beside() -> None:
+    one = [arm("a", [4, 6, 0], [2, 1, 1], [4, 6, 3]), arm("b", [2, 0, 3], [1, 1, 1], [2, 1, 3])]
+    two = [arm("a", [2, 2], [1, 1], [2, 2]), arm("b", [1, 3], [1, 2], [1, 3])]
+    report = compare_seeds({5: one, 9: two}, horizon=8, draws_seed=1, rounds=50)
+    assert report.seeds == {
+        5: compare(one, 8, 1, rounds=50),
+        9: compare(two, 8, 1, rounds=50),
+    }
+    first, second = report.pooled.arms
+    assert (report.pooled.people, first.visits, first.asked) == (5, 6, 6)
+    assert first.figures[STEPS].mean == (4 + 6 + 2 + 2) / 4
+    assert second.ratios[STEPS].mean == pytest.approx((2 + 3 + 1 + 3) / 4 / (14 / 4))
+    assert [(row["policy"], row["seed"]) for row in report.rows(WAY)] == [
+        (name, seed) for name in ("a", "b") for seed in ("all", "5", "9")
+    ]
+    assert [row["seed"] for row in report.against_first()] == ["all", "5", "9"]
+    assert report.against_first()[0][f"{STEPS}, %"].startswith("-35.7 [")  # type: ignore[attr-defined]
 
 
 def test_an_arm_minus_itself_is_nothing(arms: dict[str, Arm]) -> None:
