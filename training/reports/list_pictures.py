@@ -15,10 +15,10 @@ _COLOURS: Final = {
     "as promised": _GREEN,
 }
 _COSTS: Final = (
-    ("changed", "page changed (%)", 100),
-    ("repeats", "repeats of ignored items (%)", 100),
-    ("dismissals", "dismissals per 100 visits", 100),
-    ("exits", "exits after a showing (%)", 100),
+    ("changed", "page changed (%)"),
+    ("repeats", "repeats of ignored items (%)"),
+    ("dismissals", "dismissals per 100 visits"),
+    ("exits", "exits after a showing (%)"),
 )
 
 
@@ -69,10 +69,12 @@ def costs_picture(figures: Figures) -> bytes:
     rows = figures["rows"][:ROWS]
     figure = new_figure(WIDTH, 1.5 + 0.34 * max(len(rows), 3))
     panels = figure.subplots(1, len(_COSTS), sharey=True)
-    for axes, (name, label, scale) in zip(panels, _COSTS, strict=True):
+    for axes, (name, label) in zip(panels, _COSTS, strict=True):
         dress(axes)
-        dots(axes, [each[name] for each in rows], scale, _BLUE)
-        axes.set_xlim(left=0)
+        found = [each[name] for each in rows]
+        dots(axes, found, 100, _BLUE)
+        most = max((100 * each["high"] for each in found if each), default=0) or 1
+        axes.set_xlim(-0.04 * most, 1.05 * most)  # so that a dot at 0 is whole
         axes.set_xlabel(label, fontsize=8)
     names(panels[0], [_arm(each) for each in rows])
     return svg(figure)

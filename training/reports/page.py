@@ -110,7 +110,7 @@ def steps(interval: Interval | None) -> str:
 
 
 def hundred(interval: Interval | None) -> str:
-    """A mean number per visit, in a hundred of them."""
+    """A share without its sign, or a mean number in a hundred."""
     if interval is None:
         return _NONE
     mean, low, high = (f"{100 * interval[end]:.1f}" for end in ("mean", "low", "high"))
