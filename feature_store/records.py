@@ -51,6 +51,8 @@ class DecisionItem(msgspec.Struct, frozen=True, omit_defaults=True):
     ----------
     promotion
         Name of the shop's promotion that brought it in.
+    acceptance
+        Predicted probability that it is taken up once it was shown; None where nothing was learnt.
     """
 
     item_id: str
@@ -59,6 +61,7 @@ class DecisionItem(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str
     promotion: str | None = None
     kind: str = "item"
+    acceptance: float | None = None
 
 
 class DecisionWay(msgspec.Struct, frozen=True, omit_defaults=True):

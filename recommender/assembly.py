@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recommender.acceptance import at_place
 from recommender.fatigue_note import Fatigue
 from recommender.kinds import Kinds
 from recommender.merchandising.active import ActiveRules
@@ -74,6 +75,8 @@ class Chosen:
         Of the items that are not plain ones.
     ways
         Suggestions where to go, by rank.
+    promised
+        Predicted acceptance of each place, see `recommender.acceptance`; ways have none.
     """
 
     active: ActiveRules
@@ -82,6 +85,7 @@ class Chosen:
     fatigue: Fatigue
     kinds: Kinds
     ways: tuple[Way, ...]
+    promised: tuple[float, ...] = ()
 
 
 def slate_of(chosen: Chosen, policy: SlatePolicy) -> Slate:
@@ -91,7 +95,8 @@ def slate_of(chosen: Chosen, policy: SlatePolicy) -> Slate:
     choices = policy.choose(ranking, limit)
     shown, standing = _placed(len(choices), chosen.ways, limit)
     items = tuple(
-        _item(choice, position, chosen) for position, choice in zip(shown, choices, strict=False)
+        _item(choice, position, place, chosen)
+        for place, (position, choice) in enumerate(zip(shown, choices, strict=False))
     )
     kept = min(CANDIDATES_KEPT, len(ranking))
     candidates = zip(ranking.item_idx[:kept].tolist(), ranking.scores[:kept].tolist(), strict=True)
@@ -122,7 +127,7 @@ def _placed(
     return [each for each in range(1, length + 1) if each not in taken], standing
 
 
-def _item(choice: Choice, position: int, chosen: Chosen) -> SlateItem:
+def _item(choice: Choice, position: int, place: int, chosen: Chosen) -> SlateItem:
     ranking, row = chosen.arrangement.ranking, choice.row
     index, source = int(ranking.item_idx[row]), ranking.sources[row]
     kind = chosen.kinds.get(index, ITEM)
@@ -135,6 +140,7 @@ def _item(choice: Choice, position: int, chosen: Chosen) -> SlateItem:
         reason=KIND_REASONS.get(kind) or REASONS.get(source, "related"),
         propensity=choice.propensity,
         promotion=chosen.arrangement.placed.get(row),
+        acceptance=at_place(chosen.promised, place),
     )
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from recommender.acceptance import Acceptance, build_acceptance
 from recommender.bundle_manifest import BundleInfo, BundleManifest, FileInfo
 from recommender.bundle_schema import (
     MAX_ARRAY_BYTES,
@@ -60,6 +61,8 @@ class ModelBundle:
         Where to go next; None where nothing is known about that.
     pace_model
         What tells the pace of a visit; None: it stays unknown.
+    acceptance
+        How likely an item is taken up where it stands; None: nothing is promised.
     """
 
     manifest: BundleManifest
@@ -69,6 +72,7 @@ class ModelBundle:
     ranker: Ranker | None = None
     ways: Ways | None = None
     pace_model: PaceModel | None = None
+    acceptance: Acceptance | None = None
 
     @property
     def version(self) -> str:
@@ -85,6 +89,10 @@ class ModelBundle:
         """At which pace a visit goes."""
         model = self.pace_model
         return UNKNOWN_PACE if model is None else model.pace(visit)
+
+    def promised(self, placement: str) -> tuple[float, ...]:
+        """Predicted acceptance of each place of a list; empty where nothing was learnt."""
+        return () if self.acceptance is None else self.acceptance.curve(placement)
 
 
 def save_bundle(folder: Path, arrays: Arrays, info: BundleInfo) -> BundleManifest:
@@ -140,7 +148,8 @@ def bundle_of(arrays: Arrays, manifest: BundleManifest) -> ModelBundle:
         raise BundleError(f"blend weights for unknown sources {sorted(unknown)}")
     ranker = _ranker(manifest, arrays, catalogue, sources)
     ways, pace = ways_of(arrays, catalogue), build_pace(arrays, catalogue)
-    return ModelBundle(manifest, catalogue, sources, arrays, ranker, ways, pace)
+    acceptance = build_acceptance(arrays)
+    return ModelBundle(manifest, catalogue, sources, arrays, ranker, ways, pace, acceptance)
 
 
 def _ranker(

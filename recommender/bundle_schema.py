@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from recommender import acceptance
 from recommender.errors import BundleError
 from recommender.forest_arrays import check_forest, dtype_and_dim, heads_of
 from recommender.impression_discount import ARRAY, check_discount
@@ -74,6 +75,9 @@ OPTIONAL: Final[dict[str, ArraySpec]] = {
     "interval_log_sd": ArraySpec("float32", ("items",)),
     "usual_interval": ArraySpec("float32", ("usual_intervals",)),
     ARRAY: ArraySpec("float32", ("counted_exposures", "exposure_ages")),
+    acceptance.TABLE: ArraySpec("float32", ("acceptance_placements", "acceptance_places")),
+    acceptance.NAMES: ArraySpec("uint8", ("acceptance_placement_bytes",)),
+    acceptance.OFFSETS: ArraySpec("int64", ("acceptance_placements+1",)),
     "buy_again_demand": ArraySpec("float32", ("items",)),
     "rest_days": ArraySpec("float32", ("items",)),
     "pair_idx": ArraySpec("int32", ("items", "pair_width")),
@@ -178,7 +182,7 @@ def _check_pairs(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     pairs = [("item_factors", "factor_inverse"), *pairwise(_SESSION_ARRAYS)]
     pairs += pairwise(_ENCODER_ARRAYS)
     pairs += [*pairwise(_PAIR_ARRAYS), *pairwise(_WAY_ARRAYS)]
-    pairs += pairwise(PACE)
+    pairs += [*pairwise(PACE), *pairwise(acceptance.ARRAYS)]
     matches = (NEIGHBOURS.fullmatch(name) for name in arrays)
     pairs += [(f"neighbours_{m[1]}_idx", f"neighbours_{m[1]}_weight") for m in matches if m]
     matches = (SHORTLIST.fullmatch(name) for name in arrays)

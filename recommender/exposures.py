@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from recommender.silences import chain_start
-from recommender.terms import DISMISS, MICROS_PER_SECOND
+from recommender.terms import (
+    ADD_TO_CART,
+    DISMISS,
+    MICROS_PER_SECOND,
+    PURCHASE,
+    SELECT_ITEM,
+    VIEW_ITEM,
+)
 
 DAY_MICROS: Final = 86_400 * MICROS_PER_SECOND
 WEEK_MICROS: Final = 7 * DAY_MICROS
@@ -21,6 +28,10 @@ MOST_COUNTED: Final = 6
 """Ignored exposures of one item that are told apart; more count as so many."""
 SHIPPED_PLACEMENTS: Final = frozenset({"home", "item", "cart", "category", "next", "similar"})
 """Lists of these names are taken for ours also where they carry no recommendation id."""
+TAKEN_UP: Final = (SELECT_ITEM, VIEW_ITEM, ADD_TO_CART, PURCHASE)
+"""Acts by which a shopper takes up an item that was shown."""
+TAKEN_UP_WITHIN_MICROS: Final = 30 * 60 * MICROS_PER_SECOND
+"""How long after a showing such an act is still of it."""
 
 
 class Exposure(NamedTuple):

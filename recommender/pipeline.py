@@ -92,7 +92,8 @@ def recommend(
     arrangement = _merchandised(rested, active, seeds, bundle, showable)
     is_silent = weary.spent or rested.fatigue.is_suppressed
     ways = () if is_silent else find_ways(query, bundle, placement, showable)
-    chosen = Chosen(active, eligibility, arrangement, rested.fatigue, kinds, ways)
+    promised = bundle.promised(placement.name)
+    chosen = Chosen(active, eligibility, arrangement, rested.fatigue, kinds, ways, promised)
     return replace(slate_of(chosen, policy), pace=pace, style=style)
 
 

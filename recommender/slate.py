@@ -48,6 +48,8 @@ class SlateItem:
         Probability that the policy puts this item here given the slots above, in (0, 1].
     promotion
         Name of the shop's promotion that brought it in; None for all others.
+    acceptance
+        Predicted probability that it is taken up once it was shown; None where nothing was learnt.
     """
 
     item_id: str
@@ -58,6 +60,7 @@ class SlateItem:
     reason: str
     propensity: float
     promotion: str | None = None
+    acceptance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,6 +373,11 @@ def _explanation(decision: Decision, placement: Placement, exchange: Exchange) -
         rules_version=slate.rules_version,
         rules=moves_of(decision.moves, decision.model.bundle.catalogue, decision.query.limit),
         pace=_pace_explanation(decision),
+        acceptance={
+            item.item_id: round(item.acceptance, 6)
+            for item in slate.items
+            if item.acceptance is not None
+        },
     )
 
 

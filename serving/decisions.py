@@ -89,6 +89,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
                 item.source,
                 item.promotion,
                 item.kind,
+                None if item.acceptance is None else round(item.acceptance, 6),
             )
             for item in slate.items
         ),

@@ -293,7 +293,11 @@ class PaceExplanation(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """How the answer came about."""
+    """How the answer came about.
+
+    `acceptance` is the predicted probability that each item is taken up once it was shown; empty
+    where nothing was learnt.
+    """
 
     eligible_count: int
     filters: dict[str, int]
@@ -302,6 +306,7 @@ class Explanation(msgspec.Struct, frozen=True):
     rules_version: str
     rules: list[RuleMove]
     pace: PaceExplanation
+    acceptance: dict[str, float]
 
 
 class RecommendationResponse(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from prometheus_client import (
@@ -13,9 +14,12 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     generate_latest,
     multiprocess,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from feature_store.intake_counters import IntakeCounters
 
@@ -24,6 +28,8 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_BUCKETS = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
+_PREDICTED = "desirepath_acceptance_predicted_total"
+_DELIVERED = "desirepath_acceptance_delivered_total"
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
 
 # Rejections by code are counted where they are answered.
@@ -40,6 +46,9 @@ class Metrics:
     problems: Counter = field(init=False)
     in_flight: Gauge = field(init=False)
     recommendations: Counter = field(init=False)
+    acceptance_shown: Counter = field(init=False)
+    acceptance_predicted: Counter = field(init=False)
+    acceptance_delivered: Counter = field(init=False)
     decisions: Counter = field(init=False)
     decisions_lost: Counter = field(init=False)
     events: Counter = field(init=False)
@@ -57,6 +66,7 @@ class Metrics:
     def __post_init__(self) -> None:
         self._make_http()
         self._make_flow()
+        self._make_expectation()
         self._make_bundle()
         self._make_rules()
 
@@ -65,7 +75,8 @@ class Metrics:
         if MULTIPROCESS not in os.environ:
             return generate_latest(self.registry)
         merged = CollectorRegistry()
-        multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+        workers = multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+        merged.register(_Gaps(workers))
         return generate_latest(merged)
 
     def mirror(self, counters: IntakeCounters) -> None:
@@ -98,6 +109,18 @@ class Metrics:
         )
         self.storage_full = self._counter("storage_full", "Requests refused: no space left.")
 
+    def _make_expectation(self) -> None:
+        self.acceptance_shown = self._counter(
+            "acceptance_shown", "Items of our answers that were shown.", "placement"
+        )
+        self.acceptance_predicted = self._counter(
+            "acceptance_predicted", "Of these, how many should be taken up.", "placement"
+        )
+        self.acceptance_delivered = self._counter(
+            "acceptance_delivered", "Of these, how many were taken up.", "placement"
+        )
+        self.registry.register(_Gaps(self.acceptance_predicted, self.acceptance_delivered))
+
     def _make_bundle(self) -> None:
         self.bundle = self._gauge("bundle_info", "1 for the version in use.", "livemax", "version")
         self.bundle_items = self._gauge("bundle_items", "Items of the bundle in use.", "livemax")
@@ -128,6 +151,36 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode=mode,  # type: ignore[arg-type]
         )
+
+
+class _Gaps(Collector):
+    """Delivered over predicted acceptance less 1, by placement, of all workers together.
+
+    It is made of the sums when somebody looks: ratios of single workers could not be put together.
+    """
+
+    def __init__(self, *sums: Collector) -> None:
+        self._sums = sums
+
+    def collect(self) -> Iterable[Metric]:
+        """The gauge; placements that promised nothing have none."""
+        found = {
+            (sample.name, sample.labels["placement"]): sample.value
+            for collector in self._sums
+            for family in collector.collect()
+            for sample in family.samples
+            if sample.name in {_PREDICTED, _DELIVERED}
+        }
+        gauge = GaugeMetricFamily(
+            "desirepath_expectation_gap",
+            "Taken up over predicted, less 1, since the service began.",
+            labels=["placement"],
+        )
+        for (name, placement), predicted in sorted(found.items()):
+            if name == _PREDICTED and predicted > 0:
+                gap = found.get((_DELIVERED, placement), 0.0) / predicted - 1
+                gauge.add_metric([placement], gap)
+        yield gauge
 
 
 def mark_process_dead(pid: int) -> None:

@@ -7,8 +7,9 @@ import polars as pl
 
 from recommender.terms import Int64Array
 from training.dataset import Dataset
-from training.engine import EventWindow
+from training.engine import EventWindow, Period
 from training.known_events import KnownEvents
+from training.models.acceptance import ShownItems
 from training.models.impression_discount import POSITIONS, Exposures, counted, taken_up
 
 _KEY = ("shopper_idx", "item_idx", "ts")
@@ -30,6 +31,7 @@ def known_exposures(window: EventWindow, dataset: Dataset, events: KnownEvents) 
     known = (
         pl.scan_parquet(window.exposures)
         .filter(pl.col("ts") < until, pl.col("available_at") < until)
+        .drop_nulls(["shopper_idx", "item_idx"])
         .with_columns(item_idx=number)
         .filter(pl.col("item_idx") >= 0)
     )
@@ -49,6 +51,37 @@ def known_exposures(window: EventWindow, dataset: Dataset, events: KnownEvents) 
         ignored,
         age,
         taken_up(pair, ts, _pairs(clicks, events.items), clicks["ts"].to_numpy()),
+    )
+
+
+def shown_items(window: EventWindow, period: Period) -> ShownItems | None:
+    """What was shown in a period, and whether it was taken up within the same; None without any.
+
+    Also of shoppers and items without any interaction: they make the probabilities small.
+    """
+    if window.exposures is None:
+        return None
+    inside = pl.col("ts").is_between(period.start, period.end - 1)
+    known = pl.scan_parquet(window.exposures).filter(inside, pl.col("available_at") < period.end)
+    rows = known.with_columns(pl.col("shopper_idx", "item_idx").cast(pl.Int64)).collect()
+    is_somebodys = pl.col("shopper_idx").is_not_null() & pl.col("item_idx").is_not_null()
+    own, others = rows.filter(is_somebodys), rows.filter(~is_somebodys, ~pl.col("is_click"))
+    shown = own.filter(~pl.col("is_click")).unique(_KEY, keep="first", maintain_order=True)
+    shown = shown.sort(_KEY)
+    clicks, items = own.filter("is_click"), len(window.item_ids)
+    taken = taken_up(
+        _pairs(shown, items), shown["ts"].to_numpy(), _pairs(clicks, items), clicks["ts"].to_numpy()
+    )
+    both = pl.concat([shown, others])
+    if both.is_empty():
+        return None
+    placements = tuple(both["place"].unique().sort().to_list())
+    number = both["place"].replace_strict(placements, range(len(placements)), return_dtype=pl.Int64)
+    return ShownItems(
+        placements,
+        number.to_numpy(),
+        both["position"].fill_null(0).to_numpy().astype(np.int64).clip(min=0),
+        np.concatenate([taken, np.zeros(len(others), np.bool_)]),
     )
 
 

@@ -1,8 +1,8 @@
 """What is learnt from single events, searches and the catalogue.
 
 Trend, new items, early adopters, content, buy again, the usual time between purchases, what ignored
-items are worth; pairs and ways. None of it says anything about a shopper: the arrays are about
-items and the shop.
+items are worth, how likely items are taken up; pairs and ways. None of it says anything about a
+shopper: the arrays are about items and the shop.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recommender import acceptance
 from recommender.bundle_manifest import SourceInfo
 from recommender.impression_discount import ARRAY
 from recommender.terms import Int32Array
 from training.dataset import Dataset
-from training.engine import EventWindow
+from training.engine import EventWindow, Period
 from training.known_events import KnownEvents, known_events
-from training.known_exposures import known_exposures
+from training.known_exposures import known_exposures, shown_items
+from training.models.acceptance import ShownItems, learn_acceptance
 from training.models.buy_again import demand, repeat_intervals, rest_days
 from training.models.content import content_neighbours
 from training.models.early_adopters import early_adopters_picks
@@ -59,6 +61,8 @@ class LogSources:
         What was searched for before the moment of the dataset.
     exposures
         What was shown; None where the log does not say.
+    shown
+        The same, also of shoppers and items that were never met otherwise.
     """
 
     events: KnownEvents
@@ -69,6 +73,7 @@ class LogSources:
     categories: int
     searches: Searches
     exposures: Exposures | None = None
+    shown: ShownItems | None = None
 
     def learn(self, timer: Callable[[str], AbstractContextManager[None]]) -> Part:
         """Arrays and descriptions; a source without anything to say is left out."""
@@ -95,6 +100,7 @@ class LogSources:
             "buy_again": self._buy_again,
             "usual_interval": self._usual_interval,
             ARRAY: self._impression_discount,
+            acceptance.TABLE: self._acceptance,
             "pairs": self._pairs,
             "navigation": self._navigation,
         }
@@ -210,6 +216,12 @@ class LogSources:
         table = learn_discount(self.exposures, self.spec.impression_discount)
         return ({} if table is None else {ARRAY: table}), {}
 
+    def _acceptance(self) -> Part:
+        if self.shown is None:
+            return {}, {}
+        found = learn_acceptance(self.shown, self.spec.acceptance)
+        return ({} if found is None else acceptance.acceptance_arrays(found)), {}
+
     def _pairs(self) -> Part:
         found = pair_lifts(self.events, self.item_category, self.categories, self.spec.pairs)
         return ({} if found is None else found.arrays()), {}
@@ -236,8 +248,11 @@ def log_sources(
     events = known_events(window, dataset)
     visits = visits_of(events, spec.weight_by_code)
     exposures = known_exposures(window, dataset, events)
+    shown = shown_items(window, Period(window.period.start, dataset.until))
     searches = searches_before(window, dataset.until)
-    return LogSources(events, visits, dataset, spec, item_category, categories, searches, exposures)
+    return LogSources(
+        events, visits, dataset, spec, item_category, categories, searches, exposures, shown
+    )
 
 
 def searches_before(window: EventWindow, until: int) -> Searches:

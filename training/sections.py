@@ -344,6 +344,17 @@ class ImpressionDiscountSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptanceSpec:
+    """How likely an item is taken up where it stands, and how far off that may be."""
+
+    min_clicks: int = whole(100, 1, 10_000_000)
+    prior: float = number(20.0, 0.01, 1_000_000)
+    places: int = whole(20, 1, 100)
+    placements: int = whole(50, 1, 1_000)
+    tolerance: float = number(0.2, 0, 10)
+
+
+@dataclass(frozen=True, slots=True)
 class BlendSpec:
     """How the sources are weighed against each other."""
 

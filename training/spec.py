@@ -29,6 +29,7 @@ from recommender.terms import (
 from training.sections import (
     PAIR_EVENTS,
     SOURCES,
+    AcceptanceSpec,
     AlsSpec,
     BlendSpec,
     BuyAgainSpec,
@@ -90,6 +91,7 @@ class TrainingSpec:
     content: ContentSpec = field(default_factory=ContentSpec)
     buy_again: BuyAgainSpec = field(default_factory=BuyAgainSpec)
     impression_discount: ImpressionDiscountSpec = field(default_factory=ImpressionDiscountSpec)
+    acceptance: AcceptanceSpec = field(default_factory=AcceptanceSpec)
     pairs: PairsSpec = field(default_factory=PairsSpec)
     navigation: NavigationSpec = field(default_factory=NavigationSpec)
     blend: BlendSpec = field(default_factory=BlendSpec)

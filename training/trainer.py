@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from feature_store.catalogue import read_catalogue
@@ -18,9 +18,11 @@ from recommender.bundle import ModelBundle
 from recommender.placements import Placement
 from training.dataset import known_before
 from training.engine import Engine, EventWindow, Period
+from training.evaluation.expectation import expectation_metrics
 from training.evaluation.offline import evaluate
 from training.evaluation.report import EvaluationReport
 from training.fitting import Fitted, Fitting, StageTimer, untimed
+from training.known_exposures import shown_items
 from training.models.blend import learn_weights, score_candidates
 from training.questions import Questioner
 from training.ranking import Classroom, Taught
@@ -42,6 +44,9 @@ class Trained:
         The hold-out shoppers of the report, to put other models before the same questions.
     ranker
         What orders the candidates of both models; None where there was too little to learn from.
+    expectation
+        Predicted against delivered acceptance of what was shown in the test period, as flat
+        figures; none where the log says too little of that.
     """
 
     model: Fitted
@@ -51,6 +56,7 @@ class Trained:
     window: EventWindow
     cuts: Cuts
     ranker: Taught | None = None
+    expectation: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +99,17 @@ class Trainer:
         with self.timer("fit_to_judge"):
             judged = with_ranker(ranker, fitting.fit(cuts.test, blend))
         with self.timer("evaluate"):
-            test = self._hold_out(window, cuts.test_period)
+            test, bundle = self._hold_out(window, cuts.test_period), judged.bundle()
+            shown, tolerance = shown_items(window, cuts.test_period), self.spec.acceptance.tolerance
+            expectation = expectation_metrics(bundle.acceptance, shown, tolerance)
             report = evaluate(
-                judged.bundle(),
+                bundle,
                 test,
                 self.placement,
                 self.spec.evaluation,
             )
         model = with_ranker(ranker, replace(fitting, timer=self.timer).fit(cuts.end, blend))
-        return Trained(model, judged, report, test, window, cuts, ranker)
+        return Trained(model, judged, report, test, window, cuts, ranker, expectation)
 
     def learn_order(
         self, fitting: Fitting, cuts: Cuts, model: Fitted | None = None

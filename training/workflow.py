@@ -205,7 +205,7 @@ def _log_training(
     counts = {f"window_{name}": float(n) for name, n in trained.window.counts.items()}
     if ingested is not None:
         counts |= ingest_metrics(ingested)
-    run.log_metrics(counts | trained.report.metrics)
+    run.log_metrics(counts | trained.report.metrics | dict(trained.expectation))
     log = request.log.path if request.log else None
     run.log_data(lineage_of(request.layout, trained.window, log))
     with tempfile.TemporaryDirectory(prefix="desirepath-report-") as scratch:

@@ -19,6 +19,7 @@ from serving.endpoint import JSON, Endpoint
 from serving.errors import Problem, storage_problem
 from serving.event_body import EventBody, parse_events
 from serving.exchange import Exchange, exchange_of, json_answer
+from serving.expectation import count_expectation
 from serving.limits import EVENT_TYPES, check_content_type, read_body
 from serving.reading import json_problem
 from serving.schemas import EventsResponse, RejectedEvent
@@ -73,6 +74,7 @@ async def send_events(request: Request) -> Response:
     if len(batch.events) > state.settings.max_events:
         raise too_many(state.settings.max_events)
     verdicts = await _store(state, batch)
+    await count_expectation(state, batch.events, verdicts)
     return json_answer(_report(state, verdicts, batch.positions), 202)
 
 

@@ -19,10 +19,12 @@ from recommender.impression_discount import ARRAY, check_discount
 from recommender.terms import DISMISS, SELECT_ITEM, VIEW_ITEM, VIEW_ITEM_LIST
 from tests.factories import DAY, HOUR, MINUTE, SECOND, START, Did, write_log
 from training.dataset import build_dataset, moment
+from training.engine import Period
 from training.engines.local import LocalEngine
 from training.fitting import Fitting
 from training.known_events import known_events
-from training.known_exposures import known_exposures
+from training.known_exposures import known_exposures, shown_items
+from training.models.acceptance import ShownItems
 from training.models.impression_discount import Exposures
 from training.spec import TrainingSpec, parse_spec
 
@@ -122,8 +124,8 @@ def test_exposures_belong_to_the_digest_of_the_data(tmp_path: Path) -> None:
         layout = write_log(tmp_path / name / "store", log)
         window = LocalEngine().ingest_window(layout, TrainingSpec(), END, tmp_path / name)
         digests.add(window.digest)
-    # The last item was never touched by anybody, so the second log says the same as the first.
-    assert len(digests) == 2
+    # Also what nobody ever touched was shown: it makes the others' acceptance smaller.
+    assert len(digests) == 3
 
 
 @pytest.mark.parametrize("min_clicks", [1, 1_000_000])
@@ -142,3 +144,29 @@ def test_a_fit_keeps_the_curve_where_there_is_enough_to_learn(
     assert (ARRAY in fitted.bundle().arrays) == (min_clicks == 1)
     if min_clicks == 1:
         check_discount(fitted.arrays[ARRAY])
+
+
+def shown_of(folder: Path, log: Sequence[Did], period: Period) -> ShownItems | None:
+    folder.mkdir()
+    layout = write_log(folder / "store", log)
+    window = LocalEngine().ingest_window(layout, TrainingSpec(), END, folder)
+    return shown_items(window, period)
+
+
+def test_what_was_shown_to_nobody_known_or_never_touched_counts_as_shown(tmp_path: Path) -> None:
+    stranger = Did("a stranger", "x", START + DAY, VIEW_ITEM_LIST, placement="home")
+    found = shown_of(tmp_path / "log", [*LOG, stranger], Period(START, END))
+    assert found is not None
+    assert found.placements == ("", "home")
+    # ann's six of x and y, the item that nobody touched, and the stranger's.
+    assert len(found) == 8
+    assert found.taken.tolist() == [False, True, *[False] * 6]
+    assert found.placement.tolist().count(0) == 1
+
+
+def test_only_a_period_is_looked_at(tmp_path: Path) -> None:
+    found = shown_of(tmp_path / "log", LOG, Period(START + 2 * HOUR, START + 3 * DAY))
+    assert found is not None
+    assert len(found) == 3
+    assert found.taken.sum() == 1
+    assert shown_of(tmp_path / "none", LOG, Period(START, START + HOUR)) is None

@@ -11,10 +11,11 @@ from recommender.bundle import save_bundle
 from recommender.candidates.als import AlsSource
 from recommender.errors import DataError
 from recommender.placements import Placement
-from recommender.terms import VIEW_ITEM
-from tests.factories import DAY, START, Did, checkerboard, write_log
+from recommender.terms import VIEW_ITEM, VIEW_ITEM_LIST
+from tests.factories import DAY, SECOND, START, Did, checkerboard, write_log
 from training.engines.local import LocalEngine
 from training.evaluation.offline import answers
+from training.sections import AcceptanceSpec, RankerSpec
 from training.spec import TrainingSpec, parse_spec
 from training.stages import Stages
 from training.trainer import Trained, Trainer
@@ -273,3 +274,24 @@ def test_stages_are_named_once_each(tmp_path: Path) -> None:
     learning = ["window", "fit_to_learn", "blend", "ask_1", "fit_to_learn_2", "ask_2", "teach"]
     assert names[: len(learning) + 2] == [*learning, "fit_to_judge", "evaluate"]
     assert len(names) == len(set(names))
+
+
+def test_promises_are_held_against_what_came_in_the_test_period(tmp_path: Path) -> None:
+    views = [each for each in checkerboard() if each.event_type == VIEW_ITEM]
+    shown = [
+        Did(each.shopper, each.item, each.ts - SECOND, VIEW_ITEM_LIST, placement="home")
+        for each in views
+    ]
+    # Whoever has an even number comes from the list, the others some other way.
+    done = [
+        replace(each, recommendation_id="r") if int(each.shopper[-2:]) % 2 == 0 else each
+        for each in views
+    ]
+    spec = replace(SPEC, acceptance=AcceptanceSpec(min_clicks=10))
+    trained = train(tmp_path, [*shown, *done], replace(spec, ranker=RankerSpec(learn=False)))
+    period = trained.cuts.test_period
+    inside = [each for each in shown if period.start <= each.ts < period.end]
+    assert trained.expectation["expectation_shown"] == len(inside)
+    assert trained.expectation["expectation_predicted"] == pytest.approx(0.5, rel=0.1)
+    assert abs(trained.expectation["expectation_gap"]) < 0.2
+    assert trained.model.bundle().promised("home")

@@ -8,26 +8,21 @@ from typing import Final
 import polars as pl
 
 from feature_store.layout import StoreLayout
-from recommender.exposures import SHIPPED_PLACEMENTS
+from recommender.exposures import SHIPPED_PLACEMENTS, TAKEN_UP
 from recommender.terms import (
-    ADD_TO_CART,
     AVAILABLE_AT,
     EVENT_TYPE,
     ITEM_ID,
     ITEM_POSITION,
     PLACEMENT,
-    PURCHASE,
     RECOMMENDATION_ID,
-    SELECT_ITEM,
     SHOPPER_ID,
     TS,
-    VIEW_ITEM,
     VIEW_ITEM_LIST,
 )
 from training.engine import Period
 from training.engines.local_rows import rows_of
 
-TAKEN_UP: Final = (SELECT_ITEM, VIEW_ITEM, ADD_TO_CART, PURCHASE)
 COLUMNS: Final = ("shopper_idx", "item_idx", "is_click", "position", "place", TS, AVAILABLE_AT)
 
 
@@ -36,8 +31,8 @@ def find_exposures(
 ) -> pl.LazyFrame:
     """Exposures file, see `training.engine`.
 
-    Items and shoppers without any interaction in the window are left out: nothing of theirs was
-    ever taken up, so they say nothing of how that changes.
+    Items and shoppers without any interaction in the window have no index: nothing of theirs was
+    ever taken up, so they say nothing of how that changes, but much of how often it happens.
 
     Parameters
     ----------
@@ -60,7 +55,7 @@ def find_exposures(
         )
     )
     for index, column in zip(ids, (ITEM_ID, SHOPPER_ID), strict=True):
-        rows = rows.join(index, on=column)
+        rows = rows.join(index, on=column, how="left")
     return rows.select(COLUMNS).sort(
         "shopper_idx", "item_idx", TS, "is_click", "place", "position", AVAILABLE_AT
     )

@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
-from recommender.exposures import MOST_COUNTED
+from recommender.exposures import MOST_COUNTED, TAKEN_UP_WITHIN_MICROS
 from recommender.impression_discount import AGES, DEFAULT_DISCOUNT, age_bins
 from recommender.terms import BoolArray, Float32Array, Float64Array, Int64Array
 from training.sections import ImpressionDiscountSpec
 
-CLICK_WITHIN_MICROS: Final = 30 * 60 * 1_000_000
 POSITIONS: Final = 20
 _OWN_PRIOR: Final = 0.2
 
@@ -118,7 +118,7 @@ def taken_up(
     last = np.maximum.accumulate(row)
     clicks = np.flatnonzero((row < 0) & (last >= 0))
     shown = last[clicks]
-    fits = (pair[shown] == pairs[clicks]) & (times[clicks] - ts[shown] <= CLICK_WITHIN_MICROS)
+    fits = (pair[shown] == pairs[clicks]) & (times[clicks] - ts[shown] <= TAKEN_UP_WITHIN_MICROS)
     clicked = np.zeros(len(pair), np.bool_)
     clicked[shown[fits]] = True
     return clicked
@@ -153,13 +153,7 @@ def isotonic(values: Float64Array, weights: Float64Array) -> Float64Array:
 
     Pooled adjacent violators: Barlow, Bartholomew, Bremner and Brunk 1972, 1.2.
     """
-    blocks: list[tuple[float, float, int]] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        blocks.append((value, weight, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (one, w, n), (other, v, m) = blocks[-2:]
-            blocks[-2:] = [((one * w + other * v) / (w + v), w + v, n + m)]
-    return np.repeat([block[0] for block in blocks], [block[2] for block in blocks])
+    return np.asarray(isotonic_regression(values, weights=weights).x, np.float64)
 
 
 def _fitted(

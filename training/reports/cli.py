@@ -17,6 +17,7 @@ from recommender.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from training.reports.journeys import JourneysReport
+    from training.reports.report import Report
 
 app = typer.Typer(help="Reports beyond the evaluation of a model.", no_args_is_help=True)
 
@@ -28,6 +29,15 @@ FOLDER = "reports"
 @app.callback()
 def reports() -> None:
     """Reports beyond the evaluation of a model."""
+
+
+Since = Annotated[datetime | None, typer.Option(formats=MOMENTS, help="Begin here (UTC).")]
+Until = Annotated[
+    datetime | None, typer.Option(formats=MOMENTS, help="End before this moment (UTC).")
+]
+Days = Annotated[int | None, typer.Option(min=1, help="The last so many days before the end.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Result as one JSON line on stdout.")]
+Store = Annotated[Path, typer.Option(help="Folder of the shop's data: its log and its tables.")]
 
 
 @app.command()
@@ -54,18 +64,10 @@ def journeys(
             "here with --log."
         ),
     ] = None,
-    since: Annotated[
-        datetime | None, typer.Option(formats=MOMENTS, help="Begin here (UTC).")
-    ] = None,
-    until: Annotated[
-        datetime | None, typer.Option(formats=MOMENTS, help="End before this moment (UTC).")
-    ] = None,
-    days: Annotated[
-        int | None, typer.Option(min=1, help="The last so many days before the end.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Result as one JSON line on stdout.")
-    ] = False,
+    since: Since = None,
+    until: Until = None,
+    days: Days = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show the customer's way through the shop: paths, exits, dead ends, detours, help from lists.
 
@@ -84,7 +86,7 @@ def journeys(
         period = find_period(layout, _utc(since), _utc(until), days)
         report = report_journeys(layout, period, EvaluationSpec())
     folder = out or (Path(FOLDER) if log is not None else (store or DEFAULT_STORE) / FOLDER)
-    page = _write(report, folder)
+    page = _write("journeys", report, folder)
     _show(report, console)
     console.say(f"page: {page}")
     if as_json:
@@ -113,13 +115,14 @@ def _tables(
         yield layout
 
 
-def _write(report: JourneysReport, folder: Path) -> Path:
-    from training.reports.page import render_page
+def _write(name: str, report: Report, folder: Path) -> Path:
+    """Figures and page of a report in a folder; returns the page."""
+    from training.reports.page import render
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "journeys.json").write_bytes(report.to_json())
-    page = folder / "journeys.html"
-    page.write_text(render_page(report.figures), "utf-8")
+    (folder / f"{name}.json").write_bytes(report.to_json())
+    page = folder / f"{name}.html"
+    page.write_text(render(name, report.figures), "utf-8")
     return page
 
 
@@ -139,6 +142,79 @@ def _show(report: JourneysReport, console: Console) -> None:
 
 def _utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+@app.command()
+def expectation(
+    *,
+    store: Store = DEFAULT_STORE,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Training file with [acceptance] tolerance; defaults without."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the page and the JSON. Default: `reports` in the store."),
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    days: Days = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold what lists promised against what they got, by placement, stage and session mode.
+
+    Bring the service's log in first: `desirepath ingest`. Writes expectation.html and
+    expectation.json.
+    """
+    from training.reports.expectation import report_expectation
+    from training.reports.journeys import find_period
+    from training.reports.list_rows import gap_rows
+    from training.spec import TrainingSpec, load_spec
+
+    spec = load_spec(config) if config else TrainingSpec()
+    layout, console = StoreLayout(store), Console(as_json)
+    period = find_period(layout, _utc(since), _utc(until), days)
+    report = report_expectation(layout, period, spec.evaluation, spec.acceptance.tolerance)
+    console.table("Predicted and delivered acceptance", gap_rows(report))
+    _finish("expectation", report, out or store / FOLDER, console)
+
+
+@app.command()
+def intrusiveness(
+    *,
+    store: Store = DEFAULT_STORE,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the page and the JSON. Default: `reports` in the store."),
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    days: Days = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what lists cost those who see them, by placement and arm.
+
+    Share of the page changed, repeats of what was ignored, dismissals, exits after a showing.
+    Bring the service's log in first: `desirepath ingest`. Writes intrusiveness.html and
+    intrusiveness.json.
+    """
+    from training.reports.intrusiveness import report_intrusiveness
+    from training.reports.journeys import find_period
+    from training.reports.list_rows import cost_rows
+    from training.sections import EvaluationSpec
+
+    layout, console = StoreLayout(store), Console(as_json)
+    period = find_period(layout, _utc(since), _utc(until), days)
+    report = report_intrusiveness(layout, period, EvaluationSpec())
+    console.table("Costs by placement and arm", cost_rows(report))
+    _finish("intrusiveness", report, out or store / FOLDER, console)
+
+
+def _finish(name: str, report: Report, folder: Path, console: Console) -> None:
+    page = _write(name, report, folder)
+    console.say(f"page: {page}")
+    if console.as_json:
+        console.result(report.figures)
 
 
 @app.command()

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
-
-import msgspec
 
 from feature_store.catalogue import read_catalogue
 from feature_store.layout import StoreLayout
@@ -36,15 +33,14 @@ from training.reports.journey_rows import journey_rows
 from training.reports.log_rows import read_rows
 from training.reports.openings import Flow, Opening, flow_of, openings_of
 from training.reports.removal import Critical, critical_touchpoints
+from training.reports.report import Report
 from training.reports.resampling import Resampling
 from training.reports.touchpoints import acts_of
 from training.reports.walks import walks_of
 from training.sections import EvaluationSpec
 
-DECIMALS: Final = 6
 
-
-class JourneysReport(msgspec.Struct, frozen=True):
+class JourneysReport(Report, frozen=True):
     """Everything that the report says.
 
     Parameters
@@ -85,16 +81,6 @@ class JourneysReport(msgspec.Struct, frozen=True):
     loops: tuple[Loops, ...]
     pogo: tuple[Pogo, ...]
     assists: Assists | None
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        """The report as plain values, rounded to `DECIMALS`: for JSON and for the page alike."""
-        plain: dict[str, object] = msgspec.to_builtins(self)
-        return {name: _rounded(value) for name, value in plain.items()}
-
-    def to_json(self) -> bytes:
-        """The figures, the same bytes for the same log."""
-        return msgspec.json.format(msgspec.json.encode(self.figures), indent=1) + b"\n"
 
 
 def report_journeys(layout: StoreLayout, period: Period, spec: EvaluationSpec) -> JourneysReport:
@@ -190,14 +176,3 @@ def find_period(
 
 def _micros(when: datetime) -> int:
     return round(when.timestamp() * MICROS_PER_SECOND)
-
-
-def _rounded(value: object) -> object:
-    """Floats at `DECIMALS`: another processor's last digit must not make another report."""
-    if isinstance(value, float):
-        return round(value, DECIMALS) + 0.0  # no negative zero
-    if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(each) for each in value]
-    return value

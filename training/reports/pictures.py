@@ -22,9 +22,9 @@ Figures = Mapping[str, Any]
 _BOUGHT, _LEFT, _ELSEWHERE = "#009E73", "#D9D9D9", "#8A8A8A"
 _COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#CC79A7", "#D55E00", "#F0E442", "#5B4B9A")
 _DARK = ("#0072B2", "#D55E00", "#5B4B9A", _BOUGHT)
-_WIDTH = 9.0
+WIDTH = 9.0
 _BAR = 0.16
-_ROWS = 14
+ROWS = 14
 _LONGEST = 30
 _THINNEST = 0.4  # % of the visits: thinner bands are a mist that hides the others
 
@@ -36,7 +36,7 @@ def flow_picture(figures: Figures) -> bytes:
     share = 100 / at[0].sum()
     touchpoints = len(flow["states"]) - 3
     colours = [_BOUGHT, *_COLOURS[:touchpoints], _ELSEWHERE, _LEFT]
-    figure = new_figure(_WIDTH, 5.8)
+    figure = new_figure(WIDTH, 5.8)
     axes = figure.add_subplot()
     tops = np.cumsum(at, axis=1) * share
     for stop, heights in enumerate(at * share):
@@ -48,44 +48,44 @@ def flow_picture(figures: Figures) -> bytes:
     for stop, moves in enumerate(flow["moves"]):
         _ribbons(axes, stop, np.array(moves, np.float64) * share, colours)
     handles = [axes.bar(0, 0, color=colour, linewidth=0)[0] for colour in colours[::-1]]
-    _legend(figure, handles, [_short(name) for name in flow["states"][::-1]])
+    _legend(figure, handles, [short(name) for name in flow["states"][::-1]])
     axes.set_xticks(range(len(at)), [_tick(stop) for stop in range(len(at))])
     axes.set(ylim=(0, 100), xlim=(-0.3, len(at) - 0.7), ylabel="% of all visits", xlabel="stop")
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.tick_params(bottom=False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def exits_picture(figures: Figures) -> bytes:
     """Exit rate of the touchpoints with the most exits, beside the rate of all stops; SVG."""
-    rows = [each for each in figures["exits"] if each["rate"]][:_ROWS]
-    figure = new_figure(_WIDTH, 1.3 + 0.34 * max(len(rows), 3))
+    rows = [each for each in figures["exits"] if each["rate"]][:ROWS]
+    figure = new_figure(WIDTH, 1.3 + 0.34 * max(len(rows), 3))
     axes = figure.add_subplot()
     dress(axes)
-    _dots(axes, [each["rate"] for each in rows], 100, _COLOURS[0])
-    _names(axes, [f"{_short(each['touchpoint'])}  (n = {each['stops']:,})" for each in rows])
+    dots(axes, [each["rate"] for each in rows], 100, _COLOURS[0])
+    names(axes, [f"{short(each['touchpoint'])}  (n = {each['stops']:,})" for each in rows])
     left, stops = (sum(each[name] for each in figures["exits"]) for name in ("left", "stops"))
     axes.axvline(100 * left / max(stops, 1), color="#444444", linestyle=":")
     axes.set_xlim(left=0)
     axes.set_xlabel("stops after which the visit ended without a purchase (%); dotted: all stops")
-    return _svg(figure)
+    return svg(figure)
 
 
 def critical_picture(figures: Figures) -> bytes:
     """Removal effect and plain difference of each touchpoint that is no gate; SVG."""
-    rows = [each for each in figures["critical"] if not each["is_gate"]][:_ROWS]
-    figure = new_figure(_WIDTH, 1.3 + 0.34 * max(len(rows), 3))
+    rows = [each for each in figures["critical"] if not each["is_gate"]][:ROWS]
+    figure = new_figure(WIDTH, 1.3 + 0.34 * max(len(rows), 3))
     removal, difference = figure.subplots(1, 2, sharey=True)
     for axes in (removal, difference):
         dress(axes)
-    _dots(removal, [each["removal"] for each in rows], 100, _COLOURS[0])
-    _dots(difference, [each["difference"] for each in rows], 100, _COLOURS[4])
-    _names(removal, [f"{_short(each['touchpoint'])}  (n = {each['visits']:,})" for each in rows])
+    dots(removal, [each["removal"] for each in rows], 100, _COLOURS[0])
+    dots(difference, [each["difference"] for each in rows], 100, _COLOURS[4])
+    names(removal, [f"{short(each['touchpoint'])}  (n = {each['visits']:,})" for each in rows])
     removal.set_xlim(left=0)
     removal.set_xlabel("removal effect (%)")
     difference.axvline(0, color="#444444", linewidth=0.8)
     difference.set_xlabel("conversion with minus without (points)")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _tick(stop: int) -> str:
@@ -121,7 +121,8 @@ def _stacked(moves: np.ndarray, totals: np.ndarray) -> np.ndarray:
     return np.asarray(base[:, None] + np.cumsum(moves, axis=1) - moves)
 
 
-def _dots(axes: Axes, found: Sequence[Figures | None], scale: float, colour: str) -> None:
+def dots(axes: Axes, found: Sequence[Figures | None], scale: float, colour: str) -> None:
+    """One figure a row with its interval, the first one on top; rows without one stay empty."""
     places = np.arange(len(found))[::-1]
     for each, place in zip(found, places, strict=True):
         if each is None:
@@ -138,7 +139,8 @@ def _dots(axes: Axes, found: Sequence[Figures | None], scale: float, colour: str
         )
 
 
-def _names(axes: Axes, labels: Sequence[str]) -> None:
+def names(axes: Axes, labels: Sequence[str]) -> None:
+    """Name the rows of `dots`."""
     axes.set_yticks(np.arange(len(labels))[::-1], labels)
     axes.set_ylim(-0.6, max(len(labels), 1) - 0.4)
     axes.grid(visible=False, axis="y")
@@ -160,11 +162,12 @@ def _note(axes: Axes, place: tuple[float, float], text: str, background: str) ->
     axes.text(*place, text, ha="center", va="center", fontsize=8, color=colour)
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name that fits beside a picture."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
-def _svg(figure: Figure) -> bytes:
+def svg(figure: Figure) -> bytes:
     """The figure as SVG, the same bytes for the same figures."""
     import matplotlib as mpl
 

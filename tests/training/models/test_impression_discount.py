@@ -5,10 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.exposures import MOST_COUNTED, Moment, ignored_exposures
+from recommender.exposures import (
+    MOST_COUNTED,
+    TAKEN_UP_WITHIN_MICROS,
+    Moment,
+    ignored_exposures,
+)
 from recommender.impression_discount import AGES, DEFAULT_DISCOUNT, check_discount
 from training.models.impression_discount import (
-    CLICK_WITHIN_MICROS,
     Exposures,
     counted,
     isotonic,
@@ -43,7 +47,7 @@ def test_training_counts_as_serving_does(
 def test_a_click_is_of_the_last_showing_before_it() -> None:
     pair = np.array([1, 1, 1, 2])
     ts = np.array([0, 100, 300, 0])
-    late = CLICK_WITHIN_MICROS
+    late = TAKEN_UP_WITHIN_MICROS
     clicks = [(1, 150), (1, 300), (2, late + 1), (3, 5), (1, 99)]
     of, when = (np.array(column) for column in zip(*clicks, strict=True))
     assert taken_up(pair, ts, of, when).tolist() == [True, True, True, False]
