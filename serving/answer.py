@@ -16,6 +16,7 @@ from feature_store.online.known import NOTHING, Known, known_of
 from feature_store.online.state import VisitorState
 from feature_store.online.visitor_draft import UNKNOWN
 from recommender.catalogue import Catalogue
+from recommender.discretion import without_sensitive
 from recommender.errors import DesirepathError, InvalidInputError
 from recommender.exposures import NONE_IGNORED
 from recommender.fatigue_note import Fatigue
@@ -29,6 +30,7 @@ from recommender.placements import MAX_LIMIT, Placement
 from recommender.query import Query
 from recommender.rules import excluded_ids
 from recommender.slate import Slate, SlateItem, SlateWay
+from recommender.stage_table import staged
 from recommender.terms import ITEM, OFF, STATIC, TO_CATEGORY, TO_SEARCH
 from serving.bundle_source import ServingModel
 from serving.decisions import Decision, record_decision
@@ -179,7 +181,7 @@ def query_of(
 ) -> Query:
     """The question to the pipeline."""
     known = _known(exchange, request, placement, asker)
-    return Query(
+    query = Query(
         at=moment_of(asker.moment),
         placement=placement.name,
         limit=min(request.limit or placement.limit, MAX_LIMIT),
@@ -202,6 +204,11 @@ def query_of(
         ignored_lists=known.ignored_lists,
         kinds=None if request.kinds is None else tuple(request.kinds),
     )
+    if request.limit is not None or not placement.stage:
+        return query
+    bundle = asker.model.bundle
+    own = staged(placement, without_sensitive(query, bundle.catalogue, placement), bundle)
+    return replace(query, limit=own.limit)
 
 
 def _diversity(request: RecommendationRequest) -> float | None:
@@ -388,6 +395,7 @@ def _explanation(decision: Decision, placement: Placement, exchange: Exchange) -
         rules_version=slate.rules_version,
         rules=moves_of(decision.moves, decision.model.bundle.catalogue, decision.query.limit),
         pace=_pace_explanation(decision),
+        changed_share=slate.changed_share,
     )
 
 

@@ -299,7 +299,11 @@ class PaceExplanation(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """How the answer came about."""
+    """How the answer came about.
+
+    `changed_share` is the share of the list that differs from what anybody would have got; null
+    where the placement sets no limit to it, or nothing about the shopper took part.
+    """
 
     eligible_count: int
     filters: dict[str, int]
@@ -308,6 +312,7 @@ class Explanation(msgspec.Struct, frozen=True):
     rules_version: str
     rules: list[RuleMove]
     pace: PaceExplanation
+    changed_share: float | None
 
 
 class RecommendationResponse(msgspec.Struct, frozen=True):
