@@ -35,6 +35,12 @@ def items_in(paths: Iterable[str], catalogue: Catalogue) -> BoolArray:
     return found
 
 
+def unknown_categories(placements: Iterable[Placement], catalogue: Catalogue) -> list[str]:
+    """Sensitive categories without an item: one that is misspelt protects nobody."""
+    paths = dict.fromkeys(path for each in placements for path in each.sensitive_categories)
+    return [path for path in paths if not len(catalogue.in_category(path))]
+
+
 def hidden_items(query: Query, catalogue: Catalogue, placement: Placement) -> BoolArray:
     """Sensitive items that may not be shown on the page of a query, bool (items,)."""
     return items_in(_elsewhere(query, catalogue, placement), catalogue)

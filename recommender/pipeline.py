@@ -76,8 +76,9 @@ def recommend(
     """
     opening = opened(query, bundle, placement, rules, trace)
     chosen, share = _chosen(opening, bundle), None
-    anybody = impersonal(opening.query, placement)
-    if opening.placement.max_changed_share < 1 and anybody and not chosen.fatigue.is_suppressed:
+    is_limited = opening.placement.max_changed_share < 1 and not chosen.fatigue.is_suppressed
+    # Twice the work, so only where it can matter.
+    if is_limited and (anybody := impersonal(opening.query, placement)):
         default = opened(anybody, bundle, placement, rules, within=opening.open_items)
         limits = opening.weary.most_of_each
         chosen, share = dosed(chosen, _chosen(default, bundle), opening.placement, limits)

@@ -154,7 +154,9 @@ def answer_at(
 ) -> RecommendationResponse:
     """Answer a request of somebody known, and record it. Raises `Problem` 422."""
     state = exchange.state
-    query = query_of(exchange, request, placement, asker)
+    query = at_stage_length(
+        query_of(exchange, request, placement, asker), request, placement, asker
+    )
     rules = state.rules.bound_to(asker.model.bundle)
     trace = Trace() if view.shows_explanation else None
     slate, degraded = slate_of(exchange, query, asker.model, placement, rules, trace)
@@ -181,7 +183,7 @@ def query_of(
 ) -> Query:
     """The question to the pipeline."""
     known = _known(exchange, request, placement, asker)
-    query = Query(
+    return Query(
         at=moment_of(asker.moment),
         placement=placement.name,
         limit=min(request.limit or placement.limit, MAX_LIMIT),
@@ -204,11 +206,6 @@ def query_of(
         ignored_lists=known.ignored_lists,
         kinds=None if request.kinds is None else tuple(request.kinds),
     )
-    if request.limit is not None or not placement.stage:
-        return query
-    bundle = asker.model.bundle
-    own = staged(placement, without_sensitive(query, bundle.catalogue, placement), bundle)
-    return replace(query, limit=own.limit)
 
 
 def _diversity(request: RecommendationRequest) -> float | None:
@@ -241,6 +238,17 @@ def _visitor(
     except DesirepathError:
         logger.exception("the online store failed", extra={"request_id": exchange.request_id})
         return UNKNOWN, "online_store_failed"
+
+
+def at_stage_length(
+    query: Query, request: RecommendationRequest, placement: Placement, asker: Asker
+) -> Query:
+    """The question for as long a list as the shopper's stage has; the caller's own limit stands."""
+    if request.limit is not None or not placement.stage:
+        return query
+    bundle = asker.model.bundle
+    own = staged(placement, without_sensitive(query, bundle.catalogue, placement), bundle)
+    return replace(query, limit=own.limit)
 
 
 def slate_of(

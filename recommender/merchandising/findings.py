@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from recommender.catalogue import Catalogue
+from recommender.discretion import unknown_categories
 from recommender.merchandising.active import BoundRules, bind
 from recommender.merchandising.shop_rules import CalibrationRule, PinRule, ShopRule, ShopRules
 from recommender.placements import Placement
@@ -29,7 +30,10 @@ def findings(
     if catalogue is not None:
         bound = bind(rules, catalogue)
         found += [*_unknown_pins(rules, catalogue), *_about_nothing(bound)]
-        found += _unknown_sensitive(placements, catalogue)
+        found += [
+            f"sensitive category {path!r}: no item of the model is in it"
+            for path in unknown_categories(placements.values(), catalogue)
+        ]
     return found
 
 
@@ -93,11 +97,3 @@ def _about_nothing(bound: BoundRules) -> Iterator[str]:
     for name, mask in bound.masks.items():
         if not np.any(mask):
             yield f"rule {name}: no item of the model is what `where` asks for"
-
-
-def _unknown_sensitive(placements: Mapping[str, Placement], catalogue: Catalogue) -> Iterator[str]:
-    """No rule, but a name that is misspelt there would protect nobody."""
-    paths = (path for place in placements.values() for path in place.sensitive_categories)
-    for path in dict.fromkeys(paths):
-        if not len(catalogue.in_category(path)):
-            yield f"sensitive category {path!r}: no item of the model is in it"

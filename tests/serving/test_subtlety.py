@@ -60,3 +60,16 @@ def test_dose_stage_and_discretion_over_http(tmp_path: Path) -> None:
     shares = [record.changed_share for record in decisions(root)]
     assert shares[:2] == [None, pytest.approx(0.25)]
     assert shares[3] is None
+
+
+@pytest.mark.parametrize(("path", "warned"), [("garden/seeds", False), ("garden/sedes", True)])
+def test_a_sensitive_category_that_protects_nobody_is_warned_of(
+    tmp_path: Path, path: str, warned: bool
+) -> None:
+    root, file = tmp_path / "shop", tmp_path / "placements.toml"
+    publish_shop(root)
+    file.write_text(f'sensitive_categories = ["{path}"]\n[placements.home]\n')
+    with in_process(root, placements=file) as client:
+        probe = client.get("/health/ready").json()
+    assert probe["status"] == "ready"
+    assert any("sensitive" in each for each in probe["warnings"]) is warned
