@@ -117,6 +117,9 @@ class DecisionRecord(
         ranks the discount or a cap moved; a spent budget, or ``min_gain``, with 1.
     page_key
         The same for all answers that were asked for together; None for a single one.
+    changed_share
+        Share of the list that differs from what anybody would have got; None where the placement
+        sets no limit to it.
     """
 
     decision_id: str
@@ -152,6 +155,7 @@ class DecisionRecord(
     schema: int = SCHEMA
     fatigue: tuple[tuple[str, int], ...] = ()
     page_key: str | None = None
+    changed_share: float | None = None
 
 
 LogRecord = EventRecord | DecisionRecord

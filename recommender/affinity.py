@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from recommender.catalogue import Catalogue
+from recommender.discretion import items_in
 from recommender.errors import InvalidInputError
 from recommender.query import Interaction
 from recommender.terms import (
@@ -114,11 +115,20 @@ def brand_affinity(
     return {brand: scores[brand] for brand in order}
 
 
-def brand_lookup(catalogue: Catalogue) -> Callable[[str], str | None]:
-    """Brand of an item by outside id, as a catalogue has it."""
+def brand_lookup(
+    catalogue: Catalogue, sensitive: Iterable[str] = ()
+) -> Callable[[str], str | None]:
+    """Brand of an item by outside id, as a catalogue has it; none of items in sensitive categories.
+
+    Parameters
+    ----------
+    sensitive
+        Category paths, see `recommender.discretion`.
+    """
+    hidden = items_in(sensitive, catalogue)
 
     def brand_of(item_id: str) -> str | None:
         index = catalogue.ids.index(item_id)
-        return None if index is None else catalogue.brand_of(index)
+        return None if index is None or hidden[index] else catalogue.brand_of(index)
 
     return brand_of

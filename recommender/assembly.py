@@ -93,7 +93,7 @@ def slate_of(chosen: Chosen, policy: SlatePolicy) -> Slate:
     ranking, placed = chosen.arrangement.ranking, chosen.arrangement.placed
     limit, ids = chosen.active.query.limit, chosen.active.catalogue.ids
     choices = policy.choose(ranking, limit)
-    shown, standing = _placed(len(choices), chosen.ways, limit)
+    shown, standing = placed_ways(len(choices), chosen.ways, limit)
     items = tuple(
         _item(choice, position, place, chosen)
         for place, (position, choice) in enumerate(zip(shown, choices, strict=False))
@@ -116,7 +116,7 @@ def slate_of(chosen: Chosen, policy: SlatePolicy) -> Slate:
     )
 
 
-def _placed(
+def placed_ways(
     items: int, ways: tuple[Way, ...], limit: int
 ) -> tuple[list[int], list[tuple[int, Way]]]:
     """Positions of the items, and the ways with theirs, of one list of at most `limit`."""

@@ -44,3 +44,15 @@ def permitted(query: Query, placement: Placement) -> Query:
         ignored_lists=NONE_IGNORED if is_off else lists,
         visit=NO_VISIT if is_off else Visit(query.visit.events),
     )
+
+
+def impersonal(query: Query, placement: Placement) -> Query | None:
+    """What anybody would have asked here, for as long a list; None where this is just that.
+
+    Parameters
+    ----------
+    query
+        Only with what may take part.
+    """
+    anybody = permitted(replace(query, personalize=OFF), placement)
+    return None if replace(anybody, personalize=query.personalize) == query else anybody

@@ -1,8 +1,8 @@
 """From a question to an answer.
 
-Pace → seeds → candidates → rules → score → kinds → ladder → fatigue → novelty → the shop's order →
-where to go → policy → slate. The shop's rules come in twice: what they exclude is never proposed,
-and what they want of the order is done to the ranking.
+Who may count → pace → rules → seeds → candidates → score → kinds → ladder → fatigue → novelty →
+the shop's order → where to go → dose → policy → slate. The shop's rules come in twice: what they
+exclude is never proposed, and what they want of the order is done to the ranking.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import replace
 
 from recommender.assembly import CANDIDATES_KEPT, Chosen, slate_of
 from recommender.bundle import ModelBundle
+from recommender.discretion import items_in, plain_kinds, unrevealing, without_sensitive
+from recommender.dose import dosed
 from recommender.fatigue import Rested, weariness_of
 from recommender.kinds import fitted_kinds, kinds_of, wanted_kinds
 from recommender.merchandising.active import NO_RULES, ActiveRules, BoundRules
@@ -21,7 +23,8 @@ from recommender.merchandising.trace import Trace
 from recommender.merchandising.variety import varied
 from recommender.navigation import Way
 from recommender.novelty import paced
-from recommender.personalisation import permitted
+from recommender.opening import Opening
+from recommender.personalisation import impersonal, permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
 from recommender.query import Interaction, Query
@@ -29,8 +32,10 @@ from recommender.ranking import Blended, Proposed, Ranking, blend, fill, pool_of
 from recommender.rules import Eligibility, eligible_items, on_page
 from recommender.seeds import NO_SEEDS, Seeds, seeds_of
 from recommender.slate import ScoredItems, Slate
+from recommender.stage_table import staged
 from recommender.terms import (
     ADD_TO_CART,
+    ITEM_KINDS,
     MICROS_PER_SECOND,
     PERSONALISED,
     SESSION,
@@ -54,7 +59,8 @@ def recommend(
     """Answer one query.
 
     The same query, bundle, placement, policy and rules give the same slate. A valid query always
-    gets one; it is empty only when no item may be shown, or when its `fatigue` says so.
+    gets one; it is empty only when no item may be shown, when its `fatigue` says so, or when
+    nothing of it may differ from a list that is empty for everybody.
 
     Parameters
     ----------
@@ -68,33 +74,74 @@ def recommend(
     InvalidInputError
         The query's attribute filter is not acceptable.
     """
-    query = permitted(query, placement)
+    opening = opened(query, bundle, placement, rules, trace)
+    chosen, share = _chosen(opening, bundle), None
+    is_limited = opening.placement.max_changed_share < 1 and not chosen.fatigue.is_suppressed
+    # Twice the work, so only where it can matter.
+    if is_limited and (anybody := impersonal(opening.query, placement)):
+        default = opened(anybody, bundle, placement, rules, within=opening.open_items)
+        limits = opening.weary.most_of_each
+        chosen, share = dosed(chosen, _chosen(default, bundle), opening.placement, limits)
+    slate = slate_of(chosen, policy)
+    return replace(slate, pace=opening.pace, style=opening.style, changed_share=share)
+
+
+def opened(
+    query: Query,
+    bundle: ModelBundle,
+    placement: Placement,
+    rules: BoundRules = NO_RULES,
+    trace: Trace | None = None,
+    within: BoolArray | None = None,
+) -> Opening:
+    """What is known, what may be shown, and what the sources propose.
+
+    Parameters
+    ----------
+    within
+        Items that may be shown at all, bool (items,); None: any.
+    """
+    known, catalogue = permitted(query, placement), bundle.catalogue
+    query = without_sensitive(known, catalogue, placement)
+    placement = staged(placement, query, bundle)
     pace = bundle.pace(query.visit)
     style = placement.style(pace)
     query = replace(query, limit=style.limit(query.limit))
-    active = rules.active(query, bundle.catalogue, trace)
-    eligibility = eligible_items(query, bundle.catalogue, placement, active)
+    active = rules.active(query, catalogue, trace)
+    eligibility = eligible_items(known, catalogue, placement, active)
+    if within is not None:
+        eligibility = replace(eligibility, mask=eligibility.mask & within)
     level, seeds = find_seeds(query, bundle, placement)
-    near = on_page(eligibility, query, bundle.catalogue, placement)
+    near = on_page(eligibility, query, catalogue, placement)
     weary = weariness_of(query, bundle, placement)
     proposed = {} if weary.spent else propose(seeds, bundle, placement, near)
-    ranking = rank(proposed, level, seeds, bundle, placement)
-    kinds = kinds_of(ranking, proposed, query, bundle, placement)
-    ranking, eligibility = fitted_kinds(ranking, kinds, query, placement, eligibility)
+    return Opening(
+        query, placement, pace, style, active, eligibility, level, seeds, weary, proposed
+    )
+
+
+def _chosen(opening: Opening, bundle: ModelBundle) -> Chosen:
+    """From what is proposed to the list as the shop's rules want it."""
+    query, placement, weary = opening.query, opening.placement, opening.weary
+    seeds, active, catalogue = opening.seeds, opening.active, bundle.catalogue
+    ranking = rank(opening.proposed, opening.level, seeds, bundle, placement)
+    kinds = kinds_of(ranking, opening.proposed, query, bundle, placement)
+    kinds = plain_kinds(kinds, catalogue, placement)
+    ranking, eligibility = fitted_kinds(ranking, kinds, query, placement, opening.eligibility)
     length, open_items = max(weary.reach, active.length), weary.open_to(eligibility.mask)
 
     def filled(ranking: Ranking) -> Ranking:
-        return fill(ranking, query, bundle.catalogue, placement, open_items, length)
+        return fill(ranking, query, catalogue, placement, open_items, length)
 
     rested = weary.settle(ranking, filled)
-    rested = replace(rested, ranking=paced(rested.ranking, query, style, seeds, bundle.catalogue))
+    paced_ranking = paced(rested.ranking, query, opening.style, seeds, catalogue)
+    rested = replace(rested, ranking=paced_ranking)
     showable, active = weary.showable(open_items), active.limited(weary.most_of_each)
     arrangement = _merchandised(rested, active, seeds, bundle, showable)
     is_silent = weary.spent or rested.fatigue.is_suppressed
     ways = () if is_silent else find_ways(query, bundle, placement, showable)
     promised = bundle.promised(placement.name)
-    chosen = Chosen(active, eligibility, arrangement, rested.fatigue, kinds, ways, promised)
-    return replace(slate_of(chosen, policy), pace=pace, style=style)
+    return Chosen(active, eligibility, arrangement, rested.fatigue, kinds, ways, promised)
 
 
 def _merchandised(
@@ -156,7 +203,8 @@ def shortlisted(blended: Blended, most: int) -> Proposed:
 def find_seeds(query: Query, bundle: ModelBundle, placement: Placement) -> tuple[str, Seeds]:
     """What the sources start from, and the rung of the ladder that this is."""
     at_micros = round(query.at.timestamp() * MICROS_PER_SECOND)
-    parts = dict(_seed_parts(permitted(query, placement), placement, at_micros))
+    query = without_sensitive(permitted(query, placement), bundle.catalogue, placement)
+    parts = dict(_seed_parts(query, placement, at_micros))
     resolved = {name: _resolve(part, bundle, at_micros, name) for name, part in parts.items()}
     if len(session := resolved.get("session", NO_SEEDS)) and (page := resolved.get("context")):
         # The last step was to open this very page. Counted again it would count twice where the
@@ -173,9 +221,12 @@ def find_ways(
     query: Query, bundle: ModelBundle, placement: Placement, mask: BoolArray
 ) -> tuple[Way, ...]:
     """Where to go instead of looking at an item, where the placement or the query wants that."""
-    if bundle.ways is None:
+    wanted = wanted_kinds(query, placement)
+    if bundle.ways is None or not placement.navigation or set(wanted) <= set(ITEM_KINDS):
         return ()
-    return bundle.ways.best(query, wanted_kinds(query, placement), mask, placement.navigation)
+    mask = mask & ~items_in(placement.sensitive_categories, bundle.catalogue)
+    ways = bundle.ways.best(query, wanted, mask, placement.navigation)
+    return unrevealing(ways, query, bundle.catalogue, placement)
 
 
 def explain(
@@ -186,11 +237,7 @@ def explain(
     limit: int = CANDIDATES_KEPT,
 ) -> list[tuple[str, dict[str, float]]]:
     """What each source adds to the best candidates: (item_id, source → part of the score)."""
-    active = rules.active(query, bundle.catalogue)
-    eligibility = eligible_items(query, bundle.catalogue, placement, active)
-    _, seeds = find_seeds(query, bundle, placement)
-    page = on_page(eligibility, query, bundle.catalogue, placement)
-    proposed = propose(seeds, bundle, placement, page)
+    proposed = opened(query, bundle, placement, rules).proposed
     weights = bundle.manifest.info.blend
     pool = pool_of(proposed, weights)
     if not pool.names:

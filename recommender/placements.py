@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from recommender.errors import ConfigError
 from recommender.fatigue_settings import NO_FATIGUE, FatigueSettings
 from recommender.pace import Pace
 from recommender.pace_table import NEUTRAL, NO_PACE, PaceStyle, PaceTable, parse_pace
+from recommender.stage import STAGES
 from recommender.terms import (
     FULL,
     ITEM_KINDS,
@@ -31,6 +32,18 @@ RULES = ("context", "cart", "dismissed", "purchased", "seen", "carted_now", "dur
 OBJECTIVES = ("next_step", "purchase", "path")
 MAX_LIMIT = 100
 _TABLES = {"fatigue", "pace"}
+_SENSITIVE = "sensitive_categories"
+# What may be different at a stage: how much and what sort of it, never what is known or left out.
+_BY_STAGE = _TABLES | {
+    "limit",
+    "objective",
+    "purchase_share",
+    "max_changed_share",
+    "kinds",
+    "kind_order",
+    "at_most",
+    "navigation",
+}
 
 _WORDS = {
     "seeds": SEED_KINDS,
@@ -48,6 +61,7 @@ _RANGES = {
     "purchased_within_days": (0, 36_500),
     "seen_within_days": (0, 36_500),
     "purchase_share": (0, 1),
+    "max_changed_share": (0, 1),
     "navigation": (0, 3),
 }
 
@@ -83,6 +97,8 @@ class Placement:
         With ``path``: the share of the item bought in the end in the score, 0 to 1.
     personalize
         How much of the shopper may take part here at most, see `recommender.personalisation`.
+    max_changed_share
+        At most this share of a list differs from what anybody would get, see `recommender.dose`.
     fatigue
         Rest, caps and budgets.
     kinds
@@ -95,6 +111,10 @@ class Placement:
         How many suggestions may lead to a category, a search or the checkout.
     pace
         What the pace of a visit changes; nothing where `seeds` leave the session out.
+    stage
+        By stage, the placement as it is for shoppers at that stage; see `recommender.stage_table`.
+    sensitive_categories
+        Category paths that drive and explain nothing, see `recommender.discretion`.
     """
 
     name: str
@@ -111,12 +131,15 @@ class Placement:
     objective: str = "next_step"
     purchase_share: float = 0.5
     personalize: str = FULL
+    max_changed_share: float = 1.0
     fatigue: FatigueSettings = NO_FATIGUE
     kinds: tuple[str, ...] = ITEM_KINDS
     kind_order: tuple[str, ...] = ()
     at_most: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     navigation: int = 1
     pace: PaceTable = NO_PACE
+    stage: Mapping[str, Placement] = field(default_factory=lambda: MappingProxyType({}))
+    sensitive_categories: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part, accepted in _WORDS.items():
@@ -144,8 +167,10 @@ class Placement:
             raise ConfigError(f"placement {self.name}: kinds is empty; accepted: some of {KINDS}")
 
     def style(self, pace: Pace) -> PaceStyle:
-        """What a visit at this pace changes here."""
-        return self.pace.style(pace) if "session" in self.seeds else NEUTRAL
+        """What a visit at this pace changes here; nothing where nothing may differ."""
+        if "session" not in self.seeds or not self.max_changed_share:
+            return NEUTRAL
+        return self.pace.style(pace)
 
     @property
     def purchased_within(self) -> timedelta | None:
@@ -162,22 +187,25 @@ def parse_placements(raw: Mapping[str, object]) -> dict[str, Placement]:
     """Placements from a parsed TOML document with one table ``[placements.NAME]`` each.
 
     The tables ``[fatigue]`` and ``[pace]`` are for all of them, ``[placements.NAME.fatigue]`` and
-    ``[placements.NAME.pace]`` change them for one.
+    ``[placements.NAME.pace]`` change them for one, and ``[placements.NAME.stage.STAGE]`` changes a
+    placement for shoppers at a stage. `sensitive_categories` are for all.
 
     Raises
     ------
     ConfigError
         An unknown key or an unacceptable value.
     """
-    tables = raw.get("placements")
-    if raw.keys() - _TABLES != {"placements"} or not isinstance(tables, Mapping) or not tables:
+    tables, known = raw.get("placements"), _TABLES | {_SENSITIVE}
+    if raw.keys() - known != {"placements"} or not isinstance(tables, Mapping) or not tables:
         raise ConfigError(
             f"top-level keys {sorted(raw)}; accepted: tables [placements.NAME], at least one, "
-            "[fatigue] and [pace]"
+            f"[fatigue] and [pace], and the list {_SENSITIVE}"
         )
-    shared = _Shared(
-        _fatigue("fatigue", raw.get("fatigue", {}), NO_FATIGUE),
-        parse_pace("pace", raw.get("pace", {})),
+    shared = Placement(
+        "",
+        fatigue=_fatigue("fatigue", raw.get("fatigue", {}), NO_FATIGUE),
+        pace=parse_pace("pace", raw.get("pace", {})),
+        sensitive_categories=_sensitive(raw.get(_SENSITIVE, [])),
     )
     return {name: _placement(name, table, shared) for name, table in tables.items()}
 
@@ -190,24 +218,44 @@ def read_placements(path: Path = DEFAULT_FILE) -> dict[str, Placement]:
         raise ConfigError(f"{path}: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """What is for all placements."""
+def _placement(name: str, table: object, shared: Placement) -> Placement:
+    accepted = {part.name for part in fields(Placement)} - {"name", _SENSITIVE}
+    own = _changed(name, shared, table, accepted)
+    if not isinstance(table, Mapping) or "stage" not in table:
+        return own
+    stages = table["stage"]
+    if not isinstance(stages, Mapping) or stages.keys() - set(STAGES):
+        raise ConfigError(
+            f"placement {name}: stage={stages!r}; accepted: a table for each of some of {STAGES}"
+        )
+    changed = {
+        stage: replace(_changed(f"{name}.stage.{stage}", own, part, _BY_STAGE), name=name)
+        for stage, part in stages.items()
+    }
+    return replace(own, stage=MappingProxyType(changed))
 
-    fatigue: FatigueSettings
-    pace: PaceTable
 
-
-def _placement(name: str, table: object, shared: _Shared) -> Placement:
+def _changed(name: str, base: Placement, table: object, accepted: Set[str]) -> Placement:
+    """A placement with what a table says of it."""
+    where = f"placement {name}"
     if not isinstance(table, Mapping):
-        raise ConfigError(f"placements.{name}={table!r}; accepted: a table")
-    types = {part.name: part.type for part in fields(Placement) if part.name != "name"}
-    if unknown := sorted(table.keys() - types.keys()):
-        raise ConfigError(f"placement {name}: unknown key {unknown}; accepted: {sorted(types)}")
-    values = {key: _value(name, key, str(types[key]), table[key]) for key in table.keys() - _TABLES}
-    fatigue = _fatigue(f"{name}.fatigue", table.get("fatigue", {}), shared.fatigue)
-    pace = parse_pace(f"placement {name}: pace", table.get("pace", {}), shared.pace)
-    return Placement(name, **values, fatigue=fatigue, pace=pace)
+        raise ConfigError(f"{where}={table!r}; accepted: a table")
+    if unknown := sorted(table.keys() - accepted):
+        raise ConfigError(f"{where}: unknown key {unknown}; accepted: {sorted(accepted)}")
+    types = {part.name: str(part.type) for part in fields(Placement)}
+    plain = table.keys() - _TABLES - {"stage"}
+    values = {key: _value(where, key, types[key], table[key]) for key in plain}
+    fatigue = _fatigue(f"{where}: fatigue", table.get("fatigue", {}), base.fatigue)
+    pace = parse_pace(f"{where}: pace", table.get("pace", {}), base.pace)
+    return replace(base, name=name, **values, fatigue=fatigue, pace=pace)
+
+
+def _sensitive(paths: object) -> tuple[str, ...]:
+    found: tuple[str, ...] = _value("placements", _SENSITIVE, "tuple[str, ...]", paths)
+    for path in found:
+        if not all(path.split("/")):
+            raise ConfigError(f"{_SENSITIVE}: {path!r}; accepted: paths such as 'health/intimate'")
+    return found
 
 
 def _fatigue(where: str, table: object, shared: FatigueSettings) -> FatigueSettings:
@@ -223,7 +271,7 @@ def _fatigue(where: str, table: object, shared: FatigueSettings) -> FatigueSetti
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _value(placement: str, key: str, kind: str, value: object) -> Any:
+def _value(where: str, key: str, kind: str, value: object) -> Any:
     if kind.startswith("Mapping"):
         if isinstance(value, Mapping) and all(type(part) is int for part in value.values()):
             return MappingProxyType(dict(value))
@@ -233,7 +281,7 @@ def _value(placement: str, key: str, kind: str, value: object) -> Any:
     elif type(value) in _TYPES[kind]:
         return value
     accepted = _ACCEPTED.get(kind.partition("[")[0], f"a number ({kind})")
-    raise ConfigError(f"placement {placement}: {key}={value!r}; accepted: {accepted}")
+    raise ConfigError(f"{where}: {key}={value!r}; accepted: {accepted}")
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {

@@ -10,6 +10,7 @@ from datetime import timedelta
 import numpy as np
 
 from recommender.catalogue import Catalogue
+from recommender.discretion import hidden_items, without_sensitive
 from recommender.filters.conditions import filter_expression
 from recommender.filters.evaluation import matching
 from recommender.merchandising.active import ActiveRules
@@ -42,7 +43,7 @@ class Eligibility:
 def eligible_items(
     query: Query, catalogue: Catalogue, placement: Placement, rules: ActiveRules | None = None
 ) -> Eligibility:
-    """Apply stock, exclusions, the placement's and the shop's rules and the filter, in this order.
+    """Apply stock, discretion, exclusions, the placement's and the shop's rules, and the filter.
 
     Raises
     ------
@@ -52,6 +53,10 @@ def eligible_items(
     mask = catalogue.item_available.copy()
     left = int(np.count_nonzero(mask))
     removed = [("unavailable", len(mask) - left)]
+    # First, so that no count tells what a shopper did with an item that is hidden anyway.
+    if placement.sensitive_categories:
+        mask &= ~hidden_items(query, catalogue, placement)
+        removed.append(("sensitive", left - (left := int(np.count_nonzero(mask)))))
     for name, item_ids in _exclusions(query, placement, catalogue):
         mask[catalogue.ids.indices(item_ids)] = False
         removed.append((name, left - (left := int(np.count_nonzero(mask)))))
@@ -59,7 +64,7 @@ def eligible_items(
         mask &= ~matched
         removed.append((f"rule:{rule.name}", left - (left := int(np.count_nonzero(mask)))))
     if (wanted := filter_expression(query.filter)) is not None:
-        mask &= matching(wanted, query, catalogue)
+        mask &= matching(wanted, without_sensitive(query, catalogue, placement), catalogue)
         removed.append(("filter", left - int(np.count_nonzero(mask))))
     return Eligibility(mask, tuple(entry for entry in removed if entry[1]))
 

@@ -117,6 +117,9 @@ class Slate:
         At which pace the visit goes, as far as it is known.
     style
         What that changed in this list.
+    changed_share
+        Share of the list that differs from what anybody would have got, see `recommender.dose`;
+        None where it was not looked at.
     """
 
     items: tuple[SlateItem, ...]
@@ -138,3 +141,4 @@ class Slate:
 
     pace: Pace = UNKNOWN_PACE
     style: PaceStyle = NEUTRAL
+    changed_share: float | None = None

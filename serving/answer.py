@@ -16,6 +16,7 @@ from feature_store.online.known import informed
 from feature_store.online.state import VisitorState
 from feature_store.online.visitor_draft import UNKNOWN
 from recommender.catalogue import Catalogue
+from recommender.discretion import without_sensitive
 from recommender.errors import DesirepathError, InvalidInputError
 from recommender.exposures import NONE_IGNORED
 from recommender.fatigue_note import Fatigue
@@ -29,6 +30,7 @@ from recommender.placements import MAX_LIMIT, Placement
 from recommender.query import Query
 from recommender.rules import excluded_ids
 from recommender.slate import Slate, SlateItem, SlateWay
+from recommender.stage_table import staged
 from recommender.terms import ITEM, OFF, STATIC, TO_CATEGORY, TO_SEARCH
 from serving.bundle_source import ServingModel
 from serving.decisions import Decision, record_decision
@@ -152,7 +154,9 @@ def answer_at(
 ) -> RecommendationResponse:
     """Answer a request of somebody known, and record it. Raises `Problem` 422."""
     state = exchange.state
-    query = query_of(exchange, request, placement, asker)
+    query = at_stage_length(
+        query_of(exchange, request, placement, asker), request, placement, asker
+    )
     rules = state.rules.bound_to(asker.model.bundle)
     trace = Trace() if view.shows_explanation else None
     slate, degraded = slate_of(exchange, query, asker.model, placement, rules, trace)
@@ -219,6 +223,17 @@ def _visitor(
     except DesirepathError:
         logger.exception("the online store failed", extra={"request_id": exchange.request_id})
         return UNKNOWN, "online_store_failed"
+
+
+def at_stage_length(
+    query: Query, request: RecommendationRequest, placement: Placement, asker: Asker
+) -> Query:
+    """The question for as long a list as the shopper's stage has; the caller's own limit stands."""
+    if request.limit is not None or not placement.stage:
+        return query
+    bundle = asker.model.bundle
+    own = staged(placement, without_sensitive(query, bundle.catalogue, placement), bundle)
+    return replace(query, limit=own.limit)
 
 
 def slate_of(
@@ -378,6 +393,7 @@ def _explanation(decision: Decision, placement: Placement, exchange: Exchange) -
             for item in slate.items
             if item.acceptance is not None
         },
+        changed_share=slate.changed_share,
     )
 
 

@@ -107,6 +107,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         latency_ms=round(exchange.elapsed_ms, 3),
         fatigue=slate.fatigue.counts,
         page_key=decision.page_id,
+        changed_share=slate.changed_share,
         ways=tuple(
             DecisionWay(way.kind, way.position, way.propensity, way.target) for way in slate.ways
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from recommender.discretion import unknown_categories
 from serving.endpoint import Endpoint
 from serving.exchange import exchange_of, json_answer
 from serving.schemas import LiveResponse, ReadyResponse
@@ -46,6 +47,8 @@ def readiness(state: ServiceState) -> ReadyResponse:
         warnings.append("the changed rules file is refused; the log says why")
     if not model.is_loaded:
         warnings.append("no model is loaded")
+    elif unknown_categories(state.placements.values(), model.bundle.catalogue):
+        warnings.append("the model has no items in a sensitive category; `rules check` names it")
     if state.is_draining:
         warnings.append("the process is stopping")
     return ReadyResponse(

@@ -59,6 +59,6 @@ def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
     choices: list[dict[str, Any]] = [
         each for each in schema.get("anyOf", ()) if each != {"type": "null"}
     ]
-    if len(choices) != 1:
+    if not choices:
         return schema
-    return choices[0]
+    return choices[0] if len(choices) == 1 else {"anyOf": choices}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,11 @@ from serving.limits import JSON_TYPES, check_content_type, read_body
 from serving.strict_json import StrictJsonError, parse, text_of
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+# Numbers of query strings, which know texts only: how each is written, and what reads it.
+_NUMBERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], float]]] = {
+    "limit": (re.compile(r"-?[0-9]{1,18}"), int),
+    "diversity": (re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?"), float),
+}
 
 
 async def read_struct(request: Request, kind: type[Struct]) -> Struct:
@@ -76,8 +81,13 @@ def _grouped(pairs: list[tuple[str, str]], lists: set[str]) -> dict[str, object]
         elif name in values:
             raise Problem(422, "duplicate_parameter", f"Parameter {name[:64]!a} occurs twice.")
         else:
-            values[name] = int(value) if name == "limit" and _INTEGER.fullmatch(value) else value
+            values[name] = _number_or_text(name, value)
     return values
+
+
+def _number_or_text(name: str, value: str) -> float | str:
+    written, read = _NUMBERS.get(name, (None, None))
+    return read(value) if written and read and written.fullmatch(value) else value
 
 
 def _safe(message: str) -> str:

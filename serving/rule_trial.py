@@ -8,7 +8,15 @@ from recommender.merchandising.findings import findings
 from recommender.merchandising.rules_file import parse_rules
 from recommender.merchandising.trace import Trace
 from recommender.slate import Slate
-from serving.answer import asker_of, in_turn, moves_of, placement_named, query_of, slate_of
+from serving.answer import (
+    asker_of,
+    at_stage_length,
+    in_turn,
+    moves_of,
+    placement_named,
+    query_of,
+    slate_of,
+)
 from serving.errors import Problem
 from serving.exchange import Exchange
 from serving.rule_schemas import RulesTrialRequest, RulesTrialResponse, TriedItem
@@ -34,6 +42,7 @@ def _tried(exchange: Exchange, asked: RulesTrialRequest) -> RulesTrialResponse:
     placement = placement_named(exchange, asked.request.placement)
     asker = asker_of(exchange, asked.request)
     model, query = asker.model, query_of(exchange, asked.request, placement, asker)
+    query = at_stage_length(query, asked.request, placement, asker)
     catalogue, trace = model.bundle.catalogue, Trace()
     in_use = state.rules.bound_to(model.bundle)
     before, _ = slate_of(exchange, query, model, placement, in_use)

@@ -176,6 +176,9 @@ class RecommendationParams(Asked, frozen=True):
     exclude_item_id: Annotated[list[Id], Meta(max_length=200)] = []
     category: Text | None = None
     limit: Limit | None = None
+    filter: FilterText | None = None
+    diversity: Diversity | None = None
+    kinds: Annotated[list[Kind], Meta(max_length=7)] = []
     return_properties: Literal["true", "false"] = "false"
 
     def __post_init__(self) -> None:
@@ -190,6 +193,9 @@ class RecommendationParams(Asked, frozen=True):
             context=Context(item_ids=self.item_id, category=self.category),
             limit=self.limit,
             exclude_item_ids=self.exclude_item_id,
+            filter=self.filter or Filter(),
+            diversity=self.diversity,
+            kinds=self.kinds or None,
             return_properties=self.return_properties == "true",
         )
 
@@ -297,6 +303,8 @@ class Explanation(msgspec.Struct, frozen=True):
 
     `acceptance` is the predicted probability that each item is taken up once it was shown; empty
     where nothing was learnt.
+    `changed_share` is the share of the list that differs from what anybody would have got; null
+    where the placement sets no limit to it, or nothing about the shopper took part.
     """
 
     eligible_count: int
@@ -307,6 +315,7 @@ class Explanation(msgspec.Struct, frozen=True):
     rules: list[RuleMove]
     pace: PaceExplanation
     acceptance: dict[str, float]
+    changed_share: float | None
 
 
 class RecommendationResponse(msgspec.Struct, frozen=True):

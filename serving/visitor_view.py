@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -27,11 +28,16 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def visitor_response(
-    visitor_id: str, state: VisitorState, bundle: ModelBundle, moment: int
+    visitor_id: str,
+    state: VisitorState,
+    bundle: ModelBundle,
+    moment: int,
+    sensitive: Iterable[str] = (),
 ) -> VisitorResponse:
     """Everything known, newest first, and what follows from it at a moment (microseconds).
 
     The journal is the shopper's own: it says everything, also to who wants no personal answers.
+    From what was done in sensitive categories nothing follows.
     """
     return VisitorResponse(
         visitor_id=visitor_id,
@@ -54,7 +60,7 @@ def visitor_response(
         dismissed_item_ids=list(reversed(state.dismissed_items)),
         dismissed=_marks(state.dismissed_items),
         searches=[term for _, term in reversed(state.searches)],
-        brand_affinity=_brands(state, bundle, moment),
+        brand_affinity=_brands(state, bundle, moment, sensitive),
         exposures=[
             KnownExposure(item_id, len(times), rfc3339(times[-1]))
             for item_id, times in reversed(state.exposures.items())
@@ -73,12 +79,14 @@ def _marks(items: dict[str, int]) -> list[KnownMark]:
     return [KnownMark(item_id, rfc3339(ts)) for item_id, ts in reversed(items.items())]
 
 
-def _brands(state: VisitorState, bundle: ModelBundle, moment: int) -> list[BrandAffinity]:
+def _brands(
+    state: VisitorState, bundle: ModelBundle, moment: int, sensitive: Iterable[str]
+) -> list[BrandAffinity]:
     known = known_of(
         msgspec.structs.replace(state, preference=None), moment_of(moment), SESSION_GAP
     )
     interactions = (*known.history, *known.session)
-    scores = brand_affinity(interactions, brand_lookup(bundle.catalogue), moment)
+    scores = brand_affinity(interactions, brand_lookup(bundle.catalogue, sensitive), moment)
     strongest = list(scores.items())[:MAX_BRANDS]
     return [BrandAffinity(brand, round(score, 4)) for brand, score in strongest]
 

@@ -128,11 +128,7 @@ class ActiveRules:
         """
         if not (most_of_each and self.is_placing):
             return self
-        limits = (
-            ConstraintRule(name=f"{attribute}_share", at_most=most, per=attribute)
-            for attribute, most in most_of_each.items()
-        )
-        return replace(self, rules=(*self.rules, *limits))
+        return replace(self, rules=(*self.rules, *share_limits(most_of_each)))
 
     def matches(self, rule: ShopRule, items: Int32Array | None = None) -> BoolArray:
         """Which items a rule is about: bool (rows,) of these indices, or bool (items,) of all."""
@@ -142,6 +138,12 @@ class ActiveRules:
         if rule.where is None:
             raise ValueError(f"rule {rule.name} is about no items")
         return matching(rule.where, self.query, self.catalogue, items)
+
+
+def share_limits(most_of_each: Mapping[str, int]) -> Iterator[ConstraintRule]:
+    """So many items at most of one brand or category, by attribute, as constraints."""
+    for attribute, most in most_of_each.items():
+        yield ConstraintRule(name=f"{attribute}_share", at_most=most, per=attribute)
 
 
 def _is_active(rule: ShopRule, query: Query, catalogue: Catalogue) -> bool:

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from recommender.catalogue import Catalogue
+from recommender.discretion import unknown_categories
 from recommender.merchandising.active import BoundRules, bind
 from recommender.merchandising.shop_rules import CalibrationRule, PinRule, ShopRule, ShopRules
 from recommender.placements import Placement
@@ -29,6 +30,10 @@ def findings(
     if catalogue is not None:
         bound = bind(rules, catalogue)
         found += [*_unknown_pins(rules, catalogue), *_about_nothing(bound)]
+        found += [
+            f"sensitive category {path!r}: no item of the model is in it"
+            for path in unknown_categories(placements.values(), catalogue)
+        ]
     return found
 
 

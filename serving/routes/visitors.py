@@ -45,7 +45,10 @@ async def visitor(request: Request) -> Response:
     known = _known(exchange, visitor_id, moment_of(moment))
     headers = {"Content-Disposition": 'attachment; filename="visitor.json"'}
     bundle = exchange.state.models.current.bundle
-    answer = visitor_response(visitor_id, known, bundle, moment)
+    sensitive = {
+        path for place in exchange.state.placements.values() for path in place.sensitive_categories
+    }
+    answer = visitor_response(visitor_id, known, bundle, moment, sensitive)
     return json_answer(answer, headers=headers if params.format else None)
 
 

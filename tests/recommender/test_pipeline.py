@@ -19,6 +19,7 @@ from recommender.query import Interaction, Query
 from recommender.slate import Slate
 from recommender.terms import DISMISS, INTERACTION_TYPES, PERSONALIZE_LEVELS, PURCHASE
 from tests.bundles import AT, AT_MICROS, MINUTE, shop_bundle, shop_info, viewed
+from tests.recommender.merchandising.shop import bound
 
 BUNDLE = shop_bundle()
 PLACEMENTS = read_placements()
@@ -272,6 +273,19 @@ def test_explain_adds_up_to_the_score() -> None:
         parts = explained[item.item_id]
         assert sum(parts.values()) == pytest.approx(item.score, rel=1e-5)
         assert max(parts, key=parts.__getitem__) == item.source
+
+
+def test_explain_sees_of_the_question_what_the_answer_sees() -> None:
+    asked = query(cart_items=("item-03",), context_items=("item-05",), personalize="off")
+    rule = {"kind": "exclude", "where": 'category = "kitchen"', "when": "cart.size > 0"}
+    rules = bound(rule, bundle=BUNDLE)
+    slate = recommend(asked, BUNDLE, NEXT, TopPolicy(), rules)
+    explained = {item_id for item_id, _ in explain(asked, BUNDLE, NEXT, rules)}
+    kitchen = {f"item-{i:02d}" for i in range(1, 20, 2)}
+    assert {item.item_id for item in slate.items if item.source != "popularity"} <= explained
+    assert explained & kitchen
+    full = replace(asked, personalize="full")
+    assert not {item_id for item_id, _ in explain(full, BUNDLE, NEXT, rules)} & kitchen
 
 
 def test_a_query_without_time_zone_or_with_a_wrong_limit_is_refused() -> None:

@@ -274,9 +274,42 @@ def test_the_get_twin_is_cacheable_for_nobody_in_particular(client: TestClient) 
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        {"filter": 'brand = "acme" and price > 4'},
+        {"diversity": "high"},
+        {"diversity": 0.8},
+        {"diversity": 1},
+        {"kinds": ["item"]},
+        {"kinds": ["resume", "buy_again"]},
+        {"filter": "price < 12", "diversity": "low", "kinds": ["item", "resume"], "limit": 4},
+    ],
+)
+def test_get_and_post_take_the_same_questions(client: TestClient, asked: dict[str, Any]) -> None:
+    tell(client, event("twin", "item-05"), event("twin", "item-08"))
+    for visitor in ({"visitor_id": "twin"}, {}):
+        page = {"placement": "home", "category": "garden", **visitor}
+        got = client.get("/v1/recommendations", params=page | asked)
+        twin = ask(client, context={"category": "garden"}, **visitor, **asked)
+        bare = ask(client, context={"category": "garden"}, **visitor)
+        told = [[{**each, "score": None} for each in one.json()["items"]] for one in (got, twin)]
+        assert told[0] == told[1]
+        changes = item_ids(got) != item_ids(bare)
+        assert changes or asked == {"kinds": ["item"]}
+
+
+@pytest.mark.parametrize(
     ("query", "status", "code"),
     [
         ("placement=home&limit=0", 422, "invalid_value"),
+        ("placement=home&diversity=1.5", 422, "invalid_value"),
+        ("placement=home&diversity=nan", 422, "invalid_value"),
+        ("placement=home&diversity=", 422, "invalid_value"),
+        ("placement=home&diversity=low&diversity=low", 422, "duplicate_parameter"),
+        ("placement=home&kinds=", 422, "invalid_value"),
+        ("placement=home&kinds=item,resume", 422, "invalid_value"),
+        ("placement=home&filter=", 422, "invalid_value"),
+        ("placement=home&filter=price+of", 422, "invalid_filter"),
         ("placement=home&limit=ten", 422, "invalid_value"),
         ("placement=home&limit=1&limit=2", 422, "duplicate_parameter"),
         ("placement=home&colour=red", 422, "invalid_value"),
