@@ -58,6 +58,7 @@ class _Stored(msgspec.Struct, array_like=True):
     placements: list[str] = []
     lists: list[int] = []  # (placement, gap) …
     moves: list[int] = []  # (item, event code, gap) …
+    linked_by: str = ""
 
 
 class _StoredLink(msgspec.Struct, array_like=True):
@@ -128,6 +129,7 @@ def encode_state(state: VisitorState) -> bytes:
         first_bought=list(gaps([state.first_bought] if state.first_bought else [])),
         preference=_flat_preference(state.preference, gaps),
         moves=flat(state.moves),
+        linked_by=state.linked_by,
     )
     stored.exposures = _flat_exposures(state, unit, place)
     stored.placements = sorted({placement for _, placement in state.lists})
@@ -212,6 +214,7 @@ def _state(stored: _Stored) -> VisitorState:
         preference=_preference(stored),
         user_id=stored.user_id,
         linked_at=stored.linked_at,
+        linked_by=stored.linked_by,
         exposures=_exposures(stored) if stored.exposures else {},
         lists=shown,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson, FormatName
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.errors import InvalidInputError
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Reports beyond the evaluation of a model.", no_args_is_help=True)
 
-DEFAULT_STORE = Path("var")
-MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 FOLDER = "reports"
 
 
@@ -40,13 +39,7 @@ def journeys(
         Path | None,
         typer.Option(help="A file or folder to report on instead; no store is touched."),
     ] = None,
-    format_name: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="Format of --log, as `desirepath datasets` lists them. Default: as it looks.",
-        ),
-    ] = None,
+    format_name: FormatName = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -63,9 +56,7 @@ def journeys(
     days: Annotated[
         int | None, typer.Option(min=1, help="The last so many days before the end.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Result as one JSON line on stdout.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the customer's way through the shop: paths, exits, dead ends, detours, help from lists.
 
@@ -153,7 +144,7 @@ def pace(
     ] = None,
     shoppers: Annotated[int, typer.Option(min=100, help="Shoppers of each shop.")] = 3_000,
     days: Annotated[int, typer.Option(min=1, help="Days of each shop.")] = 25,
-    as_json: Annotated[bool, typer.Option("--json", help="Result as one JSON line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """How well the pace of visits is told, on simulated shops whose shoppers have a true one.
 
