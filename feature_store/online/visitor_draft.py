@@ -58,7 +58,8 @@ class Draft:
         """Add the events of one visitor, in time order, each to whom it belongs."""
         known = [e for e in events if e.ts > self.erased_at(visitor_id, e.user_id)]
         self.counts["erased"] += len(events) - len(known)
-        events = known
+        if not (events := known):
+            return  # not even the key of somebody who was erased
         users = {event.user_id for event in events if event.user_id}
         if self._is_newer(visitor_id, users):
             self.counts["skipped_newer_schema"] += len(events)

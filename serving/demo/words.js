@@ -57,10 +57,11 @@ function kindWords(answer) {
 
 // One sentence for each item that rests or went down.
 function tiredWords(answer, nameOf) {
-  return answer.explanation.fatigue.items.map((item) => {
+  const moved = answer.explanation.fatigue.items.filter((item) => item.cap || item.after > item.before);
+  return moved.map((item) => {
     const ignored = `passed over ${item.ignored} ${item.ignored === 1 ? "time" : "times"}`;
     if (item.cap) return `${nameOf(item.item_id)} ${CAPS[item.cap] || "rests"} (${ignored}; ${item.cap}).`;
-    return `${nameOf(item.item_id)} went from rank ${item.before} to ${item.after ?? "none"} (${ignored}).`;
+    return `${nameOf(item.item_id)} went from rank ${item.before} to ${item.after} (${ignored}).`;
   });
 }
 

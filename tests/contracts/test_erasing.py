@@ -81,12 +81,13 @@ def test_erasing_again_or_nobody_is_the_same_act(eraser: Eraser, clock: SetClock
 
 
 def test_what_comes_late_is_dropped_and_what_comes_after_begins_anew(
-    eraser: Eraser, clock: SetClock
+    eraser: Eraser, store: OnlineStore, clock: SetClock
 ) -> None:
     late = [event(clock, "v"), event(clock, "v", "ann"), event(clock, "tablet", "ann")]
     eraser.visitors.apply([event(clock, "v", "ann")])
     eraser.erase("v")
     eraser.visitors.apply(late)
+    assert keys(store) == []
     assert known(eraser, "v") == known(eraser, "tablet") == VisitorState()
     assert eraser.visitors.counts["erased"] == 3
     eraser.visitors.apply([event(clock, "v")])
