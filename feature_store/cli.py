@@ -1,4 +1,4 @@
-"""Verbs: ingest, check, materialise, datasets. Heavy libraries load inside the verbs."""
+"""Verbs: ingest, check, materialise, erase, datasets. Heavy libraries load inside the verbs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson, FormatName
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.errors import ConfigError, InvalidInputError, RefusedError
@@ -21,12 +22,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-DEFAULT_STORE = Path("var")
 LOG_FORMAT = "desirepath-log"
-MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 Store = Annotated[Path, typer.Option(help="Folder of the shop's data.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Result as one JSON line on stdout.")]
 
 
 @app.command()
@@ -36,13 +34,7 @@ def ingest(
         Path | None,
         typer.Option(help="What to bring in: a file or folder. Default: the service's own log."),
     ] = None,
-    format_name: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="Format of --log, as `desirepath datasets` lists them. Default: as it looks.",
-        ),
-    ] = None,
+    format_name: FormatName = None,
     store: Store = DEFAULT_STORE,
     catalogue: Annotated[
         Path | None,
@@ -184,6 +176,21 @@ def materialise(
     console.table("online store", rows)
     if as_json:
         console.result(result)
+
+
+@app.command()
+def erase(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
+    """Remove the traces of erased shoppers from tables, log, quarantine and online store.
+
+    They are not read from the moment of their erasure on; this makes them gone from disk. Run it
+    once a day, beside the service. What a live process still writes waits for the next run.
+    """
+    from feature_store.erase import erase as run
+    from feature_store.summary import as_fields
+
+    console = Console(as_json)
+    result = as_fields(run(StoreLayout(store), lambda: time.time_ns() // 1000))
+    console.result(result)
 
 
 @app.command()

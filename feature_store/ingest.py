@@ -8,6 +8,7 @@ source again adds nothing and changes no byte.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +19,7 @@ import msgspec
 from feature_store.atomic_file import write_atomic
 from feature_store.catalogue import update_derived
 from feature_store.content import content_digest
+from feature_store.erasures import ERASED, Erasures
 from feature_store.ingest_report import DayCounts, IngestReport
 from feature_store.layout import StoreLayout
 from feature_store.loaders.options import LoadOptions
@@ -84,7 +86,9 @@ def ingest(
         ):
             tally.rows_in = _stage(opened, staging, rejects, options)
             gap_seconds = _table_gap(layout, options.session_gap_seconds)
-            for chunk in TableUpdate(layout, staging, gap_seconds, options.chunk_rows).run():
+            erased = Erasures(layout.erasures).subjects
+            update = TableUpdate(layout, staging, gap_seconds, options.chunk_rows, erased)
+            for chunk in update.run():
                 tally.add(chunk, layout)
                 rejects.add_rows(chunk.merged.conflicts, "conflict")
                 _keep_displaced(chunk, layout)
@@ -102,6 +106,7 @@ class _Tally:
     events_kept: int = 0
     duplicates: int = 0
     displaced: int = 0
+    erased: int = 0
     days: dict[str, DayCounts] = field(default_factory=dict)
     rewritten: list[str] = field(default_factory=list)
 
@@ -111,6 +116,7 @@ class _Tally:
         self.events_kept += chunk.events
         self.duplicates += chunk.merged.duplicates
         self.displaced += chunk.merged.displaced.height
+        self.erased += chunk.erased
         self.rewritten += [day.isoformat() for day in chunk.rewritten]
         for day in chunk.days:
             self.days[day.isoformat()] = _day_counts(layout, day, chunk.kept.get(day, 0))
@@ -143,7 +149,7 @@ def _finish(
         kept=tally.kept,
         events_kept=tally.events_kept,
         duplicates=tally.duplicates,
-        rejected=dict(sorted(rejects.counts.items())),
+        rejected=dict(sorted((rejects.counts + Counter({ERASED: tally.erased})).items())),
         displaced=tally.displaced,
         skipped=source.skipped(),
         days=tally.days,

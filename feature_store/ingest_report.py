@@ -30,7 +30,8 @@ class IngestReport(msgspec.Struct, frozen=True):
     duplicates
         Rows that repeat a row of the source or of the table.
     rejected
-        Rows refused, by reason; ``conflict`` is another payload under a known event id.
+        Rows refused, by reason; ``conflict`` is another payload under a known event id, ``erased``
+        of a shopper who has been erased since.
     displaced
         Rows that the table held and that lost to an earlier payload of this source.
     skipped

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from feature_store.dedup import DedupTransaction
+from feature_store.erasures import ERASED, Erasures
 from feature_store.event_log.recovery import index_tails
 from feature_store.event_log.store import LogStore
 from feature_store.events import InteractionEvent
@@ -43,12 +44,20 @@ class GroupCommit:
     ----------
     sink
         Told about accepted events once they are durable and indexed.
+    erasures
+        What came before an erasure is refused, and not kept in quarantine either.
     """
 
     def __init__(
-        self, store: LogStore, quarantine: Quarantine, sink: EventSink, counters: IntakeCounters
+        self,
+        store: LogStore,
+        quarantine: Quarantine,
+        sink: EventSink,
+        counters: IntakeCounters,
+        erasures: Erasures,
     ) -> None:
         self._store = store
+        self._erasures = erasures
         self._writer = store.writer
         self._quarantine = quarantine
         self._sink = sink
@@ -63,6 +72,7 @@ class GroupCommit:
         """
         submitted = [list(prepare(each, self._writer.writer)) for each in group]
         items = [item for part in submitted for item in part]
+        self._refuse_erased(items)
         recovered = self._store_items(items, now)
         self._count(items)
         self._keep_rejects([item for item in items if item.verdict.status == REJECTED], now)
@@ -85,6 +95,15 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001 - durable events are accepted, whatever fails here
             self._counters.online_failures += 1
             _LOGGER.warning("events did not reach the online store: %r", error)
+
+    def _refuse_erased(self, items: Sequence[Item]) -> None:
+        if not self._erasures.subjects:
+            return
+        for item in items:
+            if (event := item.event) and event.ts <= self._erasures.erased_at(
+                event.visitor_id, event.user_id
+            ):
+                item.refuse(ERASED, "its shopper has been erased since")
 
     def _keep_rejects(self, items: Sequence[Item], now: int) -> None:
         try:

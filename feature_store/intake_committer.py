@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from feature_store.erasures import Erasures
 from feature_store.event_log.disk import Disk
 from feature_store.event_log.store import LogStore, LogStoreOptions, open_store
 from feature_store.intake_commit import EventSink, GroupCommit, decode_events
@@ -232,7 +233,8 @@ class Committer:
         quarantine = Quarantine(
             self._layout.quarantine, store.writer.writer, options.quarantine_bytes, self.counters
         )
-        commit = GroupCommit(store, quarantine, self._sink, self.counters)
+        erasures = Erasures(self._layout.erasures)
+        commit = GroupCommit(store, quarantine, self._sink, self.counters, erasures)
         self.counters.recovered_events += store.recovered.events
         commit.apply(decode_events(store.recovered.unapplied))
         return _Opened(store, quarantine, commit)

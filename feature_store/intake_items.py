@@ -82,6 +82,10 @@ class Item:
             return None
         return self.event.event_id.encode("utf-8", "backslashreplace").decode()
 
+    def refuse(self, code: str, detail: str) -> None:
+        """Refuse it, unless it turns out to be known already."""
+        self.refusal, self.verdict = InvalidEventError(code, detail), _UNJUDGED
+
     def judge(self, digests: Mapping[bytes, bytes]) -> bool:
         """Set the verdict, given what is known. Returns whether the event is accepted.
 

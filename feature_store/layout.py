@@ -39,6 +39,11 @@ class StoreLayout:
         return self.root / "online"
 
     @property
+    def erasures(self) -> Path:
+        """Who asked to be forgotten, as hashes."""
+        return self.root / "erasures.json"
+
+    @property
     def tables(self) -> Path:
         """Parquet tables partitioned by day."""
         return self.root / "tables"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from feature_store.dialects import normalise
+from feature_store.erasures import Erasures
 from feature_store.intake import Intake
 from feature_store.layout import StoreLayout
 from feature_store.online.lmdb import LmdbStore
@@ -28,7 +29,8 @@ def replay_into_log(
         Replay only rejects with these reasons; None for all but conflicts.
     """
     store = LmdbStore(layout.online, clock)
-    intake = Intake(layout, Visitors(store), clock, WRITER)
+    visitors = Visitors(store, erased_at=Erasures(layout.erasures).erased_at)
+    intake = Intake(layout, visitors, clock, WRITER)
     try:
         intake.open()
         return replay(layout, normalise, lambda batch: _submit(intake, batch), codes)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from feature_store.all_views import VIEWS
+from feature_store.erasures import Erasures
 from feature_store.layout import StoreLayout
 from feature_store.online.features import FeatureRow, put_features
 from feature_store.online.lmdb import LmdbStore
@@ -51,6 +52,9 @@ class MaterialiseReport:
         Shoppers not seen for the time to live: left out.
     identified_meanwhile
         Visitors that were identified while this ran: the next run brings them in.
+    erased_meanwhile
+        Shoppers that were erased while this ran: left out; what they did since is brought in by the
+        next run.
     skipped_newer_schema
         Shoppers whose online state was written by a later version of this program: left alone.
     """
@@ -62,6 +66,7 @@ class MaterialiseReport:
     put: int
     expired: int
     identified_meanwhile: int
+    erased_meanwhile: int
     skipped_newer_schema: int
     seconds: float
 
@@ -146,6 +151,7 @@ def materialise_rows(
         put=done["put"],
         expired=intake.expired,
         identified_meanwhile=done["identified_meanwhile"],
+        erased_meanwhile=done["erased_meanwhile"],
         skipped_newer_schema=done["skipped_newer_schema"],
         seconds=round(time.monotonic() - started, 3),
     )
@@ -226,7 +232,8 @@ def materialise_store(
         raise InvalidInputError(f"no view is named {unknown}; accepted: {sorted(VIEWS)}")
     store = LmdbStore(layout.online, clock)
     try:
-        report = materialise(layout, Visitors(store), at, advance=advance)
+        visitors = Visitors(store, erased_at=Erasures(layout.erasures).erased_at)
+        report = materialise(layout, visitors, at, advance=advance)
         moment = datetime.fromisoformat(report.until)
         rows = _read(layout, at)
         written = {name: materialise_view(VIEWS[name], rows, store, moment) for name in views}

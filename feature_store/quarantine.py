@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from feature_store.erasures import ERASED
 from feature_store.intake_counters import IntakeCounters
 from feature_store.personal_data import looks_like_address, refuse_personal_names
 from recommender.errors import InvalidEventError
@@ -45,7 +46,7 @@ class QuarantineEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     raw_base64
         The bytes as sent, where they are not.
     withheld
-        The bytes held personal data and were not kept.
+        The bytes held personal data, or their shopper was erased: they were not kept.
     """
 
     received_at: int
@@ -219,7 +220,7 @@ def quarantine_entry(reject: Reject, source: str) -> QuarantineEntry:
     detail = _printable(reject.detail) if not looks_like_address(reject.detail) else "withheld"
     event_id = _printable(reject.event_id) if reject.event_id is not None else None
     entry = QuarantineEntry(reject.received_at, reject.code, detail, source, event_id)
-    if reject.code == PERSONAL_DATA or _is_personal(reject.raw):
+    if reject.code in (PERSONAL_DATA, ERASED) or _is_personal(reject.raw):
         return msgspec.structs.replace(entry, event_id=None, withheld=True)
     try:
         return msgspec.structs.replace(entry, raw=reject.raw.decode())

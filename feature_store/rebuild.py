@@ -48,7 +48,7 @@ from recommender.terms import (
 )
 
 ROWS_PER_BUCKET = 4_000_000
-_OWNER, _CODE, _LINKED_AT = "owner", "code", "linked_at"
+_OWNER, _CODE, _LINKED_AT, _LINKED_BY = "owner", "code", "linked_at", "linked_by"
 _COLUMNS = (
     EVENT_ID,
     EVENT_TYPE,
@@ -74,7 +74,8 @@ class Shoppers:
     rows
         Columns of the table and ``owner``; ``ts`` as int microseconds.
     links
-        ``(visitor_id, user_id, linked_at)`` of every identified visitor, the last link of each.
+        ``(visitor_id, user_id, linked_at, linked_by)`` of every identified visitor, the last link
+        of each.
     count
         Rows.
     """
@@ -121,9 +122,9 @@ def rebuild(
     shoppers: Shoppers, limits: StateLimits, rows_per_bucket: int = ROWS_PER_BUCKET
 ) -> Iterator[Rebuilt]:
     """Every shopper with a state, one bucket of them in memory at a time, in no special order."""
-    links: dict[str, dict[str, int]] = {}
-    for visitor_id, user_id, linked_at in shoppers.links.iter_rows():
-        links.setdefault(user_id, {})[visitor_id] = linked_at
+    links: dict[str, dict[str, tuple[int, str]]] = {}
+    for visitor_id, user_id, linked_at, linked_by in shoppers.links.iter_rows():
+        links.setdefault(user_id, {})[visitor_id] = (linked_at, linked_by)
     buckets = max(1, -(-shoppers.count // rows_per_bucket))
     for number in range(buckets):
         mine = pl.col(_OWNER).hash(seed=0) % buckets == number
@@ -133,14 +134,16 @@ def rebuild(
             if owner.startswith(USER):
                 yield Rebuilt(name, links.get(name, {}), state)
             else:
-                yield Rebuilt(None, {name: 0}, state)
+                yield Rebuilt(None, {name: (0, "")}, state)
 
 
 def _links(rows: pl.LazyFrame) -> pl.DataFrame:
     identified = rows.filter(pl.col(USER_ID).is_not_null())
-    last = pl.col(USER_ID).sort_by(TS, maintain_order=True).last()
-    links = identified.group_by(VISITOR_ID).agg(last, pl.col(TS).max().alias(_LINKED_AT))
-    return links.collect().select(VISITOR_ID, USER_ID, _LINKED_AT)
+    last = pl.col(USER_ID, TS, EVENT_ID).sort_by(TS, EVENT_ID).last()
+    links = identified.group_by(VISITOR_ID).agg(last).collect()
+    return links.select(
+        VISITOR_ID, USER_ID, pl.col(TS).alias(_LINKED_AT), pl.col(EVENT_ID).alias(_LINKED_BY)
+    )
 
 
 class _Row(NamedTuple):

@@ -11,7 +11,7 @@ day before that is gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,16 +22,19 @@ import polars as pl
 from feature_store.atomic_file import write_atomic
 from feature_store.contested_ids import find_contested
 from feature_store.day_table import read_day, write_days
+from feature_store.erased_rows import without_erased
 from feature_store.layout import StoreLayout
 from feature_store.merge import IS_NEW, Merged, merge
 from feature_store.sessions import assign_sessions, find_carry
 from feature_store.staging import Staging
 from feature_store.tables import (
     DAY,
+    LINK_SCHEMA,
     SESSION_GIVEN,
     interactions_folder,
     list_days,
     next_day,
+    read_links,
     read_manifest,
     scan_stored,
 )
@@ -54,6 +57,8 @@ class Chunk:
         Duplicates, conflicts and displaced rows.
     rewritten
         Days whose files changed.
+    erased
+        New rows of shoppers who have been erased since: left out, and kept nowhere.
     """
 
     days: list[date]
@@ -61,6 +66,7 @@ class Chunk:
     events: int
     merged: Merged
     rewritten: list[date]
+    erased: int
 
 
 @dataclass(slots=True)
@@ -73,18 +79,22 @@ class TableUpdate:
         Silence that ends a session.
     chunk_rows
         Rows to hold in memory at a time; a single larger day is taken whole.
+    erased
+        Erasures by subject; their rows leave the days that are rewritten.
     """
 
     layout: StoreLayout
     staging: Staging
     gap_seconds: int
     chunk_rows: int
+    erased: Mapping[str, int] = field(default_factory=dict)
     _todo: set[date] = field(default_factory=set)
 
-    def run(self) -> Iterator[Chunk]:
-        """Bring the table up to date, chunk by chunk."""
+    def run(self, rewritten: Iterable[date] = ()) -> Iterator[Chunk]:
+        """Bring the table up to date, chunk by chunk, and write these days anew."""
         contested = find_contested(self.layout, self.staging)
         self._todo = {*self.staging.days(), *contested.stored_days, *self._read_pending()}
+        self._todo |= set(rewritten)
         while self._todo:
             self._write_pending()
             days = self._next_chunk()
@@ -98,14 +108,17 @@ class TableUpdate:
 
     def _update(self, days: list[date], owners: pl.DataFrame) -> tuple[Chunk, bool]:
         before = pl.concat([read_day(self.layout, day) for day in days])
-        merged = merge(self._meet(before, days), owners)
+        met = self._meet(before, days)
+        allowed = self._without_erased(met)
+        merged, new = merge(allowed, owners), int(allowed[IS_NEW].sum())
         carry = self._stored_carry(days[0])
         rows = assign_sessions(merged.rows, carry, self.gap_seconds)
         until = _midnight(next_day(days[-1]))
         old_carry = find_carry(before, until, self.gap_seconds)
         new_carry = find_carry(rows, until, self.gap_seconds)
         changed = write_days(self.layout, days, rows.drop(IS_NEW))
-        chunk = Chunk(days, *_count_new(rows), merged, changed)
+        erased = int(met[IS_NEW].sum()) - new
+        chunk = Chunk(days, *_count_new(rows), merged, changed, erased)
         return chunk, not old_carry.equals(new_carry)
 
     def _meet(self, before: pl.DataFrame, days: list[date]) -> pl.DataFrame:
@@ -115,6 +128,13 @@ class TableUpdate:
         # Between the days of a chunk there is no staged day that is not part of it.
         staged = self.staging.read(days[0], days[-1])
         return pl.concat([stored, staged.with_columns(pl.lit(value=True).alias(IS_NEW))])
+
+    def _without_erased(self, met: pl.DataFrame) -> pl.DataFrame:
+        if not self.erased:
+            return met
+        logins = met.select(LINK_SCHEMA.names()).filter(pl.col(terms.USER_ID).is_not_null())
+        links = pl.concat([read_links(self.layout), logins])
+        return without_erased(met.lazy(), links, self.erased).collect()
 
     def _stored_carry(self, day: date) -> pl.DataFrame:
         eve = day - timedelta(days=1)

@@ -24,6 +24,8 @@ from typing import Final
 import msgspec
 import polars as pl
 
+from feature_store.erased_rows import without_erased
+from feature_store.erasures import Erasures
 from feature_store.identities import find_links, with_shopper_id
 from feature_store.layout import StoreLayout
 from recommender import terms
@@ -250,10 +252,15 @@ def read_interactions(
     ----------
     known_before
         Only links that had happened and arrived before this moment say who a visitor is. The rows
-        are all there.
+        are all there, but for those of erased shoppers, whenever they were erased.
     """
     rows = scan_stored(layout, start, end).select(COLUMNS)
-    return with_shopper_id(rows, read_links(layout, end, known_before))
+    links = read_links(layout, end, known_before)
+    if pending := Erasures(layout.erasures).pending:
+        every = links if known_before is None else read_links(layout, end)
+        rows = without_erased(rows, every, pending)
+        links = without_erased(links.lazy(), every, pending).collect()
+    return with_shopper_id(rows, links)
 
 
 def data_digest(layout: StoreLayout, start: date | None = None, end: date | None = None) -> str:
@@ -268,6 +275,8 @@ def data_digest(layout: StoreLayout, start: date | None = None, end: date | None
         inside = manifest.content_digest if day >= (start or date.min) else "-"
         if inside != "-" or manifest.links:
             digest.update(f"{day} {inside} {manifest.links_digest}\n".encode())
+    for subject, at in sorted(Erasures(layout.erasures).pending.items()):
+        digest.update(f"without {subject} {at}\n".encode())
     return digest.hexdigest()
 
 

@@ -16,7 +16,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from feature_store.erasures import Erasures
 from feature_store.intake import Intake, IntakeOptions
+from feature_store.online.erase import Eraser
 from feature_store.online.lmdb import LmdbStore
 from feature_store.online.visitors import Visitors
 from recommender.errors import StorageError
@@ -121,7 +123,9 @@ def build_state(
         settings.rules or RULES_FILE, placements, settings.bundle_poll_seconds, metrics
     )
     store = LmdbStore(settings.layout.online, clock, settings.online_map_bytes)
-    known = Visitors(store)
+    erasures = Erasures(settings.layout.erasures)
+    known = Visitors(store, erased_at=erasures.erased_at)
+    pseudonyms = Pseudonyms(read_secret(settings.root / SECRET_FILE, os.urandom))
     options = IntakeOptions(max_waiting_events=settings.max_pending_events)
     intake = Intake(settings.layout, known, clock, WRITER_PREFIX, options)
     try:
@@ -139,8 +143,9 @@ def build_state(
         store=store,
         visitors=known,
         intake=intake,
+        eraser=Eraser(store, known, erasures, clock, pseudonyms.of),
         keys=keys,
-        pseudonyms=Pseudonyms(read_secret(settings.root / SECRET_FILE, os.urandom)),
+        pseudonyms=pseudonyms,
         metrics=metrics,
         code_version=code_version(),
         requests=Gate(settings.max_in_flight, "requests"),

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from feature_store.cli_options import AsJson
 from feature_store.console import Console
 from recommender.errors import DesirepathError, InvalidInputError, RefusedError
 from serving.settings import Settings
@@ -49,8 +50,7 @@ def _options() -> list[inspect.Parameter]:
         _option(each.name, KINDS.get(str(each.type), str), each.metadata["describe"])
         for each in fields(Settings)
     ]
-    as_json = Annotated[bool, typer.Option("--json", help="Result as one JSON line on stdout.")]
-    return [*options, _parameter("as_json", as_json, default=False)]
+    return [*options, _parameter("as_json", AsJson, default=False)]
 
 
 def _option(name: str, kind: type, describe: str) -> inspect.Parameter:
@@ -111,9 +111,7 @@ def check_rules(
         Path | None,
         typer.Option(help="Folder of a bundle whose items and attributes rules may name."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Result as one JSON line on stdout.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read a rules file as the service would, and look for what is doubtful in it.
 

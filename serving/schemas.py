@@ -404,6 +404,13 @@ class VisitorParams(Asked, frozen=True):
     format: Literal["json"] | None = None
 
 
+class ErasureReceipt(msgspec.Struct, frozen=True):
+    """Proof of an erasure: nothing of this visitor up to `erased_at` counts any more."""
+
+    visitor_id: str
+    erased_at: str
+
+
 class KnownExposure(msgspec.Struct, frozen=True):
     """An item shown in lists of ours: how many of the showings are remembered, and the last."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from feature_store.intake import Intake
+from feature_store.online.erase import Eraser
 from feature_store.online.store import OnlineStore
 from feature_store.online.visitors import Visitors
 from recommender.placements import Placement
@@ -48,6 +49,7 @@ class ServiceState:
     store: OnlineStore
     visitors: Visitors
     intake: Intake
+    eraser: Eraser
     keys: KeySource
     pseudonyms: Pseudonyms
     metrics: Metrics

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson, FormatName
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.placements import DEFAULT_FILE
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 app.command()(simulate)
 app.add_typer(reports.app, name="report")
-
-
-DEFAULT_STORE = Path("var")
 
 
 class ChecksMode(StrEnum):
@@ -51,13 +49,6 @@ Out = Annotated[
     ),
 ]
 Log = Annotated[Path | None, typer.Option(help="Log to bring in first: a file or folder.")]
-FormatName = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        help="Format of --log, as `desirepath datasets` lists them. Default: as it looks.",
-    ),
-]
 Config = Annotated[
     Path | None, typer.Option(help="Training file, see training.toml; built-in defaults without.")
 ]
@@ -69,7 +60,7 @@ AsOf = Annotated[
     typer.Option(
         "--as-of",
         "--at",
-        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+        formats=MOMENTS,
         help="Learn only from what was known before this moment (UTC).",
     ),
 ]
@@ -84,7 +75,6 @@ TrackingUri = Annotated[
         help="MLflow server or database; without it mlflow.db in the folder is used.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Result as one JSON line on stdout.")]
 
 
 @app.command()

@@ -5,7 +5,7 @@ Layout, little endian::
     0   4  marker, bytes that never occur in UTF-8 text
     4   4  CRC-32 over everything behind it
     8   4  length of the body, unsigned
-    12  1  kind: E event, D decision, S segment start, F segment end
+    12  1  kind: E event, D decision, S segment start, F segment end, X erased
     13  1  number of index entries
     14  8  time, microseconds since the epoch, signed: arrival of an event, answer of a decision
     22     index entries, 32 bytes each: hashed dedup key, payload digest
@@ -29,6 +29,7 @@ EVENT: Final = ord("E")
 DECISION: Final = ord("D")
 START: Final = ord("S")
 END: Final = ord("F")
+ERASED: Final = ord("X")
 ENTRY_BYTES: Final = 32
 MAX_BODY_BYTES: Final = 4 << 20
 

@@ -16,6 +16,7 @@ import msgspec
 from feature_store.event_log.frame import (
     DECISION,
     END,
+    ERASED,
     EVENT,
     MAGIC,
     START,
@@ -126,7 +127,7 @@ class LogReader:
             self._count_damage(segment, found)
             return None
         self.positions[segment] = found.end
-        if found.kind in (START, END):
+        if found.kind in (START, END, ERASED):
             return None
         record = self._record(found)
         if record is None:

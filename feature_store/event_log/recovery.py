@@ -28,6 +28,7 @@ from feature_store.event_log.claim import try_claim
 from feature_store.event_log.frame import (
     DECISION,
     END,
+    ERASED,
     EVENT,
     MAGIC,
     Damage,
@@ -265,7 +266,7 @@ def _last_seq(path: Path) -> tuple[int | None, bool]:
         last = None
         for start in (max(len(MAGIC), size - _TAIL_BYTES), len(MAGIC)):
             for found in FrameScanner(descriptor, start, size):
-                if isinstance(found, Frame) and found.kind in (EVENT, DECISION, END):
+                if isinstance(found, Frame) and found.kind in (EVENT, DECISION, ERASED, END):
                     last = found
             if last is not None:
                 break

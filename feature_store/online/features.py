@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import islice, product
 
 import msgspec
 
@@ -107,3 +107,12 @@ def _named(names: tuple[str, ...], checksum: int, raw: bytes) -> dict[str, Value
     if stored.names != checksum:
         return None
     return dict(zip(names, stored.values, strict=True))
+
+
+def forget_features(store: OnlineStore, names: Iterable[str]) -> None:
+    """Delete the values of all entities, in all views, whose first part is one of these ids."""
+    views = [key[len("fv:") :] for key, _ in store.scan("fv:")]
+    for view, name in product(views, names):
+        keys = {key for key, _ in store.scan(f"f:{view}:{len(name)}:{name}")}
+        keys.add(entity_key(view, (name,)))
+        store.update(sorted(keys), dict.fromkeys, 1)

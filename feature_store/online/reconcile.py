@@ -32,12 +32,12 @@ class Rebuilt:
     user_id
         None for a visitor who was never identified.
     visitors
-        When each visitor id was linked to the user, microseconds; for a visitor who was never
-        identified, that one id.
+        When each visitor id was linked to the user, microseconds, and by which event; for a
+        visitor who was never identified, that one id.
     """
 
     user_id: str | None
-    visitors: Mapping[str, int]
+    visitors: Mapping[str, tuple[int, str]]
     state: VisitorState
 
 
@@ -48,7 +48,7 @@ def reconcile(
     if online.is_empty:
         return rebuilt
     if _missed_nothing(rebuilt, online):
-        return msgspec.structs.replace(online, user_id=None, linked_at=0)
+        return msgspec.structs.replace(online, user_id=None, linked_at=0, linked_by="")
     if online.first_seen > until:
         return joined(rebuilt, online, limits)
     if online.last_seen <= until:

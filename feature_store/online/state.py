@@ -136,8 +136,9 @@ class VisitorState(msgspec.Struct, frozen=True):
         Times of the earliest and the latest event, microseconds; 0 when there was none.
     user_id
         The user this visitor was identified as; the rest is then empty and lives with the user.
-    linked_at
-        Time of that identification, microseconds.
+    linked_at, linked_by
+        Time of that identification, microseconds, and id of its event: of one moment the larger
+        id is the later one, as in the tables.
     exposures
         When each item was shown in a list of ours, microseconds, rising; the most recently shown
         item last.
@@ -160,6 +161,7 @@ class VisitorState(msgspec.Struct, frozen=True):
     preference: Preference | None = None
     user_id: str | None = None
     linked_at: int = 0
+    linked_by: str = ""
     exposures: dict[str, tuple[int, ...]] = {}
     lists: tuple[tuple[int, str], ...] = ()
 
@@ -251,9 +253,7 @@ def joined(
     if other.purchased:
         union = _union(one.purchased, other.purchased, bought_in_all)
         purchased = _newest(union, limits.purchased, _last_bought)
-    linked_at, user_id = max(
-        (one.linked_at, one.user_id or ""), (other.linked_at, other.user_id or "")
-    )
+    link = max(one, other, key=link_order)
     return VisitorState(
         recent=_recent(one.recent, other.recent)[-limits.recent :],
         cart=_joined_carts(one, other, purchased, limits),
@@ -267,11 +267,17 @@ def joined(
         last_seen=last_seen,
         first_bought=_earliest(one.first_bought, other.first_bought),
         preference=latest_preference(one.preference, other.preference),
-        user_id=user_id or None,
-        linked_at=linked_at,
+        user_id=link.user_id,
+        linked_at=link.linked_at,
+        linked_by=link.linked_by,
         exposures=_exposed(one.exposures, other.exposures, limits),
         lists=_shown(one.lists, other.lists, limits.lists),
     )
+
+
+def link_order(state: VisitorState) -> tuple[int, str, str]:
+    """Sort key of links: the last one holds."""
+    return state.linked_at, state.linked_by, state.user_id or ""
 
 
 def bought_in_all(one: Purchased, other: Purchased) -> Purchased:

@@ -58,6 +58,7 @@ class _Stored(msgspec.Struct, array_like=True):
     placements: list[str] = []
     lists: list[int] = []  # (placement, gap) …
     moves: list[int] = []  # (item, event code, gap) …
+    linked_by: str = ""
 
 
 class _StoredLink(msgspec.Struct, array_like=True):
@@ -128,6 +129,7 @@ def encode_state(state: VisitorState) -> bytes:
         first_bought=list(gaps([state.first_bought] if state.first_bought else [])),
         preference=_flat_preference(state.preference, gaps),
         moves=flat(state.moves),
+        linked_by=state.linked_by,
     )
     stored.exposures = _flat_exposures(state, unit, place)
     stored.placements = sorted({placement for _, placement in state.lists})
@@ -181,22 +183,13 @@ def _schema(raw: bytes) -> int:
 
 def _state(stored: _Stored) -> VisitorState:
     ids, start, unit = stored.item_ids, stored.first_seen, stored.unit
-    bought, dismissed = iter(stored.purchased), iter(stored.dismissed)
-    totals, wished, lists = iter(stored.totals), iter(stored.wished), iter(stored.lists)
+    bought, totals, lists = iter(stored.purchased), iter(stored.totals), iter(stored.lists)
     # One comprehension each, and the tuple made without its keyword-checking constructor: this
     # runs for every request (35 us instead of 75 for a full state).
     new, ts = tuple.__new__, start
     purchased = {
         ids[place]: new(Purchased, (times, ts := ts + gap * unit))
         for place, times, gap in zip(bought, bought, bought, strict=True)
-    }
-    ts = start
-    dismissals = {
-        ids[place]: (ts := ts + gap * unit) for place, gap in zip(dismissed, dismissed, strict=True)
-    }
-    ts = start
-    wishes = {
-        ids[place]: (ts := ts + gap * unit) for place, gap in zip(wished, wished, strict=True)
     }
     ts = start
     shown = tuple(
@@ -210,8 +203,8 @@ def _state(stored: _Stored) -> VisitorState:
         recent=_interactions(stored.recent, stored),
         cart=_cart(stored) if stored.cart else {},
         purchased=purchased,
-        dismissed=dismissals,
-        wished=wishes,
+        dismissed=_marks(stored.dismissed, stored),
+        wished=_marks(stored.wished, stored),
         searches=tuple([((ts := ts + gap * unit), term) for gap, term in stored.searches]),
         moves=_interactions(stored.moves, stored),
         totals={EVENT_TYPES[code]: count for code, count in zip(totals, totals, strict=True)},
@@ -221,6 +214,7 @@ def _state(stored: _Stored) -> VisitorState:
         preference=_preference(stored),
         user_id=stored.user_id,
         linked_at=stored.linked_at,
+        linked_by=stored.linked_by,
         exposures=_exposures(stored) if stored.exposures else {},
         lists=shown,
     )
@@ -248,6 +242,13 @@ def _preference(stored: _Stored) -> Preference | None:
     if not 0 <= level < len(PERSONALIZE_LEVELS):
         raise ValueError(f"level {level}")
     return Preference(stored.first_seen + gap * stored.unit, PERSONALIZE_LEVELS[level])
+
+
+def _marks(flat: list[int], stored: _Stored) -> dict[str, int]:
+    ids, unit, ts, numbers = stored.item_ids, stored.unit, stored.first_seen, iter(flat)
+    return {
+        ids[place]: (ts := ts + gap * unit) for place, gap in zip(numbers, numbers, strict=True)
+    }
 
 
 def _interactions(flat: list[int], stored: _Stored) -> tuple[Interaction, ...]:

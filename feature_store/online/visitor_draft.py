@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from feature_store.events import InteractionEvent
 from feature_store.online.facts import apply_events
 from feature_store.online.reconcile import Rebuilt, reconcile
-from feature_store.online.state import StateLimits, VisitorState, joined
+from feature_store.online.state import StateLimits, VisitorState, joined, link_order
 from feature_store.online.state_codec import UnreadableStateError, decode_state, encode_state
 from feature_store.online.store import Values
 
 VISITOR, USER = "v:", "u:"
 UNKNOWN = VisitorState()
+
+
+ErasedAt: TypeAlias = Callable[[str | None, str | None], int]
+"""Up to when nothing of a visitor or user counts, see `feature_store.erasures.Erasures`."""
+
+
+def never_erased(visitor_id: str | None, user_id: str | None) -> int:  # noqa: ARG001 - an `ErasedAt`
+    """Nobody asked to be forgotten."""
+    return 0
+
+
+def unless_erased(key: str, state: VisitorState, erased_at: ErasedAt) -> VisitorState:
+    """The state; an empty one where it, or the link that it is, began before an erasure.
+
+    Nothing from before an erasure is ever added to a state, so what began before it is all old.
+    """
+    name = key[len(VISITOR) :]
+    erased = erased_at(None, name) if key.startswith(USER) else erased_at(name, state.user_id)
+    began = state.linked_at if state.user_id else state.first_seen
+    return state if began > erased or not erased else UNKNOWN
 
 
 class LinkMovedError(Exception):
@@ -27,6 +48,7 @@ class Draft:
 
     before: Mapping[str, bytes | None]
     limits: StateLimits
+    erased_at: ErasedAt = never_erased
     states: dict[str, VisitorState] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     newer: set[str] = field(default_factory=set)
@@ -34,6 +56,10 @@ class Draft:
 
     def apply(self, visitor_id: str, events: list[InteractionEvent]) -> None:
         """Add the events of one visitor, in time order, each to whom it belongs."""
+        known = [e for e in events if e.ts > self.erased_at(visitor_id, e.user_id)]
+        self.counts["erased"] += len(events) - len(known)
+        if not (events := known):
+            return  # not even the key of somebody who was erased
         users = {event.user_id for event in events if event.user_id}
         if self._is_newer(visitor_id, users):
             self.counts["skipped_newer_schema"] += len(events)
@@ -41,7 +67,7 @@ class Draft:
         pending: defaultdict[str, list[InteractionEvent]] = defaultdict(list)
         for event in events:
             if event.user_id:
-                self._identify(visitor_id, event.user_id, event.ts, pending)
+                self._identify(visitor_id, _link(event.user_id, event.ts, event.event_id), pending)
             pending[self._owner(visitor_id, event)].append(event)
         for key, group in pending.items():
             self._set(key, apply_events(self._get(key), group, self.limits))
@@ -53,19 +79,30 @@ class Draft:
         if any(self._is_newer(visitor_id, users) for visitor_id in shopper.visitors):
             self.counts["skipped_newer_schema"] += 1
             return
+        if shopper.state.first_seen <= self._erased(shopper):
+            self.counts["erased_meanwhile"] += 1
+            return
         if shopper.user_id is None:
             self._put_anonymous(shopper, until)
             return
         own = UNKNOWN
-        for visitor_id, linked_at in shopper.visitors.items():
+        for visitor_id, when in shopper.visitors.items():
+            if when[0] <= self.erased_at(visitor_id, shopper.user_id):
+                continue
             visitor = self._get(VISITOR + visitor_id)
             own = own if visitor.user_id else joined(own, visitor, self.limits)
-            if (linked_at, shopper.user_id) > (visitor.linked_at, visitor.user_id or ""):
-                self._set(VISITOR + visitor_id, _link(shopper.user_id, linked_at))
+            link = _link(shopper.user_id, *when)
+            if link_order(link) > link_order(visitor):
+                self._set(VISITOR + visitor_id, link)
         key = USER + shopper.user_id
         online = joined(self._get(key), own, self.limits)
         self._set(key, reconcile(shopper.state, online, until, self.limits))
         self.counts["put"] += 1
+
+    def _erased(self, shopper: Rebuilt) -> int:
+        if shopper.user_id is None:
+            return max(self.erased_at(visitor_id, None) for visitor_id in shopper.visitors)
+        return self.erased_at(None, shopper.user_id)
 
     def _put_anonymous(self, shopper: Rebuilt, until: int) -> None:
         (visitor_id,) = shopper.visitors
@@ -84,16 +121,16 @@ class Draft:
     def _identify(
         self,
         visitor_id: str,
-        user_id: str,
-        ts: int,
+        link: VisitorState,
         pending: defaultdict[str, list[InteractionEvent]],
     ) -> None:
         key, visitor = VISITOR + visitor_id, self._get(VISITOR + visitor_id)
         if visitor.user_id is None:
-            pending[USER + user_id] += pending.pop(key, [])
-            self._set(USER + user_id, joined(self._get(USER + user_id), visitor, self.limits))
-        if visitor.user_id is None or ts >= visitor.linked_at:
-            self._set(key, _link(user_id, ts))
+            user = f"{USER}{link.user_id}"
+            pending[user] += pending.pop(key, [])
+            self._set(user, joined(self._get(user), visitor, self.limits))
+        if visitor.user_id is None or link_order(link) > link_order(visitor):
+            self._set(key, link)
 
     def _owner(self, visitor_id: str, event: InteractionEvent) -> str:
         user_id = event.user_id or self._get(VISITOR + visitor_id).user_id
@@ -119,7 +156,7 @@ class Draft:
         if raw is None:
             return UNKNOWN
         try:
-            return decode_state(raw)
+            return unless_erased(key, decode_state(raw), self.erased_at)
         except UnreadableStateError as error:
             self.counts[error.reason] += 1
             if error.reason == "newer_schema":
@@ -131,5 +168,5 @@ class Draft:
         self.touched.add(key)
 
 
-def _link(user_id: str, linked_at: int) -> VisitorState:
-    return VisitorState(user_id=user_id, linked_at=linked_at)
+def _link(user_id: str, linked_at: int, linked_by: str) -> VisitorState:
+    return VisitorState(user_id=user_id, linked_at=linked_at, linked_by=linked_by)

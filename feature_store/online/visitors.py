@@ -22,7 +22,16 @@ from feature_store.online.reconcile import Rebuilt
 from feature_store.online.state import DEFAULT_LIMITS, StateLimits, VisitorState, joined
 from feature_store.online.state_codec import UnreadableStateError, decode_link, decode_state
 from feature_store.online.store import OnlineStore, Values
-from feature_store.online.visitor_draft import UNKNOWN, USER, VISITOR, Draft, LinkMovedError
+from feature_store.online.visitor_draft import (
+    UNKNOWN,
+    USER,
+    VISITOR,
+    Draft,
+    ErasedAt,
+    LinkMovedError,
+    never_erased,
+    unless_erased,
+)
 from recommender.errors import StorageError
 
 MAX_ATTEMPTS = 20
@@ -51,11 +60,19 @@ class Visitors:
     ----------
     store
         Where the states live; other things may live there under other prefixes.
+    erased_at
+        `Erasures.erased_at`, where shoppers may ask to be forgotten.
     """
 
-    def __init__(self, store: OnlineStore, options: VisitorOptions | None = None) -> None:
+    def __init__(
+        self,
+        store: OnlineStore,
+        options: VisitorOptions | None = None,
+        erased_at: ErasedAt = never_erased,
+    ) -> None:
         self._store = store
         self._options = options or VisitorOptions()
+        self._erased_at = erased_at
         self.counts: Counter[str] = Counter()
 
     @property
@@ -72,12 +89,13 @@ class Visitors:
         """
         keys = [VISITOR + visitor_id] + ([USER + user_id] if user_id else [])
         raw = self._store.get_many(keys)
-        visitor = self._decoded(raw[0])
+        visitor = self._decoded(keys[0], raw[0])
         if user_id:
-            user = self._decoded(raw[1])
+            user = self._decoded(keys[1], raw[1])
             known = user if visitor.user_id else joined(user, visitor, self._options.limits)
         elif visitor.user_id:
-            known = self._decoded(self._store.get_many([USER + visitor.user_id])[0])
+            key = USER + visitor.user_id
+            known = self._decoded(key, self._store.get_many([key])[0])
         else:
             known = visitor
         known = msgspec.structs.replace(known, user_id=user_id or visitor.user_id)
@@ -112,6 +130,14 @@ class Visitors:
 
     def links(self, visitor_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
         """``(user_id, linked_at)`` of those visitors that were identified."""
+        return {
+            visitor_id: (user_id, linked_at)
+            for visitor_id, (user_id, linked_at) in self.stored_links(visitor_ids).items()
+            if linked_at > self._erased_at(visitor_id, user_id)
+        }
+
+    def stored_links(self, visitor_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """As `links`, those from before an erasure too."""
         raw = self._store.get_many([VISITOR + visitor_id for visitor_id in visitor_ids])
         links = (
             (name, decode_link(one) if one else None)
@@ -123,13 +149,53 @@ class Visitors:
         """Every ``(key, state)``, users first; keys as in the module's description."""
         for prefix in (USER, VISITOR):
             for key, raw in self._store.scan(prefix):
-                yield key, self._decoded(raw)
+                yield key, self._decoded(key, raw)
 
-    def _decoded(self, raw: bytes | None) -> VisitorState:
+    def devices(self, user_id: str) -> list[str]:
+        """Visitors linked to a user. Looks at every visitor: for what is asked rarely."""
+        found = ((key, decode_link(raw)) for key, raw in self._store.scan(VISITOR))
+        return [key[len(VISITOR) :] for key, link in found if link and link[0] == user_id]
+
+    def forget(self, visitor_ids: Iterable[str], user_ids: Iterable[str]) -> None:
+        """Take what was erased out of the store; what these shoppers did since is kept."""
+        keys = [VISITOR + name for name in visitor_ids] + [USER + name for name in user_ids]
+        for start in range(0, len(keys), PUT_CHUNK):
+            chunk = keys[start : start + PUT_CHUNK]
+            self._store.update(chunk, self._without_erased, self._options.ttl_seconds)
+
+    def sweep_erased(self) -> int:
+        """Take out whatever is left of erased shoppers; returns how many states."""
+        gone = [
+            key
+            for prefix in (USER, VISITOR)
+            for key, raw in self._store.scan(prefix)
+            if self._is_erased(key, raw)
+        ]
+        self.forget(
+            [key[len(VISITOR) :] for key in gone if key.startswith(VISITOR)],
+            [key[len(USER) :] for key in gone if key.startswith(USER)],
+        )
+        return len(gone)
+
+    def _is_erased(self, key: str, raw: bytes) -> bool:
+        try:
+            state = decode_state(raw)
+        except UnreadableStateError:
+            return False
+        return unless_erased(key, state, self._erased_at) is not state
+
+    def _without_erased(self, before: Values) -> Values:
+        return {
+            key: None
+            for key, raw in before.items()
+            if raw is not None and self._decoded(key, raw) == UNKNOWN
+        }
+
+    def _decoded(self, key: str, raw: bytes | None) -> VisitorState:
         if raw is None:
             return UNKNOWN
         try:
-            return decode_state(raw)
+            return unless_erased(key, decode_state(raw), self._erased_at)
         except UnreadableStateError as error:
             self.counts[error.reason] += 1
             return UNKNOWN
@@ -149,7 +215,7 @@ class Visitors:
             drafts: list[Draft] = []
 
             def change(before: Values, drafts: list[Draft] = drafts) -> Values:
-                draft = Draft(before, self._options.limits)
+                draft = Draft(before, self._options.limits, self._erased_at)
                 edit(draft)
                 drafts.append(draft)
                 return draft.encoded()
@@ -164,8 +230,8 @@ class Visitors:
 
 
 def _by_visitor(events: Sequence[InteractionEvent]) -> dict[str, list[InteractionEvent]]:
-    """Events of each visitor, in time order."""
-    order = sorted(events, key=lambda event: (event.visitor_id, event.ts))
+    """Events of each visitor, in time order; of one moment by id, as in the tables."""
+    order = sorted(events, key=lambda event: (event.visitor_id, event.ts, event.event_id))
     return {name: list(group) for name, group in groupby(order, lambda event: event.visitor_id)}
 
 

@@ -23,10 +23,22 @@ from serving.security import PUBLIC
 from serving.settings import Settings
 
 FOLDER = Path(__file__).parent
-PAGE = {"page.html": "text/html", "page.js": "text/javascript", "page.css": "text/css"}
+PAGE = {
+    "page.html": "text/html",
+    "page.css": "text/css",
+    "words.js": "text/javascript",
+    "behind.js": "text/javascript",
+    "visits.js": "text/javascript",
+    "page.js": "text/javascript",
+}
 EVALUATION = "evaluation.json"
+JOURNEYS = Path("reports") / "journeys.html"
 # The page loads nothing from elsewhere and runs no inline script.
 POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+# A report is one page of markup and styles.
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+)
 Offset = Annotated[str, Meta(pattern="^[0-9]{1,8}$")]
 
 
@@ -49,12 +61,8 @@ async def demo_shelf(request: Request) -> Response:
 def demo_endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     """The routes; without keys, so only a service in development mode mounts them."""
     pages = tuple(
-        Endpoint("GET", path, _file(name), PUBLIC, f"Demonstration: {name}")
-        for name, path in (
-            ("page.html", "/demo"),
-            ("page.js", "/demo/page.js"),
-            ("page.css", "/demo/page.css"),
-        )
+        Endpoint("GET", _path_of(name), _file(name), PUBLIC, f"Demonstration: {name}")
+        for name in PAGE
     )
     return (
         *pages,
@@ -85,7 +93,19 @@ def demo_endpoints(settings: Settings) -> tuple[Endpoint, ...]:
             "Demonstration: the evaluation of the served model",
             problems=(404,),
         ),
+        Endpoint(
+            "GET",
+            "/demo/journeys",
+            _journeys(settings.root / JOURNEYS),
+            PUBLIC,
+            "Demonstration: the customer's way through the shop",
+            problems=(404,),
+        ),
     )
+
+
+def _path_of(name: str) -> str:
+    return "/demo" if name == "page.html" else f"/demo/{name}"
 
 
 def _path_parameter(name: str) -> dict[str, object]:
@@ -137,3 +157,20 @@ async def _send_evaluation(path: Path, request: Request) -> Response:  # noqa: A
         detail = f"There is no {EVALUATION} in the data folder; `desirepath train` writes it."
         raise Problem(404, "no_evaluation", detail) from error
     return Response(content, media_type="application/json")
+
+
+def _journeys(path: Path) -> Callable[[Request], Awaitable[Response]]:
+    return _named(_send_journeys, "demo_journeys", path)
+
+
+async def _send_journeys(path: Path, request: Request) -> Response:  # noqa: ARG001 - the signature of a route
+    """The journey report that was written into the data folder."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        detail = (
+            f"There is no {JOURNEYS} in the data folder; `desirepath report journeys` writes it."
+        )
+        raise Problem(404, "no_journeys", detail) from error
+    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": REPORT_POLICY}
+    return Response(content, headers=headers, media_type="text/html")

@@ -2,15 +2,8 @@
 "use strict";
 
 const SESSION_GAP = 30 * 60 * 1000;
-const REASONS = {
-  popular: "popular", popular_in_category: "popular in this category", goes_with: "goes with it",
-  bought_together: "bought together", viewed_next: "often viewed next", similar: "similar",
-  related: "related", seen_before: "seen before", featured: "featured",
-  rising: "rising", new: "new", bought_before: "bought before", often_next: "often the next step",
-};
-const KINDS = { buy_again: "buy again", resume: "left open", complement: "goes with your cart" };
 const $ = (id) => document.getElementById(id);
-const state = { category: null, words: "", offset: 0, item: null, inCart: false, cart: {}, shown: new Set(), suggested: {} };
+const state = { category: null, words: "", offset: 0, item: null, inCart: false, cart: {}, shown: new Set(), answer: null, isListing: false, names: {} };
 
 // ---- who
 function newId(prefix) {
@@ -18,12 +11,10 @@ function newId(prefix) {
   return prefix + Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 }
 function visitor() {
-  const asked = new URLSearchParams(location.search).get("visitor");
-  if (asked && localStorage.visitor !== asked) become(asked);
   if (!localStorage.visitor) become(newId("demo-"));
   return localStorage.visitor;
 }
-function become(id) { localStorage.visitor = id; localStorage.session = newId("s-"); localStorage.cart = "{}"; }
+function become(id) { localStorage.visitor = id; localStorage.session = newId("s-"); localStorage.lastSeen = String(Date.now()); localStorage.cart = "{}"; }
 function session() {
   const now = Date.now();
   if (!localStorage.session || now - Number(localStorage.lastSeen || 0) > SESSION_GAP) localStorage.session = newId("s-");
@@ -32,8 +23,8 @@ function session() {
 }
 
 // ---- talk to the service
-async function call(path, body) {
-  const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
+async function call(path, body, method = body ? "POST" : "GET") {
+  const options = body ? { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : { method };
   const answer = await fetch(path, options);
   if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
   return answer.json();
@@ -69,22 +60,22 @@ function money(price) { return price == null ? "" : price.toFixed(2); }
 function card(item, extra = {}) {
   const made = element("article", extra.isNew ? "card new" : "card");
   made.dataset.item = item.item_id;
-  const text = element("div", "text");
-  text.append(element("div", "title", item.title || item.item_id), element("div", "meta", [money(item.price), item.brand].filter(Boolean).join(" · ")));
+  const text = element("div", "text"), name = item.title || item.item_id;
+  const open = () => openItem(item, extra.recommendation);
+  state.names[item.item_id] = name;
+  text.append(button(name, open, "title"), element("div", "meta", [money(item.price), item.brand].filter(Boolean).join(" · ")));
   if (item.available === false) text.append(element("div", "meta", "sold out"));
   if (KINDS[extra.kind]) text.append(element("div", "kind", KINDS[extra.kind]));
   if (extra.reason) text.append(element("div", "why", REASONS[extra.reason] || extra.reason));
   made.append(tile(item), text);
-  const open = () => openItem(item, extra.recommendation);
   made.querySelector(".tile").addEventListener("click", open);
-  text.addEventListener("click", open);
   if (extra.recommendation) {
-    const rest = element("button", "rest", "×");
-    rest.title = "not for me";
-    rest.addEventListener("click", async () => {
+    const rest = button("×", async () => {
       await send("dismiss", [item], { recommendation_id: extra.recommendation });
       await suggest();
-    });
+    }, "rest");
+    rest.title = "not for me";
+    rest.setAttribute("aria-label", `not for me: ${name}`);
     made.append(rest);
   }
   return made;
@@ -95,15 +86,15 @@ function way(entry, recommendation) {
   const words = { category: entry.category?.split("/").pop(), search: `“${entry.query}”`, checkout: "Your cart" };
   const made = element("article", "card way");
   const text = element("div", "text");
-  text.append(element("div", "title", `${words[entry.kind]} →`), element("div", "kind", entry.kind), element("div", "why", REASONS[entry.reason.code] || entry.reason.code));
-  made.append(text);
-  made.addEventListener("click", async () => {
+  const go = async () => {
     const target = entry.category || entry.query;
     const params = { promotion_id: entry.kind, index: entry.rank, ...(target ? { promotion_name: target } : {}) };
     await send("select_promotion", [], { recommendation_id: recommendation, params });
     if (entry.kind === "category") return openCategory(entry.category);
     return entry.kind === "search" ? searchFor(entry.query) : openCart();
-  });
+  };
+  text.append(button(`${words[entry.kind]} →`, go, "title"), element("div", "kind", entry.kind), element("div", "why", REASONS[entry.reason.code] || entry.reason.code));
+  made.append(text);
   return made;
 }
 
@@ -125,11 +116,12 @@ async function drawShelf() {
     link.addEventListener("click", (click) => { click.preventDefault(); openCategory(name); });
     return link;
   }));
+  return shelf.items;
 }
 
 // ---- suggestions
 function question() {
-  const base = { visitor_id: visitor(), session_id: session(), return_properties: true };
+  const base = { visitor_id: visitor(), session_id: session(), return_properties: true, explain: true };
   const cart_item_ids = Object.keys(state.cart);
   if (state.inCart) return { ...base, placement: "cart", context: { page_type: "cart", cart_item_ids } };
   if (state.item) return { ...base, placement: "item", context: { page_type: "item", item_ids: [state.item.item_id], cart_item_ids } };
@@ -140,6 +132,7 @@ function question() {
 async function suggest() {
   const answer = await call("/v1/recommendations", question());
   const before = state.shown;
+  state.answer = answer;
   const items = answer.items.filter((entry) => entry.item_id !== undefined);
   state.shown = new Set(items.map((item) => item.item_id));
   $("suggestions-title").textContent = state.inCart ? "Goes with your cart" : state.item ? "You may also want to see" : "You may want to see";
@@ -147,32 +140,15 @@ async function suggest() {
   $("suggestions").replaceChildren(...answer.items.map((entry) => entry.item_id === undefined ? way(entry, answer.recommendation_id) : card({ item_id: entry.item_id, ...entry.properties }, {
     kind: entry.kind, reason: entry.reason.code, recommendation: answer.recommendation_id, isNew: before.size > 0 && !before.has(entry.item_id),
   })));
-  state.suggested = Object.fromEntries(items.map((item) => [item.item_id, item]));
+  say(answer);
+  // What stands here is seen: only so can it rest once it was passed over.
+  if (items.length) await send("view_item_list", items, { recommendation_id: answer.recommendation_id, placement: answer.placement });
   await explain(answer.recommendation_id);
 }
-async function explain(id) {
-  try {
-    const record = await call(`/demo/decisions/${id}`);
-    const head = element("tr");
-    head.append(...["slot", "suggestion", "source", "p"].map((name) => element("th", ["suggestion", "source"].includes(name) ? "left" : "", name)));
-    const slots = [...record.items, ...(record.ways || [])].sort((one, other) => one.slot - other.slot);
-    $("slots").replaceChildren(head, ...slots.map((slot) => {
-      const row = element("tr");
-      row.append(element("td", "", slot.slot), element("td", "left", slot.item_id || slot.target || slot.kind), element("td", "left", slot.source || slot.kind), element("td", "", slot.p_slot));
-      return row;
-    }));
-    $("record").textContent = JSON.stringify(record, null, 1);
-  } catch (error) { $("record").textContent = error.message; }
-  try {
-    const known = await call(`/v1/visitors/${encodeURIComponent(visitor())}`);
-    $("known").textContent = JSON.stringify(known, null, 1);
-  } catch (error) { $("known").textContent = error.message; }
-}
-
 // ---- the shopper's ways
 async function openHome() { Object.assign(state, { item: null, category: null, inCart: false, words: "", offset: 0 }); $("words").value = ""; await draw(); }
 async function openCategory(name) {
-  Object.assign(state, { item: null, category: name, inCart: false, words: "", offset: 0 });
+  Object.assign(state, { item: null, category: name, inCart: false, words: "", offset: 0, isListing: true });
   await draw();
 }
 async function openItem(item, recommendation) {
@@ -185,7 +161,7 @@ async function openItem(item, recommendation) {
 }
 async function searchFor(words) {
   $("words").value = words;
-  Object.assign(state, { words, category: null, item: null, inCart: false, offset: 0 });
+  Object.assign(state, { words, category: null, item: null, inCart: false, offset: 0, isListing: Boolean(words) });
   if (words) await send("search", [], { search_term: words });
   await draw();
 }
@@ -206,8 +182,8 @@ async function buy() {
   localStorage.cart = "{}";
   await openHome();
 }
-function button(text, action) {
-  const made = element("button", "", text);
+function button(text, action, className) {
+  const made = element("button", className, text);
   made.type = "button";
   made.addEventListener("click", action);
   return made;
@@ -237,51 +213,45 @@ async function draw() {
   $("visitor").textContent = visitor();
   $("cart-count").textContent = Object.values(state.cart).reduce((sum, item) => sum + item.quantity, 0);
   drawStage();
-  await Promise.all([drawShelf(), suggest()]);
-}
-
-// ---- evaluation
-async function drawEvaluation() {
-  let report;
-  try { report = await call("/demo/evaluation"); } catch (error) { $("evaluation-note").textContent = error.message; return; }
-  const k = report.k[report.k.length - 1];
-  const names = ["ndcg", "recall", "mrr", "hit_rate"].map((name) => `${name}@${k}`).filter((name) => name in report.variants[0].metrics);
-  $("evaluation-note").textContent = `${report.users} shoppers between ${report.period_start.slice(0, 10)} and ${report.period_end.slice(0, 10)}, later than anything the evaluated model was trained on; intervals at ${Math.round(report.confidence * 100)} %.`;
-  const head = element("tr");
-  head.append(element("th", "", ""), ...names.map((name) => element("th", "", name)));
-  $("report").replaceChildren(head, ...report.variants.map((variant, place) => {
-    const row = element("tr", place ? "" : "best");
-    row.append(element("td", "", variant.name), ...names.map((name) => {
-      const cell = variant.metrics[name];
-      const made = element("td", "", cell.mean.toFixed(4));
-      made.title = `${cell.low.toFixed(4)} to ${cell.high.toFixed(4)}`;
-      return made;
-    }));
-    return row;
-  }));
+  const listed = await drawShelf();
+  // The shop's own list, which is none of ours: it says where the shopper went.
+  if (state.isListing && listed.length) await send("view_item_list", listed.slice(0, 12));
+  state.isListing = false;
+  await suggest();
 }
 
 // ---- begin
 document.querySelectorAll(".tabs button").forEach((tab) => tab.addEventListener("click", () => {
   document.querySelectorAll(".tabs button, .tab").forEach((each) => each.classList.remove("on"));
+  document.querySelectorAll(".tabs button").forEach((each) => each.setAttribute("aria-selected", String(each === tab)));
   tab.classList.add("on");
   $(tab.dataset.tab).classList.add("on");
 }));
 $("home").addEventListener("click", (click) => { click.preventDefault(); openHome(); });
 $("cart").addEventListener("click", openCart);
-$("new-visitor").addEventListener("click", () => { become(newId("demo-")); state.cart = {}; state.shown = new Set(); openHome(); });
+function beSomebodyNew(id) { become(id); state.cart = {}; state.shown = new Set(); return openHome(); }
+$("new-visitor").addEventListener("click", () => beSomebodyNew(newId("demo-")));
+$("forget").addEventListener("click", async () => {
+  const receipt = await call(`/v1/visitors/${encodeURIComponent(visitor())}`, null, "DELETE");
+  log(`forgotten: everything up to ${receipt.erased_at}`);
+  await beSomebodyNew(visitor());
+});
+$("play-hurried").addEventListener("click", () => play("hurried"));
+$("play-browsing").addEventListener("click", () => play("browsing"));
 $("search").addEventListener("submit", async (submit) => {
   submit.preventDefault();
   await searchFor($("words").value);
 });
 $("previous").addEventListener("click", () => { state.offset = Math.max(0, state.offset - 24); drawShelf(); });
 $("next").addEventListener("click", () => { state.offset += 24; drawShelf(); });
-// An address such as /demo?visitor=V&item=I opens that item as that visitor.
+// An address such as /demo?visitor=V&item=I opens that item as that visitor; /demo?play=browsing plays a visit.
 async function begin() {
-  visitor();
+  const asked = new URLSearchParams(location.search), wanted = asked.get("item");
+  if (asked.has("visitor") && localStorage.visitor !== asked.get("visitor")) become(asked.get("visitor"));
   state.cart = JSON.parse(localStorage.cart || "{}");
   drawEvaluation();
-  const wanted = new URLSearchParams(location.search).get("item");
+  fetch("/demo/journeys").then((answer) => { $("journeys").hidden = !answer.ok; });
+  if (asked.get("play") in PLAYED) return play(asked.get("play"));
   if (!wanted) return draw();
   const shelf = await call(`/demo/shelf?${new URLSearchParams({ words: wanted })}`);
   const item = shelf.items.find((each) => each.item_id === wanted);

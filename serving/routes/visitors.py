@@ -21,13 +21,14 @@ from serving.openapi import query_parameters
 from serving.reading import params_of, read_struct
 from serving.schemas import (
     MAX_ID_BYTES,
+    ErasureReceipt,
     KnownPreferences,
     Preferences,
     VisitorParams,
     VisitorResponse,
 )
 from serving.security import ADMIN, WRITE
-from serving.visitor_view import moment_of, preferences_of, visitor_response
+from serving.visitor_view import moment_of, preferences_of, rfc3339, visitor_response
 
 PREFIX, PREFERENCES_SUFFIX = b"/v1/visitors/", b"/preferences"
 EVENT_OF = {level: event_type for event_type, level in PREFERENCES.items()}
@@ -72,6 +73,25 @@ async def set_preferences(request: Request) -> Response:
     if known.preference is None or known.preference.ts < event.ts:
         raise _store_failed()  # it is in the log, but not yet where answers look
     return json_answer(preferences_of(known))
+
+
+async def erase_visitor(request: Request) -> Response:
+    """Forget a visitor, the user they were identified as, and all devices of that user.
+
+    It is on disk before the answer, and the very next answer is that of a stranger: states, links
+    and preferences are gone, what was done until now is never learnt from or read again, and what
+    arrives late is refused. Erasing again, or somebody unknown, gives the same answer.
+    """
+    visitor_id = _visitor_id(request)
+    exchange = exchange_of(request)
+    if exchange.caller.is_browser:
+        detail = "Erasing cannot be undone, so it is not for browser keys; ask from a server."
+        raise Problem(403, "not_for_browsers", detail)
+    try:
+        erased = await asyncio.to_thread(exchange.state.eraser.erase, visitor_id)
+    except StorageError as error:
+        raise storage_problem(error) from error
+    return json_answer(ErasureReceipt(visitor_id, rfc3339(erased.at)))
 
 
 async def _stored(exchange: Exchange, event: InteractionEvent) -> None:
@@ -132,6 +152,16 @@ ENDPOINTS = (
         params=(_ID_PARAMETER, *query_parameters(VisitorParams)),
         response=VisitorResponse,
         problems=(400, 422),
+    ),
+    Endpoint(
+        "DELETE",
+        "/v1/visitors/{visitor_id:path}",
+        erase_visitor,
+        frozenset({WRITE, ADMIN}),
+        "Forget a visitor",
+        params=(_ID_PARAMETER,),
+        response=ErasureReceipt,
+        problems=(400, 422, 507),
     ),
     Endpoint(
         "PUT",

@@ -77,7 +77,7 @@ def test_the_examples_of_the_page_work(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines() if line]
     home, page, wish, cached, similar = answers[:5]
-    events, beacon, visitor, rules, trial, document = answers[5:]
+    events, beacon, visitor, receipt, rules, trial, document = answers[5:]
     assert len(home["items"]) == len(cached["items"]) == 3
     assert home["items"][0]["properties"]["title"]
     assert [len(each["items"]) for each in page["answers"]] == [4, 12]
@@ -86,6 +86,7 @@ def test_the_examples_of_the_page_work(tmp_path: Path) -> None:
     assert beacon["accepted"] == 1
     assert [each["item_id"] for each in visitor["interactions"]] == ["item-06", "item-04"]
     assert visitor["preferences"] == wish == {"personalize": "light", "since": wish["since"]}
+    assert receipt["visitor_id"] == "v-17"
     assert rules["version"] == "default"
     assert (trial["version"], len(trial["before"]), len(trial["after"])) == ("next", 3, 3)
     assert "/v1/events" in document["paths"]

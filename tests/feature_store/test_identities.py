@@ -67,13 +67,14 @@ def test_a_shared_visitor_belongs_to_each_user_for_their_interval(tmp_path):
     assert found["own"] == "carl"
 
 
-def test_the_moment_of_the_link_belongs_to_the_new_user(tmp_path):
+def test_within_the_moment_of_a_link_event_ids_say_what_came_first(tmp_path):
     layout = StoreLayout(tmp_path)
     rows = [identify("b", START, "v", "ann"), identify("d", START + 10, "v", "bob")]
-    bring_in(layout, [*rows, row("a", START + 10), row("e", START + 9)])
+    rows += [identify("g", START + 10, "v", "ann"), row("f", START + 10), row("h", START + 10)]
+    bring_in(layout, [*rows, row("a", START + 10), row("e", START + 9), row("i", START + 11)])
     found = shoppers(layout)
-    assert found["a"] == "bob"
-    assert found["e"] == "ann"
+    assert (found["a"], found["f"], found["h"]) == ("ann", "bob", "ann")
+    assert (found["e"], found["i"]) == ("ann", "ann")
 
 
 def test_links_after_the_window_are_not_looked_at(tmp_path):

@@ -94,8 +94,12 @@ def test_route_by_scope(guarded: TestClient, endpoint: Endpoint) -> None:
 
 
 def test_a_browser_key_only_writes() -> None:
-    open_to_writers = {each.path for each in ENDPOINTS if WRITE in each.scopes}
-    assert open_to_writers == {"/v1/events", "/v1/visitors/{visitor_id:path}/preferences"}
+    open_to_writers = {(each.method, each.path) for each in ENDPOINTS if WRITE in each.scopes}
+    assert open_to_writers == {
+        ("POST", "/v1/events"),
+        ("PUT", "/v1/visitors/{visitor_id:path}/preferences"),
+        ("DELETE", "/v1/visitors/{visitor_id:path}"),  # which refuses browser keys itself
+    }
 
 
 def test_health_and_openapi_are_the_only_public_routes() -> None:

@@ -17,7 +17,10 @@ def client(root: Path):  # type: ignore[no-untyped-def]
 
 
 def test_the_page_and_its_files_load_nothing_from_elsewhere(client: TestClient) -> None:
-    for path in ("/demo", "/demo/page.js", "/demo/page.css"):
+    files = ["page.css", *(f"{name}.js" for name in ("words", "behind", "visits", "page"))]
+    page = client.get("/demo").text
+    for path in ("/demo", *(f"/demo/{name}" for name in files)):
+        assert path == "/demo" or f'"{path}"' in page
         answer = client.get(path)
         assert answer.status_code == 200
         assert "default-src 'self'" in answer.headers["content-security-policy"]
@@ -56,8 +59,23 @@ def test_the_evaluation_is_what_training_left(client: TestClient, root: Path) ->
     assert client.get("/demo/evaluation").json() == {"users": 3}
 
 
+def test_the_journeys_are_there_only_once_they_were_reported(
+    client: TestClient, root: Path
+) -> None:
+    missing = client.get("/demo/journeys")
+    assert missing.status_code == 404
+    assert "desirepath report journeys" in missing.json()["detail"]
+    (root / "reports").mkdir()
+    (root / "reports" / "journeys.html").write_text("<h1>Journeys</h1>")
+    found = client.get("/demo/journeys")
+    assert found.text == "<h1>Journeys</h1>"
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+    assert found.headers["content-type"].startswith("text/html")
+
+
 def test_without_the_setting_there_is_no_demonstration(tmp_path: Path) -> None:
     with in_process(tmp_path) as client:
-        assert client.get("/demo").status_code == 404
+        for path in ("/demo", "/demo/journeys", "/demo/words.js"):
+            assert client.get(path).status_code == 404
     with pytest.raises(ConfigError, match="demo"):
         Settings(root=tmp_path, demo=True)

@@ -165,6 +165,7 @@ def test_every_answer_is_as_described(root: Path) -> None:
         ("GET", "/v1/recommendations", {"params": {"placement": "home"}}),
         ("POST", "/v1/similar-items", {"json": {"item_ids": ["item-04"]}}),
         ("GET", "/v1/visitors/ann", {}),
+        ("DELETE", "/v1/visitors/ann", {}),
         ("GET", "/health/live", {}),
         ("GET", "/health/ready", {}),
     ]

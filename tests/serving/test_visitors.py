@@ -6,10 +6,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from feature_store.erasures import Erasures
 from feature_store.online.visitors import Visitors
 from feature_store.records import EventRecord
 from recommender.errors import StorageError
-from tests.serving.service import TestClient, event, records
+from tests.serving.service import TestClient, event, in_process, make_keys, records
 
 
 def known(client: TestClient, visitor_id: str) -> dict:
@@ -155,3 +156,87 @@ def test_what_is_below_a_visitor_is_no_visitor(client: TestClient) -> None:
     for path in ("ann", "ann%2Fpreferences"):
         assert client.put(f"/v1/visitors/{path}", json=body).status_code == 405
     assert known(client, "ann/preferences")["preferences"]["since"] is None
+
+
+# ---- forgetting ------------------------------------------------------------------------------
+
+
+def asked(client: TestClient, visitor_id: str) -> dict:
+    body = {"placement": "home", "visitor_id": visitor_id, "limit": 5}
+    answer = client.post("/v1/recommendations", json=body)
+    assert answer.status_code == 200
+    kept = ("items", "fallback_level", "session_mode", "session_mode_confidence")
+    return {name: answer.json()[name] for name in kept}
+
+
+@pytest.mark.parametrize("visitor_id", ["ann", "a/b", "é", "x%2Fpreferences"])
+def test_right_after_an_erasure_the_shopper_is_a_stranger(
+    client: TestClient, visitor_id: str
+) -> None:
+    path = "/v1/visitors/" + quote(visitor_id, safe="")
+    nobody, unknown = asked(client, "stranger"), known(client, "stranger")
+    client.post("/v1/events", json=[event(visitor_id, "item-03"), event(visitor_id, "item-04")])
+    wish(client, visitor_id, "light")
+    assert asked(client, visitor_id) != nobody
+    answers = [client.request("DELETE", path) for _ in range(2)]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["visitor_id"]) == (200, visitor_id)
+    assert answers[0].json()["erased_at"] < answers[1].json()["erased_at"]
+    assert asked(client, visitor_id) == nobody
+    assert known(client, visitor_id) == unknown | {"visitor_id": visitor_id}
+
+
+def test_an_erasure_goes_over_all_devices_of_the_user(client: TestClient) -> None:
+    client.post("/v1/events", json=[event("phone", "item-01", user_id="u-1")])
+    client.post("/v1/events", json=[event("laptop", "item-02", user_id="u-1")])
+    nobody = asked(client, "stranger")
+    assert client.request("DELETE", "/v1/visitors/laptop").status_code == 200
+    for visitor_id in ("phone", "laptop"):
+        assert known(client, visitor_id)["totals"] == {}
+        assert known(client, visitor_id)["user_id"] is None
+        assert asked(client, visitor_id) == nobody
+
+
+def test_what_happened_before_an_erasure_is_refused_afterwards(client: TestClient) -> None:
+    early = event("ann", "item-05")
+    assert client.request("DELETE", "/v1/visitors/ann").status_code == 200
+    answer = client.post("/v1/events", json=[early, event("ann", "item-06")]).json()
+    assert (answer["accepted"], [each["code"] for each in answer["rejected"]]) == (1, ["erased"])
+    assert [each["item_id"] for each in known(client, "ann")["interactions"]] == ["item-06"]
+
+
+def test_an_erasure_survives_a_restart(root: Path) -> None:
+    with in_process(root) as client:
+        client.post("/v1/events", json=event("ann"))
+        client.request("DELETE", "/v1/visitors/ann")
+    with in_process(root) as client:
+        assert known(client, "ann")["totals"] == {}
+
+
+def test_erasing_is_for_servers(root: Path) -> None:
+    keys = make_keys(root)
+    with in_process(root, dev=False) as client:
+        codes = {
+            name: client.request("DELETE", "/v1/visitors/ann", headers={"X-API-Key": key})
+            for name, key in keys.items()
+        }
+        assert client.request("DELETE", "/v1/visitors/ann").status_code == 401
+    assert {name: each.status_code for name, each in codes.items()} == {
+        "server": 200,
+        "browser": 403,
+        "admin": 200,
+    }
+    assert codes["browser"].json()["code"] == "not_for_browsers"
+
+
+def test_an_erasure_that_cannot_be_kept_is_not_promised(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise StorageError("disk on fire")
+
+    client.post("/v1/events", json=event("ann"))
+    monkeypatch.setattr(Erasures, "add", breaks)
+    answer = client.request("DELETE", "/v1/visitors/ann")
+    assert (answer.status_code, answer.headers["retry-after"] != "") == (503, True)
+    assert known(client, "ann")["totals"] == {"view_item": 1}

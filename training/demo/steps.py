@@ -11,16 +11,22 @@ from pathlib import Path
 
 import typer
 
+from feature_store.atomic_file import write_atomic
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.bundle import load_bundle
 from recommender.bundle_folder import current
 from recommender.errors import DataError
+from recommender.placements import DEFAULT_FILE
 from recommender.terms import EVENT_TYPE, PURCHASE, TS, VISITOR_ID
 
 STRANGER = "a-stranger"
 # A training file that is done within minutes.
 QUICK = Path(__file__).with_name("training.toml")
+QUIET = {
+    'when_spent = "default"': 'when_spent = "empty"',
+    "session_budget = 20": "session_budget = 8",
+}
 
 
 def prepare(
@@ -34,22 +40,34 @@ def prepare(
     Parameters
     ----------
     own_log
-        Path and format of the user's own log; (None, None) simulates a shop.
+        Path and format of the user's own log, None: as it looks; (None, None) simulates a shop.
     sizes
         Options of `simulate`.
     """
     log, source_format = own_log
-    catalogue: list[object] = []
+    more: list[object] = ["--format", source_format] if source_format else []
     if log is None:
         simulated = folder / "simulated"
         if not (simulated / "report.json").exists():
             run(["simulate", "--out", simulated, *sizes], console)
-        log, source_format = simulated / "events.jsonl", "desirepath-jsonl"
-        catalogue = ["--catalogue", simulated / "catalogue.jsonl"]
-    run(["ingest", "--log", log, "--format", source_format, "--store", folder, *catalogue], console)
+        log = simulated / "events.jsonl"
+        more = ["--format", "desirepath-jsonl", "--catalogue", simulated / "catalogue.jsonl"]
+    run(["ingest", "--log", log, "--store", folder, *more], console)
     run(["report", "journeys", "--store", folder], console)
     run(["train", "--out", folder, "--config", QUICK], console)
     run(["materialise", "--store", folder], console)
+
+
+def write_placements(folder: Path) -> Path:
+    """The shipped placements, but quiet sooner: nothing after a few ignored lists, to be seen."""
+    text = DEFAULT_FILE.read_text("utf-8")
+    for shipped, quiet in QUIET.items():
+        if text.count(f"\n{shipped}\n") != 1:
+            raise DataError(f"{DEFAULT_FILE} has no single line {shipped}")
+        text = text.replace(f"\n{shipped}\n", f"\n{quiet}\n")
+    path = folder / "placements.toml"
+    write_atomic(path, text.encode())
+    return path
 
 
 def known_visitor(layout: StoreLayout) -> str:

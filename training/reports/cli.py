@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson, FormatName
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.errors import InvalidInputError
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Reports beyond the evaluation of a model.", no_args_is_help=True)
 
-DEFAULT_STORE = Path("var")
-MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 FOLDER = "reports"
 
 
@@ -36,7 +35,6 @@ Until = Annotated[
     datetime | None, typer.Option(formats=MOMENTS, help="End before this moment (UTC).")
 ]
 Days = Annotated[int | None, typer.Option(min=1, help="The last so many days before the end.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Result as one JSON line on stdout.")]
 Store = Annotated[Path, typer.Option(help="Folder of the shop's data: its log and its tables.")]
 
 
@@ -50,13 +48,7 @@ def journeys(
         Path | None,
         typer.Option(help="A file or folder to report on instead; no store is touched."),
     ] = None,
-    format_name: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="Format of --log, as `desirepath datasets` lists them. Default: as it looks.",
-        ),
-    ] = None,
+    format_name: FormatName = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -229,7 +221,7 @@ def pace(
     ] = None,
     shoppers: Annotated[int, typer.Option(min=100, help="Shoppers of each shop.")] = 3_000,
     days: Annotated[int, typer.Option(min=1, help="Days of each shop.")] = 25,
-    as_json: Annotated[bool, typer.Option("--json", help="Result as one JSON line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """How well the pace of visits is told, on simulated shops whose shoppers have a true one.
 

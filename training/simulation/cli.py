@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feature_store.cli_options import AsJson
 from feature_store.console import Console
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def simulate(  # noqa: PLR0917 - Typer declares options as arguments
             envvar="DESIREPATH_SHARED",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Result as one JSON line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate a shop whose shoppers react to what they are shown.
 

@@ -378,7 +378,7 @@ def test_joining_states_is_joining_their_events(
     st.none() | st.text(min_size=1).filter(lambda text: text.isprintable()),
 )
 def test_bytes_round_trip_exactly(events: list[InteractionEvent], user_id: str | None) -> None:
-    state = joined(state_of(*events), VisitorState(user_id=user_id, linked_at=7))
+    state = joined(state_of(*events), VisitorState(user_id=user_id, linked_at=7, linked_by="e7"))
     assert decode_state(encode_state(state)) == state
     assert encode_state(decode_state(encode_state(state))) == encode_state(state)
 

@@ -90,9 +90,10 @@ def test_identify_moves_the_visitor_into_the_user_and_leaves_the_link(
     visitors: Visitors, store: MemoryStore
 ) -> None:
     visitors.apply([event("v1", 1)])
-    visitors.apply([identify("v1", 2, "u1")])
+    login = identify("v1", 2, "u1")
+    visitors.apply([login])
     assert dict(visitors.scan())["v:v1"] == VisitorState(
-        user_id="u1", linked_at=micros(START) + 2_000_000
+        user_id="u1", linked_at=micros(START) + 2_000_000, linked_by=login.event_id
     )
     for state in (visitors.get("v1", None, AT), visitors.get("other", "u1", AT)):
         assert state.totals == {"view_item": 1, "identify": 1}
@@ -263,11 +264,13 @@ def rebuilt_from(events: list[InteractionEvent]) -> list[Rebuilt]:
         name = key[2:]
         if key.startswith("u:"):
             links = {
-                other[2:]: link.linked_at for other, link in states.items() if link.user_id == name
+                other[2:]: (link.linked_at, link.linked_by)
+                for other, link in states.items()
+                if link.user_id == name
             }
             shoppers.append(Rebuilt(name, links, state))
         elif state.user_id is None:
-            shoppers.append(Rebuilt(None, {name: 0}, state))
+            shoppers.append(Rebuilt(None, {name: (0, "")}, state))
     return shoppers
 
 

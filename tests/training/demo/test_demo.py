@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,15 @@ from feature_store.console import Console
 from feature_store.ingest import ingest
 from feature_store.layout import StoreLayout
 from recommender.errors import DataError
-from training.demo.steps import QUICK, invitation, known_visitor, popular_item, run
+from recommender.placements import DEFAULT_FILE, read_placements
+from training.demo.steps import (
+    QUICK,
+    invitation,
+    known_visitor,
+    popular_item,
+    run,
+    write_placements,
+)
 from training.demo.trial import free_port
 from training.spec import TrainingSpec, load_spec
 
@@ -79,6 +88,16 @@ def test_the_whole_demonstration_on_a_small_shop(tmp_path: Path) -> None:
     assert result["stranger_after_a_view"]["items"] != result["stranger"]["items"]
     assert (tmp_path / "demo" / "evaluation.json").exists()
     assert (tmp_path / "demo" / "reports" / "journeys.html").exists()
+    assert (tmp_path / "demo" / "placements.toml").exists()
+
+
+def test_the_demonstration_falls_silent_soon_and_is_else_as_shipped(tmp_path: Path) -> None:
+    quiet, shipped = read_placements(write_placements(tmp_path)), read_placements(DEFAULT_FILE)
+    assert quiet.keys() == shipped.keys()
+    for name, placement in quiet.items():
+        fatigue = placement.fatigue
+        assert (fatigue.when_spent, fatigue.session_budget) == ("empty", 8)
+        assert replace(placement, fatigue=shipped[name].fatigue) == shipped[name]
 
 
 def test_the_quick_training_file_is_the_defaults_with_less_work() -> None:
