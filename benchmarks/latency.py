@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -84,6 +85,8 @@ class Plan:
 def main() -> None:
     given = arguments_of()
     console = Console(as_json=given.json)
+    # Whoever ends this process ends the servers, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         check(given)
         with tempfile.TemporaryDirectory(prefix="bench-latency-", dir=given.folder) as scratch:

@@ -142,16 +142,25 @@ def start(startable: Startable, cpus: Set[int], log: Path) -> Server:
             [sys.executable, *startable.command], cwd=ROOT, env=environ, stdout=out, stderr=out
         )
     url = f"http://127.0.0.1:{startable.port}"
-    server = Server(startable.name, url, process, 0.0)
+    try:
+        _await_ready(startable, url, process, log)
+    except BaseException:
+        Server(startable.name, url, process, 0.0).stop()
+        raise
+    return Server(startable.name, url, process, time.monotonic() - began)
+
+
+def _await_ready(
+    startable: Startable, url: str, process: subprocess.Popen[bytes], log: Path
+) -> None:
+    until = time.monotonic() + START_SECONDS
     while not _is_ready(url + startable.probe):
-        late = time.monotonic() - began > START_SECONDS
-        if late or process.poll() is not None:
-            server.stop()
+        code = process.poll()
+        if code is not None or time.monotonic() > until:
             said = log.read_text(encoding="utf-8", errors="replace")[-800:]
-            why = "was not ready in time" if late else f"ended with {process.returncode}"
+            why = "was not ready in time" if code is None else f"ended with {code}"
             raise DataError(f"{startable.name} {why}: {said}")
         time.sleep(0.02)
-    return Server(startable.name, url, process, time.monotonic() - began)
 
 
 def _is_ready(url: str) -> bool:

@@ -219,6 +219,12 @@ def test_without_wrk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
         check(arguments_of([]))
 
 
+def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
+    startable = processes.Startable("broken", ("-c", "import sys; sys.exit('no luck')"), 1, "/")
+    with pytest.raises(DataError, match=r"broken ended with 1: no luck"):
+        processes.start(startable, processes.cores()[0], tmp_path / "log")
+
+
 @pytest.mark.slow
 def test_all_contestants_answer_without_an_error(bundle: Path) -> None:
     if shutil.which("wrk") is None:
