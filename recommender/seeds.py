@@ -65,11 +65,11 @@ class Seeds:
         """The seeds of these event types; all of them where none is named."""
         if not event_types:
             return self
-        return self[np.isin(self.event_codes, [EVENT_CODES[name] for name in event_types])]
+        return self[_among(self.event_codes, [EVENT_CODES[name] for name in event_types])]
 
     def of_part(self, *names: str) -> Seeds:
         """The seeds of these parts of the query."""
-        return self[np.isin(self.parts, [PART_CODES[name] for name in names])]
+        return self[_among(self.parts, [PART_CODES[name] for name in names])]
 
     def steps(self) -> Seeds:
         """The steps of the way: what is in the cart got there by one, and the page is the last one.
@@ -95,18 +95,16 @@ class Seeds:
         only where it brought an item that no later one had: looking twice at the same thing does
         not push the rest away.
         """
-        newest = len(self) - 1 - np.arange(len(self))
-        _, first = np.unique(self.item_idx[newest], return_index=True)
-        is_last_meeting = np.zeros(len(self), np.bool_)
-        is_last_meeting[first] = True
-        ages = self.ages[newest]
-        is_new_moment = np.zeros(len(self), np.bool_)
-        # Of each moment, the first item that was not met later opens it.
-        opened = np.flatnonzero(is_last_meeting)
-        is_new_moment[opened] = np.diff(ages[opened], prepend=np.float32(-1)) != 0
-        lags = np.cumsum(is_new_moment) - 1
-        oldest_first: Int32Array = np.maximum(lags, 0)[newest].astype(np.int32)
-        return oldest_first
+        # A plain loop: every source asks, of a few dozen seeds, where calls of numpy cost more.
+        lags: list[int] = []
+        lag, moment, met = -1, -1.0, set()
+        for item, age in zip(self.item_idx[::-1].tolist(), self.ages[::-1].tolist(), strict=True):
+            if item not in met:
+                met.add(item)
+                # Of each moment, the first item that was not met later opens it.
+                lag, moment = lag + (age != moment), age
+            lags.append(lag)
+        return np.array(lags[::-1], np.int32)
 
     def distinct(self, most: int) -> tuple[Int32Array, Int32Array]:
         """The latest distinct items and the lag of each, newest first: int32 (≤ most,) each."""
@@ -125,6 +123,12 @@ class Seeds:
         """Each item once, ascending, with its weights summed: int32 (m,), float32 (m,)."""
         items, inverse = np.unique(self.item_idx, return_inverse=True)
         return items, np.bincount(inverse, self.weights, len(items)).astype(np.float32)
+
+
+def _among(codes: Int32Array, wanted: list[int]) -> BoolArray:
+    """Which codes are among these few, bool (n,); `numpy.isin` takes several times as long."""
+    found: BoolArray = (codes[:, None] == np.array(wanted, np.int32)).any(axis=1)
+    return found
 
 
 NO_SEEDS = Seeds(

@@ -1,0 +1,152 @@
+"""What is measured: the empty route, and our service with less and more of it switched on."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.latency_parts.processes import Startable
+from benchmarks.latency_parts.visitors import ASKED_ITEMS, PLACEMENT
+from feature_store.layout import StoreLayout
+from recommender.bundle_folder import publish
+from recommender.catalogue import Catalogue
+from recommender.placements import DEFAULT_FILE
+from recommender.terms import ITEM
+from serving.security import create_key_file
+from training.demo.trial import free_port
+
+EMPTY, CANNED, PLAIN, FULL, RULES = "empty", "canned", "plain", "full", "rules"
+ALL: Final = (EMPTY, CANNED, PLAIN, FULL, RULES)
+QUICK: Final = (EMPTY, CANNED, PLAIN, FULL)
+# Those that have a model and so want to know the shoppers.
+MODELLED: Final = frozenset({PLAIN, FULL, RULES})
+Tables = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One of those that are measured.
+
+    Parameters
+    ----------
+    key
+        An API key of its own; empty for the bare route, which is asked by GET.
+    """
+
+    startable: Startable
+    key: str
+
+    @property
+    def name(self) -> str:
+        """How it is called in the figures."""
+        return self.startable.name
+
+
+def contestant(name: str, folder: Path, bundle: Path, catalogue: Catalogue) -> Contestant:
+    """Make the data folder of a contestant and say how to start it."""
+    port = free_port()
+    if name == EMPTY:
+        floor = ("-m", "benchmarks.latency_parts.empty", "--port", f"{port}")
+        return Contestant(Startable(name, floor, port, "/"), "")
+    root = folder / name
+    key = create_key_file(root / "keys.json", os.urandom)["server"]
+    if name in MODELLED:
+        publish(bundle, StoreLayout(root).bundles)
+    options = _options(name, root, catalogue)
+    command = ("-m", "serving", "--root", f"{root}", "--port", f"{port}", *options)
+    return Contestant(Startable(name, command, port, "/health/ready"), key)
+
+
+def _options(name: str, root: Path, catalogue: Catalogue) -> tuple[str, ...]:
+    """What it is given beside what every contestant gets: nothing where it is as shipped."""
+    changes: Mapping[str, Callable[[Tables], Tables]] = {
+        CANNED: lambda shipped: canned(shipped, popular(catalogue, ASKED_ITEMS)),
+        PLAIN: plain,
+    }
+    if change := changes.get(name):
+        file = root / "placements.toml"
+        file.write_text(toml_of(change(shipped_placements())), encoding="utf-8")
+        return ("--placements", f"{file}")
+    if name == RULES:
+        file = root / "rules.toml"
+        file.write_text(toml_of(ten_rules(catalogue)), encoding="utf-8")
+        return ("--rules", f"{file}")
+    return ()
+
+
+def shipped_placements() -> Tables:
+    """The placements of the release."""
+    return tomllib.loads(DEFAULT_FILE.read_text(encoding="utf-8"))
+
+
+def canned(shipped: Tables, item_ids: list[str]) -> Tables:
+    """The same list for everybody. Without a model the service answers it by itself."""
+    place = shipped["placements"][PLACEMENT] | {"static_items": item_ids}
+    return shipped | {"placements": shipped["placements"] | {PLACEMENT: place}}
+
+
+def plain(shipped: Tables) -> Tables:
+    """Items alone: without pace, kinds and fatigue."""
+    extras = {"fatigue", "pace", "at_most", "kind_order", "navigation"}
+    places = {
+        name: {key: value for key, value in table.items() if key not in extras} | {"kinds": [ITEM]}
+        for name, table in shipped["placements"].items()
+    }
+    return {"placements": places}
+
+
+def ten_rules(catalogue: Catalogue) -> Tables:
+    """Ten rules of every kind, about brands, categories and items that this shop has."""
+    order = catalogue.popular_order.tolist()
+    brands = _distinct(catalogue.brand_of, order)
+    categories = _distinct(catalogue.category_of, order)
+    item = catalogue.ids.id(order[0])
+    rules: tuple[Tables, ...] = (
+        {"kind": "exclude", "where": f"category = {json.dumps(categories[-1])}"},
+        {"kind": "price_band", "around": "cart", "low": 0.01, "high": 100},
+        {"kind": "boost", "where": f"brand = {json.dumps(brands[0])}", "factor": 2},
+        {"kind": "boost", "where": "price < 1.5 * context.price", "factor": 1.3},
+        {"kind": "bury", "where": f"category = {json.dumps(categories[0])}", "factor": 0.5},
+        {"kind": "diversity", "level": "medium"},
+        {"kind": "calibration", "strength": 0.3, "min_history": 5},
+        {"kind": "pin", "items": {item: 3}},
+        {
+            "kind": "promotion",
+            "where": f"brand = {json.dumps(brands[-1])}",
+            "share": 0.2,
+            "from_position": 2,
+        },
+        {"kind": "constraint", "per": "brand", "at_most": 5},
+    )
+    named = [{"name": f"rule {at}", **rule} for at, rule in enumerate(rules, start=1)]
+    return {"version": "measured", "rules": named}
+
+
+def popular(catalogue: Catalogue, count: int) -> list[str]:
+    """Ids of the most popular items."""
+    return [catalogue.ids.id(int(each)) for each in catalogue.popular_order[:count]]
+
+
+def _distinct(attribute: Callable[[int], str | None], order: list[int]) -> list[str]:
+    """The values that there are, those of popular items first; one empty text where none is."""
+    found = dict.fromkeys(attribute(item) for item in order)
+    return [each for each in found if each] or [""]
+
+
+def toml_of(tables: Mapping[str, object]) -> str:
+    """A TOML document of these keys; what lies deeper is written inline."""
+    return "".join(f"{json.dumps(name)} = {_value(each)}\n" for name, each in tables.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        inner = (f"{json.dumps(key, ensure_ascii=False)} = {_value(v)}" for key, v in value.items())
+        return "{" + ", ".join(inner) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
