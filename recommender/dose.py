@@ -6,7 +6,10 @@ one or rests (to take away is no recommendation). An entry is *changed* where th
 entry of the same kind with the same item or target: an item to be bought again is changed even
 where the default has that item as a plain one. With c changed entries in a list of n,
 
-    c / n ≤ max_changed_share.
+    c / n ≤ max_changed_share,
+
+unless the default is empty: what only a known shopper can be shown (a shelf of `resume`) was asked
+for as such, and is left out with a share of 0 only.
 
 Where the personal list keeps to that, it stands as it is, its order too; only with a share of 0 the
 default stands in any case. Else the list is the default with the first changed entries of the
@@ -79,7 +82,8 @@ def dosed(
     mine, theirs = _entries(chosen, 0), _entries(default, len(_shown(chosen)))
     known = {entry.key for entry in theirs}
     new = [entry for entry in mine if entry.key not in known]
-    if placement.max_changed_share and _is_allowed(len(new), len(mine), placement):
+    stands = not theirs or _is_allowed(len(new), len(mine), placement)
+    if placement.max_changed_share and stands:
         return _made(mine, chosen, default), len(new) / max(len(mine), 1)
     limits = _Limits.of(chosen, default, placement, most_of_each)
     listed, changed = _mixed(new, theirs, {entry.key for entry in mine}, limits)

@@ -60,7 +60,7 @@ def recommend(
 
     The same query, bundle, placement, policy and rules give the same slate. A valid query always
     gets one; it is empty only when no item may be shown, when its `fatigue` says so, or when
-    nothing of it may differ from a list that is empty for everybody.
+    nothing at all of it may differ from a list that is empty for everybody.
 
     Parameters
     ----------

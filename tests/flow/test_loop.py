@@ -42,7 +42,8 @@ def _in_use(root: Path) -> ModelBundle:
 
 def _ask(bundle: ModelBundle, placement: str = "home", **parts: object) -> tuple[str, list[int]]:
     query = Query(at=END, placement=placement, limit=8, kinds=ITEM_KINDS, **parts)  # type: ignore[arg-type]
-    slate = recommend(query, bundle, read_placements()[placement], TopPolicy())
+    place = replace(read_placements()[placement], max_changed_share=1.0)
+    slate = recommend(query, bundle, place, TopPolicy())
     return slate.fallback_level, [int(item.item_id.removeprefix("item-")) for item in slate.items]
 
 

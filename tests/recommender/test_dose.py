@@ -121,7 +121,10 @@ def test_no_list_differs_by_more_than_its_share(
         return
     default = {*keys(default_of(asked, limited(place, share)))}
     changed = sum(key not in default for key in keys(slate))
-    assert changed <= share * len(slate.entries) + 1e-6
+    if default or not share:
+        assert changed <= share * len(slate.entries) + 1e-6
+    else:
+        assert slate.entries == ask(asked, limited(place, 1)).entries
     assert slate.changed_share == pytest.approx(changed / max(len(slate.entries), 1))
 
 
@@ -181,7 +184,8 @@ def test_the_best_changes_are_kept_first(asked: Query, share: float) -> None:
     kept = [key for key in keys(slate) if key not in default]
     if share and slate.changed_share is not None:
         assert kept == best[: len(kept)]
-        assert len(kept) == min(len(best), int(share * len(slate.entries) + 1e-9))
+        most = int(share * len(slate.entries) + 1e-9) if default else len(best)
+        assert len(kept) == min(len(best), most)
 
 
 @given(queries, shares, st.integers(0, 4), st.integers(1, 6))
@@ -235,8 +239,9 @@ def test_a_dismissed_best_seller_is_not_brought_back() -> None:
     assert [key[1] for key in keys(slate)] == ["item-01", "item-02", "item-03", "item-04"]
 
 
-def test_a_shelf_that_is_empty_for_everybody_stays_so() -> None:
+def test_a_shelf_that_is_empty_for_everybody_may_be_filled() -> None:
     left = (Interaction("item-03", ADD_TO_CART, AT_MICROS - DAY),)
     asked = query(history=left, kinds=("resume",))
-    assert keys(ask(asked, limited(PLACES["home"], 0.9))) == []
-    assert keys(ask(asked, PLACES["home"])) == [("resume", "item-03")]
+    assert keys(ask(asked, limited(PLACES["home"], 0))) == []
+    for share in (0.1, 0.9, 1):
+        assert keys(ask(asked, limited(PLACES["home"], share))) == [("resume", "item-03")]

@@ -142,7 +142,7 @@ def test_nothing_is_there_but_what_is_declared(client: TestClient) -> None:
     for method, path in (
         ("PUT", "/v1/events"),
         ("GET", "/v1/events"),
-        ("DELETE", "/v1/visitors/x"),
+        ("PATCH", "/v1/visitors/x"),
         ("HEAD", "/v1/similar-items"),
         ("TRACE", "/health/live"),
     ):

@@ -32,17 +32,22 @@ def _kindless(place: Placement) -> Placement:
     return replace(place, kinds=kinds, kind_order=(), at_most=at_most)
 
 
+def _doseless(place: Placement) -> Placement:
+    return replace(place, max_changed_share=1.0)
+
+
 _WITHOUT: Final[Mapping[str, Callable[[Placement], Placement]]] = {
     "paceless": _paceless,
     "kindless": _kindless,
     "tireless": _tireless,
+    "doseless": _doseless,
 }
 ABLATIONS: Final = (*_WITHOUT, PLAIN)
 """What may stand behind a policy; `PLAIN` is all the others."""
 
 
 def taken_apart(policy: str) -> tuple[str, tuple[str, ...]]:
-    """A policy and the parts that it does without: ``file:plain`` is ``file`` without all three.
+    """A policy and the parts that it does without: ``file:plain`` is ``file`` without all four.
 
     ``paceless``
         no mode of a visit changes anything
@@ -51,6 +56,8 @@ def taken_apart(policy: str) -> tuple[str, tuple[str, ...]]:
         still be shown, as plain ones
     ``tireless``
         nothing that was ignored is rested, and no budget is spent
+    ``doseless``
+        any number of entries may differ from what anybody would get
     ``plain``
         all of this
 
