@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from feature_store.erasures import USER, VISITOR, subject_of
+from feature_store.identities import find_links
 from recommender.terms import TS, USER_ID, VISITOR_ID
 
 _MOMENTS = ("erased_visitor_at", "erased_user_at")
@@ -39,6 +40,31 @@ def without_erased(
         rows = rows.join(renamed, on=name, how="left", maintain_order="left")
     erased_at = pl.max_horizontal(_MOMENTS).fill_null(0)
     return rows.filter(pl.col(TS).dt.epoch("us") > erased_at).drop(_MOMENTS)
+
+
+def links_left(
+    links: pl.DataFrame, every: pl.DataFrame, rows: pl.LazyFrame, subjects: Mapping[str, int]
+) -> pl.DataFrame:
+    """Links without what was erased, by time.
+
+    Of a run of one visitor's rows with one user only the first is a link; where that one is gone,
+    the first row that is left takes its place.
+
+    Parameters
+    ----------
+    every
+        As the links of `without_erased`.
+    rows
+        All rows that the links were found in, in row order.
+    """
+    kept = without_erased(links.lazy(), every, subjects).collect()
+    if len(kept) == len(links):
+        return kept
+    touched = links.join(kept, on=links.columns, how="anti")[VISITOR_ID].unique()
+    is_touched = pl.col(VISITOR_ID).is_in(touched.implode())
+    theirs = rows.select(links.columns).filter(is_touched, pl.col(USER_ID).is_not_null())
+    again = find_links(without_erased(theirs, every, subjects).collect())
+    return pl.concat([kept.filter(~is_touched), again]).sort(TS, maintain_order=True)
 
 
 def erased_visitors(

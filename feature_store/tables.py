@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from feature_store.erased_rows import without_erased
+from feature_store.erased_rows import links_left, without_erased
 from feature_store.erasures import Erasures
 from feature_store.identities import find_links, with_shopper_id
 from feature_store.layout import StoreLayout
@@ -259,7 +259,10 @@ def read_interactions(
     if pending := Erasures(layout.erasures).pending:
         every = links if known_before is None else read_links(layout, end)
         rows = without_erased(rows, every, pending)
-        links = without_erased(links.lazy(), every, pending).collect()
+        found_in = scan_stored(layout, end=end)
+        if known_before is not None:
+            found_in = found_in.filter(is_known_before(known_before))
+        links = links_left(links, every, found_in, pending)
     return with_shopper_id(rows, links)
 
 
