@@ -91,8 +91,8 @@ def canned(shipped: Tables, item_ids: list[str]) -> Tables:
 
 
 def plain(shipped: Tables) -> Tables:
-    """Items alone: without pace, kinds and fatigue."""
-    extras = {"fatigue", "pace", "at_most", "kind_order", "navigation"}
+    """Items alone: without pace, kinds, fatigue and a dose."""
+    extras = {"fatigue", "pace", "at_most", "kind_order", "navigation", "max_changed_share"}
     places = {
         name: {key: value for key, value in table.items() if key not in extras} | {"kinds": [ITEM]}
         for name, table in shipped["placements"].items()
