@@ -19,6 +19,7 @@ from recommender.terms import (
     BUY_AGAIN,
     COMPLEMENT,
     ITEM,
+    LADDER,
     POPULAR_IN_CATEGORY,
     RESUME,
     STATIC,
@@ -100,12 +101,12 @@ def slate_of(chosen: Chosen, policy: SlatePolicy) -> Slate:
     )
     kept = min(CANDIDATES_KEPT, len(ranking))
     candidates = zip(ranking.item_idx[:kept].tolist(), ranking.scores[:kept].tolist(), strict=True)
-    # What a rule put first says nothing of how personal the answer is.
+    # What a rule put there says nothing of how personal the answer is.
     own = [choice.row for choice in choices if choice.row not in placed]
-    first = own[0] if own else choices[0].row if choices else None
+    levels = {ranking.levels[row] for row in own or [choice.row for choice in choices]}
     return Slate(
         items=items,
-        fallback_level=STATIC if first is None else ranking.levels[first],
+        fallback_level=min(levels, key=LADDER.index, default=STATIC),
         policy=policy.name,
         eligible_count=int(np.count_nonzero(chosen.eligibility.mask)),
         filters=chosen.eligibility.removed,

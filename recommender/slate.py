@@ -100,7 +100,8 @@ class Slate:
     ways
         Suggestions where to go, in order of position.
     fallback_level
-        The rung of `recommender.terms.LADDER` that the first item came from.
+        The most personal rung of `recommender.terms.LADDER` that an item came from; what rules
+        placed counts where there is nothing else.
     policy
         Name of the policy that ordered it.
     eligible_count

@@ -230,7 +230,7 @@ def test_a_partly_personal_list_keeps_the_order_of_anybody_around_its_changes() 
     # The personal list has the last two as well.
     assert [each for each in listed if each != changed] == ["item-00", "item-01", "item-03"]
     assert {"item-01", "item-03"} < {*personal}
-    assert (slate.changed_share, slate.fallback_level) == (0.25, "popular")
+    assert (slate.changed_share, slate.fallback_level) == (0.25, "session")
 
 
 def test_a_dismissed_best_seller_is_not_brought_back() -> None:
