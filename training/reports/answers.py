@@ -49,7 +49,7 @@ class Answer:
     stage, mode
         Of the shopper and of the visit; `NOT_KNOWN` where the decision does not say.
     arm
-        What answered: policy and version of the model, and the arm where the record names one.
+        What answered: policy and version of the model.
     promised
         Predicted acceptance by item, of those that have one.
     changed
@@ -81,17 +81,14 @@ def read_answers(folder: Path, wanted: Collection[str]) -> dict[str, Answer]:
 
 def answer_of(record: DecisionRecord) -> Answer:
     """What reports look at in a record."""
-    # Records of later versions may say how much of the page was changed, and name an arm.
-    measured = getattr(record, "changed_share", None)
-    arm = getattr(record, "arm", None)
-    named = (arm, record.policy_id, record.model_version[:8])
+    named, measured = (record.policy_id, record.model_version[:8]), record.changed_share
     return Answer(
         record.surface,
         str(record.attributes_used.get("stage", NOT_KNOWN)),
         record.session_mode,
-        " · ".join(str(part) for part in named if part),
+        " · ".join(part for part in named if part),
         {each.item_id: each.acceptance for each in record.items if each.acceptance is not None},
-        personal_share(record) if measured is None else float(measured),
+        personal_share(record) if measured is None else measured,
         measured is not None,
     )
 

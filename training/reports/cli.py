@@ -36,6 +36,10 @@ Until = Annotated[
 ]
 Days = Annotated[int | None, typer.Option(min=1, help="The last so many days before the end.")]
 Store = Annotated[Path, typer.Option(help="Folder of the shop's data: its log and its tables.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the page and the JSON. Default: `reports` in the store."),
+]
 
 
 @app.command()
@@ -78,11 +82,8 @@ def journeys(
         period = find_period(layout, _utc(since), _utc(until), days)
         report = report_journeys(layout, period, EvaluationSpec())
     folder = out or (Path(FOLDER) if log is not None else (store or DEFAULT_STORE) / FOLDER)
-    page = _write("journeys", report, folder)
     _show(report, console)
-    console.say(f"page: {page}")
-    if as_json:
-        console.result(report.figures)
+    _finish("journeys", report, folder, console)
 
 
 @contextmanager
@@ -107,15 +108,17 @@ def _tables(
         yield layout
 
 
-def _write(name: str, report: Report, folder: Path) -> Path:
-    """Figures and page of a report in a folder; returns the page."""
+def _finish(name: str, report: Report, folder: Path, console: Console) -> None:
+    """Write figures and page of a report into a folder, and say where."""
     from training.reports.page import render
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_bytes(report.to_json())
     page = folder / f"{name}.html"
     page.write_text(render(name, report.figures), "utf-8")
-    return page
+    console.say(f"page: {page}")
+    if console.as_json:
+        console.result(report.figures)
 
 
 def _show(report: JourneysReport, console: Console) -> None:
@@ -144,10 +147,7 @@ def expectation(
         Path | None,
         typer.Option(help="Training file with [acceptance] tolerance; defaults without."),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the page and the JSON. Default: `reports` in the store."),
-    ] = None,
+    out: Out = None,
     since: Since = None,
     until: Until = None,
     days: Days = None,
@@ -175,10 +175,7 @@ def expectation(
 def intrusiveness(
     *,
     store: Store = DEFAULT_STORE,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the page and the JSON. Default: `reports` in the store."),
-    ] = None,
+    out: Out = None,
     since: Since = None,
     until: Until = None,
     days: Days = None,
@@ -200,13 +197,6 @@ def intrusiveness(
     report = report_intrusiveness(layout, period, EvaluationSpec())
     console.table("Costs by placement and arm", cost_rows(report))
     _finish("intrusiveness", report, out or store / FOLDER, console)
-
-
-def _finish(name: str, report: Report, folder: Path, console: Console) -> None:
-    page = _write(name, report, folder)
-    console.say(f"page: {page}")
-    if console.as_json:
-        console.result(report.figures)
 
 
 @app.command()

@@ -17,17 +17,17 @@ import msgspec
 import numpy as np
 
 from feature_store.layout import StoreLayout
-from feature_store.tables import read_table_info
 from recommender.acceptance import Acceptance, at_place
 from recommender.bundle import load_bundle
 from recommender.bundle_folder import current
 from recommender.errors import DataError
 from recommender.stage import STAGES
-from recommender.terms import MICROS_PER_SECOND, MODES, BoolArray, Float64Array
+from recommender.terms import MODES, BoolArray, Float64Array
 from training.dataset import moment
 from training.engine import Period
 from training.evaluation.bootstrap import Interval
 from training.reports.answers import NOT_KNOWN
+from training.reports.journeys import session_gap
 from training.reports.report import Report
 from training.reports.resampling import LEAST, Resampling
 from training.reports.showings import Showings, read_showings
@@ -116,10 +116,7 @@ def report_expectation(
     DataError
         Nothing was shown, or nothing that was shown has a prediction.
     """
-    info = read_table_info(layout)
-    if info is None:
-        raise DataError(f"{layout.tables} holds no interactions; ingest a log first")
-    shown = read_showings(layout, period, info.session_gap_seconds * MICROS_PER_SECOND)
+    shown = read_showings(layout, period, session_gap(layout))
     promised, recorded = _promised(shown, _delivered_curves(layout))
     known = ~np.isnan(promised)
     if not known.any():

@@ -20,12 +20,11 @@ import msgspec
 import numpy as np
 
 from feature_store.layout import StoreLayout
-from feature_store.tables import read_table_info
-from recommender.errors import DataError
-from recommender.terms import MICROS_PER_SECOND, BoolArray, Float64Array, Int64Array
+from recommender.terms import BoolArray, Float64Array, Int64Array
 from training.dataset import moment
 from training.engine import Period
 from training.evaluation.bootstrap import Interval
+from training.reports.journeys import session_gap
 from training.reports.report import Report
 from training.reports.resampling import LEAST, Resampling
 from training.reports.showings import Showings, read_showings
@@ -95,10 +94,7 @@ def report_intrusiveness(
     DataError
         Nothing was shown in a list of ours.
     """
-    info = read_table_info(layout)
-    if info is None:
-        raise DataError(f"{layout.tables} holds no interactions; ingest a log first")
-    shown = read_showings(layout, period, info.session_gap_seconds * MICROS_PER_SECOND)
+    shown = read_showings(layout, period, session_gap(layout))
     resampling = Resampling.of(shown.shoppers, spec)
     rows = [_intrusion(shown, mask, resampling, label) for label, mask in _groups(shown)]
     lists = _lists(shown, np.ones(len(shown), np.bool_))

@@ -96,10 +96,7 @@ def report_journeys(layout: StoreLayout, period: Period, spec: EvaluationSpec) -
     DataError
         No visit begins in the period.
     """
-    info = read_table_info(layout)
-    if info is None:
-        raise DataError(f"{layout.tables} holds no interactions; ingest a log first")
-    gap = info.session_gap_seconds * MICROS_PER_SECOND
+    gap = session_gap(layout)
     rows = read_rows(layout, period, LOOKBACK_MICROS, gap)
     walks = walks_of(rows, acts_of(rows), period, gap)
     if not len(walks):
@@ -112,7 +109,7 @@ def report_journeys(layout: StoreLayout, period: Period, spec: EvaluationSpec) -
     return JourneysReport(
         moment(period.start).isoformat(),
         moment(period.end).isoformat(),
-        info.session_gap_seconds / 60,
+        gap / MICROS_PER_SECOND / 60,
         LOOKBACK_DAYS,
         spec.confidence,
         {**rows.counts, **walks.counts, **journeys.counts},
@@ -135,6 +132,14 @@ def report_journeys(layout: StoreLayout, period: Period, spec: EvaluationSpec) -
 def _titles(layout: StoreLayout) -> dict[str, str]:
     items = read_catalogue(layout).select(ITEM_ID, TITLE).drop_nulls()
     return dict(items.iter_rows())
+
+
+def session_gap(layout: StoreLayout) -> int:
+    """The silence that ends a visit in a store's tables, microseconds. Raises `DataError`."""
+    info = read_table_info(layout)
+    if info is None:
+        raise DataError(f"{layout.tables} holds no interactions; ingest a log first")
+    return info.session_gap_seconds * MICROS_PER_SECOND
 
 
 def find_period(
