@@ -15,7 +15,7 @@ import polars as pl
 from feature_store.catalogue import update_derived
 from feature_store.erase_quarantine import wipe_quarantine
 from feature_store.erased_rows import erased_visitors, without_erased
-from feature_store.erasures import RECORD, VISITOR, Erasures, subject_of
+from feature_store.erasures import RECORD, VISITOR, Erasures, erased_at, subject_of
 from feature_store.event_log.wipe import WipeCounts, wipe_segments
 from feature_store.events import InteractionEvent
 from feature_store.layout import StoreLayout
@@ -155,13 +155,11 @@ def _remove_unnamed(layout: StoreLayout, day: date) -> None:
 
 
 def _wipe_log(layout: StoreLayout, subjects: Mapping[str, int]) -> WipeCounts:
-    erased_at = Erasures(layout.erasures).erased_at
-
     def is_erased(record: InteractionEvent | DecisionRecord) -> bool:
         if isinstance(record, DecisionRecord):
             at = subjects.get(subject_of(RECORD, record.subject_key), 0)
             return bool(record.subject_key) and record.ts_server <= at
-        return record.ts <= erased_at(record.visitor_id, record.user_id)
+        return record.ts <= erased_at(subjects, record.visitor_id, record.user_id)
 
     return wipe_segments(layout.log, is_erased)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from feature_store.erasures import USER, VISITOR, subject_of
+from feature_store.erasures import erased_at
 
 # What was refused may be in any dialect, or no JSON at all: every text and number is looked at.
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+')
@@ -46,7 +46,7 @@ def _withheld(line: bytes, subjects: Mapping[str, int]) -> bytes | None:
     text = raw.encode() if isinstance(raw, str) else line
     arrived = entry.get("received_at", 0)
     for name in _names(text):
-        at = max(subjects.get(subject_of(kind, name), 0) for kind in (VISITOR, USER))
+        at = erased_at(subjects, name, name)
         if at and (not isinstance(arrived, int) or arrived <= at):
             kept = {key: value for key, value in entry.items() if key not in _DROPPED}
             kept |= {"detail": ""} if "received_at" in entry else {}

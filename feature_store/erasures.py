@@ -42,6 +42,15 @@ def subject_of(kind: str, name: str) -> str:
     return hashlib.blake2b(named, digest_size=16, person=b"erased subject").hexdigest()
 
 
+def erased_at(subjects: Mapping[str, int], visitor_id: str | None, user_id: str | None) -> int:
+    """`Erasures.erased_at` of subjects that were read before."""
+    if not subjects:
+        return 0
+    visitor = subjects.get(subject_of(VISITOR, visitor_id), 0) if visitor_id else 0
+    user = subjects.get(subject_of(USER, user_id), 0) if user_id else 0
+    return max(visitor, user)
+
+
 class Erasures:
     """The erasures of one shop. Safe to share between threads and processes.
 
@@ -69,12 +78,7 @@ class Erasures:
 
     def erased_at(self, visitor_id: str | None, user_id: str | None) -> int:
         """Up to when nothing of this visitor, or of this user, counts; 0: everything does."""
-        subjects = self._current().subjects
-        if not subjects:
-            return 0
-        visitor = subjects.get(subject_of(VISITOR, visitor_id), 0) if visitor_id else 0
-        user = subjects.get(subject_of(USER, user_id), 0) if user_id else 0
-        return max(visitor, user)
+        return erased_at(self._current().subjects, visitor_id, user_id)
 
     def add(self, subjects: Iterable[str], at: int) -> None:
         """Erase up to `at`, microseconds; durable on return. Raises `StorageError`."""

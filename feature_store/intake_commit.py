@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from feature_store.dedup import DedupTransaction
-from feature_store.erasures import ERASED, Erasures
+from feature_store.erasures import ERASED, Erasures, erased_at
 from feature_store.event_log.recovery import index_tails
 from feature_store.event_log.store import LogStore
 from feature_store.events import InteractionEvent
@@ -97,11 +97,11 @@ class GroupCommit:
             _LOGGER.warning("events did not reach the online store: %r", error)
 
     def _refuse_erased(self, items: Sequence[Item]) -> None:
-        if not self._erasures.subjects:
+        if not (subjects := self._erasures.subjects):
             return
         for item in items:
-            if (event := item.event) and event.ts <= self._erasures.erased_at(
-                event.visitor_id, event.user_id
+            if (event := item.event) and event.ts <= erased_at(
+                subjects, event.visitor_id, event.user_id
             ):
                 item.refuse(ERASED, "its shopper has been erased since")
 
