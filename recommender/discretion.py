@@ -37,8 +37,12 @@ def items_in(paths: Iterable[str], catalogue: Catalogue) -> BoolArray:
 
 def unknown_categories(placements: Iterable[Placement], catalogue: Catalogue) -> list[str]:
     """Sensitive categories without an item: one that is misspelt protects nobody."""
-    paths = dict.fromkeys(path for each in placements for path in each.sensitive_categories)
-    return [path for path in paths if not len(catalogue.in_category(path))]
+    return [path for path in sensitive_paths(placements) if not len(catalogue.in_category(path))]
+
+
+def sensitive_paths(placements: Iterable[Placement]) -> list[str]:
+    """The sensitive categories of all placements, each once."""
+    return list(dict.fromkeys(path for each in placements for path in each.sensitive_categories))
 
 
 def hidden_items(query: Query, catalogue: Catalogue, placement: Placement) -> BoolArray:

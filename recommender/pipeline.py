@@ -111,7 +111,7 @@ def opened(
     eligibility = eligible_items(known, catalogue, placement, active)
     if within is not None:
         eligibility = replace(eligibility, mask=eligibility.mask & within)
-    level, seeds = find_seeds(query, bundle, placement)
+    level, seeds = _seeds_of(query, bundle, placement)
     near = on_page(eligibility, query, catalogue, placement)
     weary = weariness_of(query, bundle, placement)
     proposed = {} if weary.spent else propose(seeds, bundle, placement, near)
@@ -202,8 +202,13 @@ def shortlisted(blended: Blended, most: int) -> Proposed:
 
 def find_seeds(query: Query, bundle: ModelBundle, placement: Placement) -> tuple[str, Seeds]:
     """What the sources start from, and the rung of the ladder that this is."""
+    known = without_sensitive(permitted(query, placement), bundle.catalogue, placement)
+    return _seeds_of(known, bundle, placement)
+
+
+def _seeds_of(query: Query, bundle: ModelBundle, placement: Placement) -> tuple[str, Seeds]:
+    """The same of a query with only what may take part."""
     at_micros = round(query.at.timestamp() * MICROS_PER_SECOND)
-    query = without_sensitive(permitted(query, placement), bundle.catalogue, placement)
     parts = dict(_seed_parts(query, placement, at_micros))
     resolved = {name: _resolve(part, bundle, at_micros, name) for name, part in parts.items()}
     if len(session := resolved.get("session", NO_SEEDS)) and (page := resolved.get("context")):

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -110,18 +111,9 @@ def run_worker(
         A model that is loaded already.
     """
     app = create_app(settings, model=model)
+    drain = math.ceil(settings.drain_seconds)
     config = uvicorn.Config(
-        app,
-        http=bounded_protocol(settings.body_timeout_seconds),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
+        app, lifespan="on", timeout_graceful_shutdown=drain, **server_options(settings)
     )
     # Held back until the server is up, so that a stop is never missed. It raises them once more
     # when it is done; we are then done, too, and nothing shall end the way out but ourselves.
@@ -134,6 +126,20 @@ def run_worker(
     finally:
         _handle_stops(signal.SIG_IGN)
     return 0
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """How uvicorn serves, whatever the app: what a measured server has in common with ours."""
+    return {
+        "http": bounded_protocol(settings.body_timeout_seconds),
+        "ws": "none",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "backlog": BACKLOG,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+    }
 
 
 def _handle_stops(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:

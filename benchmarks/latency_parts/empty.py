@@ -7,9 +7,8 @@ import argparse
 import uvicorn
 from fastapi import FastAPI
 
-from serving.protocol import bounded_protocol
 from serving.settings import Settings
-from serving.worker import BACKLOG, KEEP_ALIVE_SECONDS
+from serving.worker import server_options
 
 
 def create_app() -> FastAPI:
@@ -31,19 +30,8 @@ def create_app() -> FastAPI:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    config = uvicorn.Config(
-        create_app(),
-        port=parser.parse_args().port,
-        http=bounded_protocol(Settings().body_timeout_seconds),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-    )
+    port = parser.parse_args().port
+    config = uvicorn.Config(create_app(), port=port, lifespan="off", **server_options(Settings()))
     uvicorn.Server(config).run()
 
 

@@ -151,11 +151,7 @@ def _evaluation(path: Path) -> Callable[[Request], Awaitable[Response]]:
 
 async def _send_evaluation(path: Path, request: Request) -> Response:  # noqa: ARG001 - the signature of a route
     """The evaluation report that training left in the data folder."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        detail = f"There is no {EVALUATION} in the data folder; `desirepath train` writes it."
-        raise Problem(404, "no_evaluation", detail) from error
+    content = _left_by("desirepath train", path, EVALUATION, "no_evaluation")
     return Response(content, media_type="application/json")
 
 
@@ -165,12 +161,14 @@ def _journeys(path: Path) -> Callable[[Request], Awaitable[Response]]:
 
 async def _send_journeys(path: Path, request: Request) -> Response:  # noqa: ARG001 - the signature of a route
     """The journey report that was written into the data folder."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        detail = (
-            f"There is no {JOURNEYS} in the data folder; `desirepath report journeys` writes it."
-        )
-        raise Problem(404, "no_journeys", detail) from error
+    content = _left_by("desirepath report journeys", path, JOURNEYS, "no_journeys")
     headers = {"Cache-Control": "no-cache", "Content-Security-Policy": REPORT_POLICY}
     return Response(content, headers=headers, media_type="text/html")
+
+
+def _left_by(verb: str, path: Path, name: str | Path, code: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        detail = f"There is no {name} in the data folder; `{verb}` writes it."
+        raise Problem(404, code, detail) from error

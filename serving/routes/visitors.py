@@ -12,6 +12,7 @@ from starlette.responses import Response
 from feature_store.events import InteractionEvent
 from feature_store.online.state import VisitorState
 from feature_store.verdicts import ACCEPTED
+from recommender.discretion import sensitive_paths
 from recommender.errors import StorageError
 from recommender.terms import PREFERENCES
 from serving.endpoint import Endpoint
@@ -46,9 +47,7 @@ async def visitor(request: Request) -> Response:
     known = _known(exchange, visitor_id, moment_of(moment))
     headers = {"Content-Disposition": 'attachment; filename="visitor.json"'}
     bundle = exchange.state.models.current.bundle
-    sensitive = {
-        path for place in exchange.state.placements.values() for path in place.sensitive_categories
-    }
+    sensitive = sensitive_paths(exchange.state.placements.values())
     answer = visitor_response(visitor_id, known, bundle, moment, sensitive)
     return json_answer(answer, headers=headers if params.format else None)
 
