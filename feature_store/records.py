@@ -53,6 +53,10 @@ class DecisionItem(msgspec.Struct, frozen=True, omit_defaults=True):
         Name of the shop's promotion that brought it in.
     acceptance
         Predicted probability that it is taken up once it was shown; None where nothing was learnt.
+    team
+        Variant whose ranking it was drafted from, in an interleaved list.
+    competitive
+        Whether the two rankings could have filled this slot differently, in an interleaved list.
     """
 
     item_id: str
@@ -62,6 +66,8 @@ class DecisionItem(msgspec.Struct, frozen=True, omit_defaults=True):
     promotion: str | None = None
     kind: str = "item"
     acceptance: float | None = None
+    team: str | None = None
+    competitive: bool | None = None
 
 
 class DecisionWay(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,11 +80,56 @@ class DecisionWay(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ExploreRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the policy explored; enough to replay it."""
+    """How the policy explored; enough to replay it.
+
+    Parameters
+    ----------
+    epsilon
+        Probability that the exploring slot leaves the order of the ranking.
+    temperature
+        Of the swaps of near-ties, in units of the score; 0: none.
+    slots
+        The slots, from 1, in which chance took part.
+    """
 
     scheme: str = "none"
     epsilon: float = 0.0
+    temperature: float = 0.0
     rng_seed: int | None = None
+    slots: tuple[int, ...] = ()
+
+
+class AssignmentRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The arm of one experiment that an answer belongs to.
+
+    Parameters
+    ----------
+    variant
+        Key of the arm.
+    p_arm
+        Probability of that arm for a subject that takes part, at that moment; None where somebody
+        else assigned it.
+    bucket
+        Where the subject fell, in [0, 1); None where nothing was hashed.
+    seed_digest
+        First 16 hex digits of the sha256 of the seed.
+    reason
+        Why this arm, or why none, of `recommender.assignment`.
+    assigned_by
+        ``service``, ``external``, ``forced`` or ``sticky``.
+    """
+
+    experiment: str
+    phase: int
+    variant: str
+    in_experiment: bool
+    p_arm: float | None = None
+    bucket: float | None = None
+    hash_version: int = 2
+    seed_digest: str = ""
+    reason: str = ""
+    sticky: bool = False
+    assigned_by: str = "service"
 
 
 class DecisionRecord(
@@ -120,6 +171,8 @@ class DecisionRecord(
     changed_share
         Share of the list that differs from what anybody would have got; None where the placement
         sets no limit to it.
+    assignments
+        The experiments that this answer takes part in, controls and failed arms as well.
     """
 
     decision_id: str
@@ -156,6 +209,7 @@ class DecisionRecord(
     fatigue: tuple[tuple[str, int], ...] = ()
     page_key: str | None = None
     changed_share: float | None = None
+    assignments: tuple[AssignmentRecord, ...] = ()
 
 
 LogRecord = EventRecord | DecisionRecord
