@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import NamedTuple
 
 from recommender.fatigue_note import UNTIRED, Fatigue
 from recommender.pace import UNKNOWN_PACE, Pace
@@ -30,9 +31,8 @@ class ScoredItems:
         return len(self.item_idx)
 
 
-@dataclass(frozen=True, slots=True)
-class SlateItem:
-    """One recommended item.
+class SlateItem(NamedTuple):
+    """One recommended item; a tuple, because every answer makes a dozen of them.
 
     Parameters
     ----------
@@ -63,8 +63,7 @@ class SlateItem:
     acceptance: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SlateWay:
+class SlateWay(NamedTuple):
     """A suggestion where to go instead of what to look at.
 
     Parameters

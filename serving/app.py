@@ -8,7 +8,6 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -32,7 +31,7 @@ from serving.endpoint import Endpoint, mount
 from serving.errors import Problem
 from serving.exchange import exchange_of
 from serving.key_source import KeySource
-from serving.limits import Gate, too_large
+from serving.limits import Gate
 from serving.openapi import openapi_of
 from serving.routes import events, recommendations, rules, similar_items, visitors
 from serving.rule_source import RuleSource
@@ -40,6 +39,7 @@ from serving.security import AccessTable, Pseudonyms, read_secret
 from serving.settings import Settings
 from serving.state import ServiceState, code_version
 from serving.telemetry import Metrics
+from serving.turns import Turns
 from serving.uuid7 import Uuid7Source
 
 logger = logging.getLogger(__name__)
@@ -87,9 +87,9 @@ def create_app(
     )
     endpoints = (*ENDPOINTS, *(demo_endpoints(settings) if settings.demo else ()))
     access = AccessTable()
-    mount(app, access, endpoints, settings.max_body_bytes)
+    direct = mount(app, access, endpoints)
     app.openapi = openapi_of(app, endpoints)  # type: ignore[method-assign]
-    app.add_middleware(Edge, access=access)
+    app.add_middleware(Edge, access=access, direct=direct)
     app.state.access = access
     if settings.cors_origins:  # added last, so it stands before the edge and answers preflights
         app.add_middleware(
@@ -149,8 +149,7 @@ def build_state(
         metrics=metrics,
         code_version=code_version(),
         requests=Gate(settings.max_in_flight, "requests"),
-        answers=Gate(settings.max_waiting_answers, "answers"),
-        answering=ThreadPoolExecutor(1, "pipeline"),
+        turns=Turns(Gate(settings.max_waiting_answers, "answers")),
     )
 
 
@@ -173,7 +172,6 @@ async def _lifespan(
         mirror.cancel()
         state.models.stop()
         state.rules.stop()
-        state.answering.shutdown()
         # The log is flushed and synced here; it may take a moment, and nobody else needs the loop.
         state.intake.close()
         state.store.close()
@@ -190,7 +188,5 @@ async def _framework_refusal(request: Request, error: Exception) -> Response:
     exchange = exchange_of(request)
     status = error.status_code if isinstance(error, HTTPException) else 500
     problem = Problem(status, "refused", str(getattr(error, "detail", "")))
-    if status == 413:
-        problem = too_large(exchange.state.settings.max_body_bytes)
     exchange.state.metrics.problems.labels(problem.code).inc()
     return problem_response(problem, exchange)

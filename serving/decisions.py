@@ -9,7 +9,7 @@ from feature_store.events import Scalar
 from feature_store.records import DecisionItem, DecisionRecord, DecisionWay
 from recommender.merchandising.trace import Move
 from recommender.query import Query
-from recommender.slate import Slate
+from recommender.slate import Slate, SlateItem
 from recommender.stage import stage_of
 from recommender.terms import FULL, OFF
 from serving.bundle_source import ServingModel
@@ -81,20 +81,11 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         config_digest=decision.model.bundle.manifest.info.config_digest,
         code_version=state.code_version,
         served_level=slate.fallback_level,
-        items=tuple(
-            DecisionItem(
-                item.item_id,
-                item.position,
-                item.propensity,
-                item.source,
-                item.promotion,
-                item.kind,
-                None if item.acceptance is None else round(item.acceptance, 6),
-            )
-            for item in slate.items
-        ),
+        items=tuple([_item(item) for item in slate.items]),
         eligible_count=slate.eligible_count,
-        slate_propensity_log=math.fsum(math.log(each.propensity) for each in slate.entries),
+        slate_propensity_log=math.fsum(
+            [math.log(each.propensity) for each in slate.entries if each.propensity != 1]
+        ),
         consent=False if is_off else None,
         context=_context(request),
         attributes_used=_attributes(decision),
@@ -111,6 +102,19 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         ways=tuple(
             DecisionWay(way.kind, way.position, way.propensity, way.target) for way in slate.ways
         ),
+    )
+
+
+def _item(item: SlateItem) -> DecisionItem:
+    promised = None if item.acceptance is None else round(item.acceptance, 6)
+    return DecisionItem(
+        item.item_id,
+        item.position,
+        item.propensity,
+        item.source,
+        item.promotion,
+        item.kind,
+        promised,
     )
 
 

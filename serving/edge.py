@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 
-from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.endpoint import Routes
 from serving.errors import PROBLEM_TYPE, Problem, internal_problem
 from serving.exchange import SCOPE_KEY, Exchange, request_id_of
 from serving.limits import check_headers
@@ -31,11 +31,14 @@ class Edge:
     ----------
     access
         Who may do what.
+    direct
+        Routes that are answered from here, without the framework finding them once more.
     """
 
-    def __init__(self, app: ASGIApp, access: AccessTable) -> None:
+    def __init__(self, app: ASGIApp, access: AccessTable, direct: Routes) -> None:
         self._app = app
         self._access = access
+        self._direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
@@ -63,7 +66,7 @@ class Edge:
             await self._refuse(internal_problem(), scope, receive, answer)
         finally:
             state.metrics.in_flight.dec()
-            _count(exchange, answer.status)
+            state.metrics.answered(exchange.route, answer.status, exchange.elapsed_ms / 1000)
 
     async def _admit(
         self, scope: Scope, receive: Receive, answer: _Answer, exchange: Exchange
@@ -73,13 +76,21 @@ class Edge:
         exchange.caller = _caller(rule, scope, exchange.state)
         check_headers(scope["headers"], exchange.state.settings.max_body_bytes)
         if rule.template.startswith(HEALTH_PREFIX):  # health is answered under any load
-            await self._app(scope, receive, answer.send)
+            await self._pass_on(scope, receive, answer.send)
             return
         exchange.state.requests.enter()
         try:
-            await self._app(scope, receive, answer.send)
+            await self._pass_on(scope, receive, answer.send)
         finally:
             exchange.state.requests.leave()
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler = self._direct.get((scope["method"], scope["path"]))
+        if handler is None:
+            await self._app(scope, receive, send)
+            return
+        response = await handler(Request(scope, receive))
+        await response(scope, receive, send)
 
     async def _refuse(
         self, problem: Problem, scope: Scope, receive: Receive, answer: _Answer
@@ -102,12 +113,13 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(raw=message["headers"])
-            headers["X-Request-ID"] = self.exchange.request_id
-            headers["X-Content-Type-Options"] = "nosniff"
-            headers.setdefault("Cache-Control", "no-store")
+            headers = message["headers"]
+            headers.append((b"x-request-id", self.exchange.request_id.encode()))
+            headers.append((b"x-content-type-options", b"nosniff"))
+            if all(name != b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
             if self.exchange.state.is_draining:
-                headers["Connection"] = "close"
+                headers.append((b"connection", b"close"))
         await self._send(message)
 
 
@@ -127,9 +139,3 @@ def _caller(rule: Rule, scope: Scope, state: ServiceState) -> Caller:
 def _is_plain_text(scope: Scope) -> bool:
     types = [value for name, value in scope["headers"] if name == b"content-type"]
     return bool(types) and types[0].strip().lower().startswith(b"text/plain")
-
-
-def _count(exchange: Exchange, status: int) -> None:
-    metrics = exchange.state.metrics
-    metrics.requests.labels(exchange.route, str(status)).inc()
-    metrics.latency.labels(exchange.route).observe(exchange.elapsed_ms / 1000)

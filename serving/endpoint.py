@@ -18,6 +18,8 @@ JSON = "application/json"
 COMPONENT = "#/components/schemas/{name}"
 # Every route may answer these.
 COMMON_STATUSES = (401, 403, 413, 415, 500, 503)
+Handler = Callable[[Request], Awaitable[Response]]
+Routes = Mapping[tuple[str, str], Handler]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Endpoint:
 
     method: str
     path: str
-    handler: Callable[[Request], Awaitable[Response]]
+    handler: Handler
     scopes: frozenset[str]
     summary: str
     response: type | None = None
@@ -55,11 +57,19 @@ class Endpoint:
     same_shape: tuple[int, ...] = ()
 
 
-def mount(
-    app: FastAPI, access: AccessTable, endpoints: Iterable[Endpoint], max_body_bytes: int
-) -> None:
-    """Add routes to an application, each with its rule."""
+def mount(app: FastAPI, access: AccessTable, endpoints: Iterable[Endpoint]) -> Routes:
+    """Add routes to an application, each with its rule.
+
+    Returns
+    -------
+    mapping
+        ``(method, path)`` → handler of the routes without a parameter in their path: the edge has
+        found such a route when it has found its rule, and needs nobody else to find it again.
+    """
+    direct = {}
     for endpoint in endpoints:
+        if "{" not in endpoint.path:
+            direct[endpoint.method, endpoint.path] = endpoint.handler
         access.add(Rule(endpoint.method, endpoint.path, endpoint.scopes, endpoint.takes_beacons))
         app.add_api_route(
             endpoint.path,
@@ -72,8 +82,8 @@ def mount(
             response_class=Response,
             responses=_responses(endpoint),
             openapi_extra=_operation(endpoint),
-            max_body_size=max_body_bytes,
         )
+    return direct
 
 
 def body_types(endpoints: Iterable[Endpoint]) -> list[type]:

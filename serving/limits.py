@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from serving.errors import OVERLOAD_RETRY_SECONDS, Problem
 
@@ -25,6 +25,13 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]], max_body_bytes: int) -
             raise too_large(max_body_bytes)
 
 
+def _content_type(request: Request) -> str:
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            return str(value, "latin-1")
+    return ""
+
+
 def too_large(max_body_bytes: int) -> Problem:
     """The refusal of a body that is too large."""
     return Problem(413, "body_too_large", f"The body is larger than {max_body_bytes} bytes.")
@@ -32,7 +39,9 @@ def too_large(max_body_bytes: int) -> Problem:
 
 def check_content_type(request: Request, accepted: Collection[str]) -> str:
     """Media type of the body. Raises `Problem` 415 unless it is accepted, in UTF-8."""
-    header = request.headers.get("content-type", "")
+    header = _content_type(request)
+    if header in accepted:  # as nearly all send it
+        return header
     media_type, _, parameters = header.partition(";")
     media_type = media_type.strip().lower()
     if media_type not in accepted:
@@ -47,20 +56,32 @@ def check_content_type(request: Request, accepted: Collection[str]) -> str:
     return media_type
 
 
-async def read_body(request: Request, timeout_seconds: float) -> bytes:
-    """The whole body. Its size is limited while it streams, by the route's `max_body_size`.
+async def read_body(request: Request, timeout_seconds: float, max_bytes: int) -> bytes:
+    """The whole body. Its size is limited while it streams.
 
     Raises
     ------
     Problem
-        408: the caller is too slow.
+        408: the caller is too slow; 413: there is too much of it.
+    ClientDisconnect
+        The caller left.
     """
+    chunks, size, is_more = [], 0, True
     try:
         async with asyncio.timeout(timeout_seconds):
-            return b"".join([chunk async for chunk in request.stream()])
+            while is_more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > max_bytes:
+                    raise too_large(max_bytes)
+                is_more = message.get("more_body", False)
     except TimeoutError as error:
         detail = f"The body was not complete after {timeout_seconds:g} s."
         raise Problem(408, "body_too_slow", detail) from error
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 @dataclass(slots=True)

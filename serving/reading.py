@@ -26,8 +26,13 @@ _NUMBERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], float]]] = {
 async def read_struct(request: Request, kind: type[Struct]) -> Struct:
     """The body of a request as a struct. Raises `Problem`."""
     check_content_type(request, JSON_TYPES)
+    return struct_of(await whole_body(request), kind)
+
+
+async def whole_body(request: Request) -> bytes:
+    """The body of a request, as large and as slow as the settings allow. Raises `Problem`."""
     settings = exchange_of(request).state.settings
-    return struct_of(await read_body(request, settings.body_timeout_seconds), kind)
+    return await read_body(request, settings.body_timeout_seconds, settings.max_body_bytes)
 
 
 def struct_of(body: bytes, kind: type[Struct]) -> Struct:

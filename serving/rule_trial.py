@@ -11,7 +11,6 @@ from recommender.slate import Slate
 from serving.answer import (
     asker_of,
     at_stage_length,
-    in_turn,
     moves_of,
     placement_named,
     query_of,
@@ -30,7 +29,7 @@ async def tried(exchange: Exchange, asked: RulesTrialRequest) -> RulesTrialRespo
     Problem
         422: the rules have faults; all of them are told.
     """
-    return await in_turn(exchange, lambda: _tried(exchange, asked))
+    return await exchange.state.turns.take(lambda: _tried(exchange, asked))
 
 
 def _tried(exchange: Exchange, asked: RulesTrialRequest) -> RulesTrialResponse:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
@@ -20,6 +19,7 @@ from serving.rule_source import RuleSource
 from serving.security import Pseudonyms
 from serving.settings import Settings
 from serving.telemetry import Metrics
+from serving.turns import Turns
 
 
 @dataclass(slots=True)
@@ -32,10 +32,10 @@ class ServiceState:
         Microseconds since the epoch, UTC.
     new_id
         Makes recommendation ids.
-    requests, answers
-        How many may be under way at a time, and how many may wait for the pipeline.
-    answering
-        The thread of the pipeline.
+    requests
+        How many may be under way at a time.
+    turns
+        Who waits for the pipeline.
     is_draining
         The process has been told to stop and takes leave of its callers.
     """
@@ -54,8 +54,7 @@ class ServiceState:
     pseudonyms: Pseudonyms
     metrics: Metrics
     requests: Gate
-    answers: Gate
-    answering: Executor
+    turns: Turns
     policy: SlatePolicy = field(default_factory=TopPolicy)
     code_version: str = ""
     is_draining: bool = False

@@ -62,6 +62,8 @@ class Metrics:
     rules: Gauge = field(init=False)
     rules_refused: Gauge = field(init=False)
     rules_reloads: Counter = field(init=False)
+    _children: dict[tuple[str, int], tuple[Counter, Histogram]] = field(default_factory=dict)
+    _levels: dict[tuple[str, str], Counter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._make_http()
@@ -78,6 +80,22 @@ class Metrics:
         workers = multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
         merged.register(_Gaps(workers))
         return generate_latest(merged)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count and time one request."""
+        found = self._children.get((route, status))
+        if found is None:  # looking a child up takes longer than counting in it
+            found = self.requests.labels(route, str(status)), self.latency.labels(route)
+            self._children[route, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def recommended(self, placement: str, level: str) -> None:
+        """Count one answer of the pipeline."""
+        found = self._levels.get((placement, level))
+        if found is None:
+            found = self._levels[placement, level] = self.recommendations.labels(placement, level)
+        found.inc()
 
     def mirror(self, counters: IntakeCounters) -> None:
         """Show what the intake has counted."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from feature_store.online.state import VisitorState, micros
+from feature_store.online.visitor_draft import UNKNOWN
 from recommender.behaviour import NO_BEHAVIOUR, Behaviour
 from recommender.exposures import (
     NONE_IGNORED,
@@ -20,7 +21,16 @@ from recommender.exposures import (
 )
 from recommender.personalisation import strictest
 from recommender.query import NO_VISIT, Interaction, Query, Visit
-from recommender.terms import ADD_TO_CART, ADD_TO_WISHLIST, DISMISS, FULL, LIGHT, OFF, PURCHASE
+from recommender.terms import (
+    ADD_TO_CART,
+    ADD_TO_WISHLIST,
+    DISMISS,
+    FULL,
+    LIGHT,
+    OFF,
+    PERSONALIZE_LEVELS,
+    PURCHASE,
+)
 from recommender.visit import visit_of
 
 
@@ -45,6 +55,7 @@ class Known:
 
 
 NOTHING = Known(personalize=OFF)
+STRANGERS = {level: Known(personalize=level) for level in PERSONALIZE_LEVELS}
 
 
 def informed(question: Query, state: VisitorState, gap: timedelta) -> Query:
@@ -85,6 +96,8 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FUL
     level = strictest(asked, state.preference.level if state.preference else FULL)
     if level == OFF:
         return NOTHING
+    if state is UNKNOWN:
+        return STRANGERS[level]
     history, session = state.split(at, gap)
     cart_items = tuple(reversed(state.cart_items))
     visit = visit_of(state.recent, state.moves, micros(at), gap // timedelta(microseconds=1))

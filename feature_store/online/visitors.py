@@ -98,6 +98,8 @@ class Visitors:
             known = self._decoded(key, self._store.get_many([key])[0])
         else:
             known = visitor
+        if known is UNKNOWN and not user_id:
+            return UNKNOWN
         known = msgspec.structs.replace(known, user_id=user_id or visitor.user_id)
         return known.at(at, self._options.limits)
 

@@ -20,8 +20,8 @@ from serving.errors import Problem, storage_problem
 from serving.event_body import EventBody, parse_events
 from serving.exchange import Exchange, exchange_of, json_answer
 from serving.expectation import count_expectation
-from serving.limits import EVENT_TYPES, check_content_type, read_body
-from serving.reading import json_problem
+from serving.limits import EVENT_TYPES, check_content_type
+from serving.reading import json_problem, whole_body
 from serving.schemas import EventsResponse, RejectedEvent
 from serving.security import WRITE, authorise
 from serving.state import ServiceState
@@ -66,7 +66,7 @@ async def send_events(request: Request) -> Response:
     check_content_type(request, EVENT_TYPES)
     exchange = exchange_of(request)
     state = exchange.state
-    body = await read_body(request, state.settings.body_timeout_seconds)
+    body = await whole_body(request)
     parsed = await _off_loop(body, lambda: _parse(body, state.settings.max_events))
     _authorise(exchange, parsed)
     received_at = state.clock()

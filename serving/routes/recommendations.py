@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.answer import View, answered, in_turn
+from serving.answer import View, answered
 from serving.endpoint import Endpoint
 from serving.errors import Problem
 from serving.exchange import Exchange, exchange_of, json_answer
@@ -59,7 +59,7 @@ async def recommend_page(request: Request) -> Response:
     asked = await read_struct(request, PageRequest)
     exchange = exchange_of(request)
     view = view_of(exchange, asked)
-    return json_answer(await in_turn(exchange, lambda: page_answer(exchange, asked, view)))
+    return json_answer(await exchange.state.turns.take(lambda: page_answer(exchange, asked, view)))
 
 
 def view_of(exchange: Exchange, asked: RecommendationRequest | PageRequest) -> View:
