@@ -97,7 +97,7 @@ def _is_allowed(changed: int, length: int, placement: Placement) -> bool:
 def _shown(chosen: Chosen) -> Ranking:
     """The rows that the best list is made of."""
     ranking = chosen.arrangement.ranking
-    return ranking.take(range(min(chosen.active.query.limit, len(ranking))))
+    return ranking.take(np.arange(min(chosen.active.query.limit, len(ranking))))
 
 
 def _entries(chosen: Chosen, offset: int) -> list[Entry]:
@@ -118,16 +118,19 @@ def _mixed(
 ) -> tuple[list[Entry], list[Entry]]:
     """The default's entries with as many changed ones as may be, and these."""
     listed, changed = theirs, list[Entry]()
+    strains = limits.strains(listed)
     for entry in new:
         if entry.is_placed:
             continue
         if not _is_allowed(len(changed) + 1, limits.length, limits.placement):
             break
         for option in _options(entry, listed, changed, wanted, limits.length):
-            if _is_allowed(len(changed) + 1, len(option), limits.placement) and limits.keep(
-                listed, option
-            ):
-                listed = option
+            if not _is_allowed(len(changed) + 1, len(option), limits.placement):
+                continue
+            after = limits.strains(option)
+            # No limit is to be broken by more than it was.
+            if all(one >= other for one, other in zip(strains, after, strict=True)):
+                listed, strains = option, after
                 changed.append(entry)
                 break
     return listed, changed
@@ -161,13 +164,7 @@ def _in_place(listed: list[Entry], changed: list[Entry]) -> list[Entry]:
 
 def _joined(chosen: Chosen, default: Chosen) -> Ranking:
     """The rows of both lists, the personal ones first."""
-    one, other = _shown(chosen), _shown(default)
-    return Ranking(
-        np.concatenate([one.item_idx, other.item_idx]),
-        np.concatenate([one.scores, other.scores]),
-        (*one.sources, *other.sources),
-        (*one.levels, *other.levels),
-    )
+    return _shown(chosen).followed_by(_shown(default))
 
 
 def _made(entries: Sequence[Entry], chosen: Chosen, default: Chosen) -> Chosen:
@@ -220,17 +217,15 @@ class _Limits:
         quotas = tuple(quotas_of(active, _joined(chosen, default).item_idx))
         return cls(active.query.limit, placement, quotas)
 
-    def keep(self, before: Sequence[Entry], after: Sequence[Entry]) -> bool:
-        """Whether no limit is broken by more than it was."""
-        pairs = zip(self._strains(before), self._strains(after), strict=True)
-        return all(one >= other for one, other in pairs)
-
-    def _strains(self, entries: Sequence[Entry]) -> Iterator[int]:
+    def strains(self, entries: Sequence[Entry]) -> list[int]:
         """By how much each limit is broken."""
-        kinds = Counter(entry.kind if entry.way is None else "way" for entry in entries)
-        for kind, most in (*self.placement.at_most.items(), ("way", self.placement.navigation)):
-            yield max(0, kinds[kind] - most)
-        rows = [entry.row for entry in entries if entry.way is None]
+        kinds = [entry.kind for entry in entries if entry.way is None]
+        found = [max(0, kinds.count(kind) - most) for kind, most in self.placement.at_most.items()]
+        found.append(max(0, len(entries) - len(kinds) - self.placement.navigation))
+        return [*found, *self._of_quotas(entries)]
+
+    def _of_quotas(self, entries: Sequence[Entry]) -> Iterator[int]:
+        rows = [entry.row for entry in entries if entry.way is None] if self.quotas else []
         for quota in self.quotas:
             counted = replace(quota, counts=Counter())
             for row in rows:

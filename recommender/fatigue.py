@@ -182,7 +182,7 @@ class Weariness:
             gain=_gain(order, discount, c, self.query.limit),
             changes=self._changes(ranking, row, discount, cap, order),
         )
-        return Rested(replace(ranking.take(order.tolist()), scores=scores), note)
+        return Rested(replace(ranking.take(order), scores=scores), note)
 
     def _changes(
         self,

@@ -116,9 +116,7 @@ def fitted_kinds(
     if kept.all() and takes_items:
         return in_kind_order(ranking, kinds, placement.kind_order), eligibility
     dropped = ranking.item_idx[~kept]
-    ranking = in_kind_order(
-        ranking.take(np.flatnonzero(kept).tolist()), kinds, placement.kind_order
-    )
+    ranking = in_kind_order(ranking.take(np.flatnonzero(kept)), kinds, placement.kind_order)
     mask = eligibility.mask.copy() if takes_items else np.zeros_like(eligibility.mask)
     mask[dropped if takes_items else ranking.item_idx] = not takes_items
     removed = int(np.count_nonzero(eligibility.mask)) - int(np.count_nonzero(mask))
@@ -138,16 +136,14 @@ def in_kind_order(ranking: Ranking, kinds: Kinds, order: Sequence[str]) -> Ranki
     places = np.full(len(ranking), first.get(ITEM, len(order)))
     for row, kind in _labelled(ranking, kinds):
         places[row] = first.get(kind, len(order))
-    moved = ranking.take(np.argsort(places, kind="stable").tolist())
+    moved = ranking.take(np.argsort(places, kind="stable"))
     return replace(moved, scores=np.minimum.accumulate(moved.scores))
 
 
 def _labelled(ranking: Ranking, kinds: Kinds) -> list[tuple[int, str]]:
     """Row and kind of each ranked item that is not a plain one, best first."""
-    listed = np.fromiter(kinds, np.int32, len(kinds))
-    rows = np.flatnonzero(np.isin(ranking.item_idx, listed))
-    items = ranking.item_idx[rows].tolist()
-    return [(row, kinds[item]) for row, item in zip(rows.tolist(), items, strict=True)]
+    items = ranking.item_idx.tolist()
+    return [(row, kinds[item]) for row, item in enumerate(items) if item in kinds]
 
 
 def _kept(
@@ -213,10 +209,10 @@ def _same_category(pair: tuple[str, str], catalogue: Catalogue) -> bool:
 def complements(item_idx: Int32Array, cart: Sequence[int], bundle: ModelBundle) -> Int32Array:
     """Those of some items that go with the cart and replace nothing in it, int32 (≤ n,)."""
     near = [_near(cart, bundle.arrays, name) for name in COMPLEMENT_SOURCES]
-    fitting = np.intersect1d(item_idx, np.concatenate(near))
-    fitting = fitting[~np.isin(fitting, cart)]
+    with_cart = {*np.concatenate(near).tolist()}.difference(cart)
+    fitting = np.array(sorted(with_cart.intersection(item_idx.tolist())), np.int32)
     replaces = Pairs.of(bundle).replaces(fitting, cart)
-    return fitting[~replaces.any(axis=1)].astype(np.int32)
+    return fitting[~replaces.any(axis=1)]
 
 
 def _near(cart: Sequence[int], arrays: Mapping[str, Any], source: str) -> Int32Array:

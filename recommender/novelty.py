@@ -9,8 +9,6 @@ from __future__ import annotations
 from math import ceil, floor
 from typing import Final
 
-import numpy as np
-
 from recommender.catalogue import NO_CATEGORY, Catalogue
 from recommender.pace_table import PaceStyle
 from recommender.query import Query
@@ -40,25 +38,27 @@ def paced(
     page = sorted((*new[:count], *familiar[: size - count]))
     if page == list(range(size)):
         return ranking
-    rest = np.setdiff1d(np.arange(len(ranking)), page)
-    return ranking.take([*page, *rest.tolist()])
+    shown = {*page}
+    return ranking.take([*page, *(row for row in range(len(ranking)) if row not in shown)])
 
 
 def _sorted_out(
     ranking: Ranking, query: Query, seeds: Seeds, catalogue: Catalogue
 ) -> tuple[list[int], list[int]]:
     """The first rows of new and of familiar items, best first, at most `query.limit` of each."""
-    category = catalogue.item_category[ranking.item_idx]
+    categories = catalogue.item_category[ranking.item_idx].tolist()
     last, _ = seeds.distinct(LAST_ITEMS)
-    is_elsewhere = (category == NO_CATEGORY) | ~np.isin(category, catalogue.item_category[last])
+    near = {*catalogue.item_category[last].tolist()} - {NO_CATEGORY}
+    items = ranking.item_idx.tolist()
     met = {each.item_id for each in (*query.history, *query.session)}
     met.update(query.cart_items, query.context_items)
     new: list[int] = []
     familiar: list[int] = []
-    for row, elsewhere in enumerate(is_elsewhere.tolist()):
+    for row, category in enumerate(categories):
+        elsewhere = category not in near
         if elsewhere and len(new) == query.limit:
             continue
-        item_id = catalogue.ids.id(int(ranking.item_idx[row])) if elsewhere else ""
+        item_id = catalogue.ids.id(items[row]) if elsewhere else ""
         rows = new if elsewhere and item_id not in met else familiar
         if len(rows) < query.limit:
             rows.append(row)

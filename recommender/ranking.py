@@ -21,6 +21,7 @@ from recommender.terms import (
     Float32Array,
     Int32Array,
     Int64Array,
+    Names,
 )
 
 
@@ -35,31 +36,44 @@ class Ranking:
     scores
         float32 (n,); falling until a shop's rule moves an item, which keeps the score it has.
     sources
-        Name of the source that contributed most, per item.
+        Name of the source that contributed most, per item, text (n,).
     levels
-        Rung of the ladder that each item came from.
+        Rung of the ladder that each item came from, text (n,).
     """
 
     item_idx: Int32Array
     scores: Float32Array
-    sources: tuple[str, ...]
-    levels: tuple[str, ...]
+    sources: Names
+    levels: Names
 
     def __len__(self) -> int:
         return len(self.item_idx)
 
-    def take(self, rows: Sequence[int]) -> Ranking:
+    def take(self, rows: Sequence[int] | Int64Array) -> Ranking:
         """These rows, in this order, each with the score that it has."""
-        chosen = np.array(rows, np.int64)
+        chosen = np.asarray(rows, np.int64)
         return Ranking(
-            self.item_idx[chosen],
-            self.scores[chosen],
-            tuple([self.sources[row] for row in rows]),
-            tuple([self.levels[row] for row in rows]),
+            self.item_idx[chosen], self.scores[chosen], self.sources[chosen], self.levels[chosen]
+        )
+
+    def followed_by(self, other: Ranking) -> Ranking:
+        """These items, then those."""
+        return Ranking(
+            np.concatenate([self.item_idx, other.item_idx]),
+            np.concatenate([self.scores, other.scores]),
+            np.concatenate([self.sources, other.sources]),
+            np.concatenate([self.levels, other.levels]),
         )
 
 
-NO_RANKING: Final = Ranking(np.empty(0, np.int32), np.empty(0, np.float32), (), ())
+def same_text(text: str, n: int) -> Names:
+    """One text n times, (n,)."""
+    return np.full(n, text, np.object_)
+
+
+NO_RANKING: Final = Ranking(
+    np.empty(0, np.int32), np.empty(0, np.float32), same_text("", 0), same_text("", 0)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +115,19 @@ def pool_of(
     )
     if not names:
         return Pool(np.empty(0, np.int32), (), *(np.empty((0, 0), np.float32),) * 2)
-    item_idx = np.unique(np.concatenate([proposed[name].item_idx for name in names]))
+    listed = [proposed[name] for name in names]
+    every = np.concatenate([each.item_idx for each in listed])
+    item_idx = np.sort(every)
+    is_first = np.empty(len(item_idx), np.bool_)
+    is_first[0] = True
+    np.not_equal(item_idx[1:], item_idx[:-1], out=is_first[1:])
+    item_idx = item_idx[is_first]
     scores = np.zeros((len(names), len(item_idx)), np.float32)
-    for row, name in enumerate(names):
-        items = proposed[name]
-        scores[row, np.searchsorted(item_idx, items.item_idx)] = items.scores
-    best = np.array([proposed[name].scores[0] for name in names], np.float32)
-    return Pool(item_idx.astype(np.int32), names, scores, scores / best[:, None])
+    rows = np.repeat(np.arange(len(names)), [len(each) for each in listed])
+    columns = np.searchsorted(item_idx, every)
+    scores[rows, columns] = np.concatenate([each.scores for each in listed])
+    best = np.array([each.scores[0] for each in listed], np.float32)
+    return Pool(item_idx, names, scores, scores / best[:, None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +151,11 @@ class Blended:
 
     def ranking(self, level: str) -> Ranking:
         """The order as a ranking of one rung."""
-        names = self.pool.names
         return Ranking(
             self.pool.item_idx[self.order],
             self.scores,
-            tuple(names[row] for row in self.strongest.tolist()),
-            (level,) * len(self.order),
+            np.array(self.pool.names, np.object_)[self.strongest],
+            same_text(level, len(self.order)),
         )
 
 
@@ -160,7 +179,7 @@ def reordered(ranking: Ranking, scores: Float32Array) -> Ranking:
         One for each of the first items, float32 (≤ n,).
     """
     order = np.argsort(-scores, kind="stable")
-    return replace(ranking.take(order.tolist()), scores=scores[order])
+    return replace(ranking.take(order), scores=scores[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +255,10 @@ def _append(ranking: Ranking, chosen: Int32Array, popularity: Float32Array, rung
     ceiling = ranking.scores[-1] if len(ranking) else np.float32(1)
     relative = np.minimum.accumulate(popularity) / max(float(popularity[0]), 1e-12)
     source = "popularity" if rung == POPULAR else rung
-    return Ranking(
-        np.concatenate([ranking.item_idx, chosen]),
-        np.concatenate([ranking.scores, (ceiling * np.minimum(relative, 1)).astype(np.float32)]),
-        ranking.sources + (source,) * len(chosen),
-        ranking.levels + (rung,) * len(chosen),
+    filled = Ranking(
+        chosen,
+        (ceiling * np.minimum(relative, 1)).astype(np.float32),
+        same_text(source, len(chosen)),
+        same_text(rung, len(chosen)),
     )
+    return ranking.followed_by(filled)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -45,6 +45,9 @@ class Seeds:
     weights: Float32Array
     ages: Float32Array
     parts: Int32Array
+    _worth: dict[tuple[tuple[str, ...], float], tuple[Int32Array, Float32Array]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.item_idx)
@@ -66,6 +69,20 @@ class Seeds:
         if not event_types:
             return self
         return self[_among(self.event_codes, [EVENT_CODES[name] for name in event_types])]
+
+    def worth(
+        self, event_types: tuple[str, ...], lag_decay: float
+    ) -> tuple[Int32Array, Float32Array]:
+        """Each item of these event types once, with its decayed weights summed; see `summed`.
+
+        Worked out once: several sources start from the same.
+        """
+        found = self._worth.get((event_types, lag_decay))
+        if found is None:
+            chosen = self.of_types(event_types)
+            chosen = chosen.decayed(lag_decay) if lag_decay < 1 else chosen
+            found = self._worth[event_types, lag_decay] = chosen.summed()
+        return found
 
     def of_part(self, *names: str) -> Seeds:
         """The seeds of these parts of the query."""
@@ -117,7 +134,9 @@ class Seeds:
         """The same seeds, each weight times ``lag_decay ** lag``."""
         weights = self.weights * np.float64(lag_decay) ** self.lags()
         kept = np.maximum(weights, np.finfo(np.float32).tiny)
-        return replace(self, weights=kept.astype(np.float32))
+        return Seeds(
+            self.item_idx, self.event_codes, kept.astype(np.float32), self.ages, self.parts
+        )
 
     def summed(self) -> tuple[Int32Array, Float32Array]:
         """Each item once, ascending, with its weights summed: int32 (m,), float32 (m,)."""

@@ -12,7 +12,6 @@ from recommender.bundle_manifest import SourceInfo
 from recommender.candidates.als import AlsSource
 from recommender.candidates.buy_again import BuyAgainSource
 from recommender.candidates.encoder import EncoderSource
-from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.popularity import PopularInCategorySource, PopularitySource
 from recommender.candidates.returns import ReturnsSource
 from recommender.candidates.shortlist import ShortlistSource
@@ -73,16 +72,19 @@ def _is_positive_diagonal(matrix: npt.NDArray[np.generic]) -> bool:
     return bool((diagonal > 0).all()) and np.count_nonzero(matrix) == len(diagonal)
 
 
-def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> NeighbourSource:
+def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
+    # Kernels come in only where a bundle needs them, see `recommender.compiled`.
+    from recommender.candidates.neighbours import NeighbourSource
+    from recommender.compiled import read_only
+
     idx, weight = arrays[f"neighbours_{name}_idx"], arrays[f"neighbours_{name}_weight"]
     lag_decay = float(info.params.get("lag_decay", 1.0))
     if not 0 < lag_decay <= 1:
         raise BundleError(f"source {name!r}: lag_decay={lag_decay}; accepted: above 0, at most 1")
-    return NeighbourSource(idx, weight, info.seed_events, lag_decay)  # type: ignore[arg-type]
+    return NeighbourSource(read_only(idx), read_only(weight), info.seed_events, lag_decay)
 
 
 def _session_knn(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
-    # Kernels come in only where a bundle needs them, see `recommender.compiled`.
     from recommender.candidates.session_knn import SessionIndex, SessionKnnParams, SessionKnnSource
     from recommender.compiled import read_only
 

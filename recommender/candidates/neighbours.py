@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recommender.candidates.source import summed, top
+import numpy as np
+
+from recommender.candidates.source import top
+from recommender.compiled import kernel
+from recommender.scratch import scratch
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
-from recommender.terms import BoolArray, Float32Array, Int32Array
+from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,36 @@ class NeighbourSource:
 
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
         """Score of item j: the sum over seeds i of seed weight times w(i → j)."""
-        chosen = seeds.of_types(self.seed_events)
-        if self.lag_decay < 1:
-            chosen = chosen.decayed(self.lag_decay)
-        seed_items, seed_weights = chosen.summed()
-        neighbours = self.neighbour_idx[seed_items].ravel()
-        weights = (self.neighbour_weight[seed_items] * seed_weights[:, None]).ravel()
-        kept = neighbours >= 0
-        kept &= eligible[neighbours]
-        return top(*summed(neighbours[kept], weights[kept]), n)
+        sums = scratch("neighbour_sums", len(eligible), np.float64)
+        lists = (self.neighbour_idx, self.neighbour_weight)
+        items, scores = _sums(lists, seeds.worth(self.seed_events, self.lag_decay), eligible, sums)
+        return top(items, scores, n)
+
+
+@kernel
+def _sums(
+    lists: tuple[Int32Array, Float32Array],
+    seeds: tuple[Int32Array, Float32Array],
+    eligible: BoolArray,
+    sums: Float64Array,
+) -> tuple[Int32Array, Float32Array]:
+    """Each eligible neighbour with its summed weights; `sums` is zero, and so at the end."""
+    neighbours, weights = lists
+    items, strengths = seeds
+    found = np.empty(items.shape[0] * neighbours.shape[1], np.int32)
+    count = 0
+    for place in range(items.shape[0]):
+        for column in range(neighbours.shape[1]):
+            item = neighbours[items[place], column]
+            if item < 0 or not eligible[item]:
+                continue
+            if sums[item] == 0:
+                found[count] = item
+                count += 1
+            sums[item] += weights[items[place], column] * strengths[place]
+    scores = np.empty(count, np.float32)
+    for place in range(count):
+        # What came back to 0 in between is there twice: the second time with nothing.
+        scores[place] = sums[found[place]]
+        sums[found[place]] = 0
+    return found[:count], scores

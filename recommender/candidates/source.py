@@ -1,14 +1,16 @@
-"""What a candidate source is, and the two helpers that all of them share."""
+"""What a candidate source is, and the one helper that all of them share."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
 from recommender.terms import BoolArray, Float32Array, Int32Array
+
+_INDEX_BITS: Final = np.uint64(32)
 
 
 class CandidateSource(Protocol):
@@ -36,15 +38,15 @@ def top(item_idx: Int32Array, scores: Float32Array, n: int) -> ScoredItems:
         float32 (m,).
     """
     kept = np.flatnonzero(scores > 0)
-    if len(kept) > n:
+    if len(kept) > 4 * n:
         # Everything at or above the n-th score, so that ties at the border are broken by index too.
         border = np.partition(scores[kept], len(kept) - n)[len(kept) - n]
         kept = kept[scores[kept] >= border]
-    best = kept[np.lexsort((item_idx[kept], -scores[kept]))[:n]]
-    return ScoredItems(item_idx[best], scores[best])
-
-
-def summed(item_idx: Int32Array, scores: Float32Array) -> tuple[Int32Array, Float32Array]:
-    """Each item once with its scores summed: int32 (m,), float32 (m,)."""
-    items, inverse = np.unique(item_idx, return_inverse=True)
-    return items.astype(np.int32), np.bincount(inverse, scores, len(items)).astype(np.float32)
+    # One number per item, smaller for what is better. The bits of floats above 0 rise as they do.
+    keys = (~scores[kept].view(np.uint32)).astype(np.uint64)
+    keys <<= _INDEX_BITS
+    keys |= item_idx[kept].astype(np.uint64)
+    keys.sort()
+    keys = keys[:n]
+    best = (~(keys >> _INDEX_BITS).astype(np.uint32)).view(np.float32)
+    return ScoredItems(keys.astype(np.uint32).view(np.int32), best)

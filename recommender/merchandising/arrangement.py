@@ -18,7 +18,7 @@ from recommender.merchandising.active import ActiveRules
 from recommender.merchandising.quotas import MATCHED, Quota, quotas_of
 from recommender.merchandising.shop_rules import PinRule, PromotionRule
 from recommender.merchandising.trace import Move
-from recommender.ranking import Ranking
+from recommender.ranking import Ranking, same_text
 from recommender.terms import STATIC, BoolArray
 
 PINNED, PROMOTED = "pin", "promotion"
@@ -246,9 +246,10 @@ def _with(ranking: Ranking, added: Mapping[int, str]) -> Ranking:
         return ranking
     score = ranking.scores[-1] if len(ranking) else np.float32(1)
     level = ranking.levels[0] if len(ranking) else STATIC
-    return Ranking(
-        np.concatenate([ranking.item_idx, np.array(list(added), np.int32)]),
-        np.concatenate([ranking.scores, np.full(len(added), score, np.float32)]),
-        (*ranking.sources, *added.values()),
-        (*ranking.levels, *(level,) * len(added)),
+    brought = Ranking(
+        np.array(list(added), np.int32),
+        np.full(len(added), score, np.float32),
+        np.array([*added.values()], np.object_),
+        same_text(level, len(added)),
     )
+    return ranking.followed_by(brought)

@@ -14,7 +14,7 @@ from recommender.pipeline import recommend
 from recommender.placements import Placement, read_placements
 from recommender.policy import TopPolicy
 from recommender.query import Interaction, Query
-from recommender.ranking import Ranking
+from recommender.ranking import Ranking, same_text
 from recommender.slate import Slate, SlateWay
 from recommender.terms import (
     ADD_TO_CART,
@@ -185,7 +185,10 @@ def test_a_shelf_of_one_kind_is_not_filled_with_others() -> None:
 
 def test_kinds_are_reordered_without_scores_that_rise() -> None:
     ranking = Ranking(
-        np.array([4, 2, 7], np.int32), np.array([3, 2, 1], np.float32), ("a",) * 3, ("s",) * 3
+        np.array([4, 2, 7], np.int32),
+        np.array([3, 2, 1], np.float32),
+        same_text("a", 3),
+        same_text("s", 3),
     )
     moved = in_kind_order(ranking, {7: "resume", 2: "complement"}, ("resume",))
     assert moved.item_idx.tolist() == [7, 4, 2]

@@ -113,7 +113,7 @@ def test_health_and_openapi_are_the_only_public_routes() -> None:
 def test_two_rules_for_one_route_are_a_mistake() -> None:
     app = create_app(Settings(dev=True))
     with pytest.raises(ValueError, match="two rules"):
-        mount(app, app.state.access, ENDPOINTS[:1], 10)
+        mount(app, app.state.access, ENDPOINTS[:1])
 
 
 def test_without_keys_nothing_starts(root: Path) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -238,32 +235,19 @@ def test_overload_is_shed_with_a_hint_and_health_still_answers(root: Path) -> No
     assert (first.status_code, health.status_code) == (200, 200)
 
 
-def test_questions_that_would_wait_too_long_are_shed(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The pipeline has a thread of its own: while it works, everything else goes on."""
-    import serving.answer
-
-    release, real = threading.Event(), serving.answer.recommend
-
-    def slow(*arguments: Any) -> Any:
-        release.wait(10)
-        return real(*arguments)
-
-    monkeypatch.setattr(serving.answer, "recommend", slow)
-    with in_process(root, max_waiting_answers=1) as client, ThreadPoolExecutor() as callers:
+def test_questions_that_would_wait_too_long_are_shed(root: Path) -> None:
+    with in_process(root, max_waiting_answers=1) as client:
         body = {"placement": "home"}
-        first = callers.submit(client.post, "/v1/recommendations", json=body)
-        while not client.app.state.service.answers.inside:
-            time.sleep(0.001)
+        gate = client.app.state.service.turns.gate
+        gate.enter()  # somebody waits
         shed = client.post("/v1/recommendations", json=body)
         assert_problem(shed, 503, "overloaded")
         assert shed.headers["retry-after"] == "1"
         assert client.post("/v1/events", json=event("ann")).status_code == 202
         assert client.get("/health/ready").status_code == 200
-        release.set()
-        assert first.result().status_code == 200
+        gate.leave()
         assert client.post("/v1/recommendations", json=body).status_code == 200
+        assert gate.inside == 0
 
 
 def test_a_caller_who_dawdles_is_let_go(root: Path) -> None:

@@ -13,7 +13,7 @@ from recommender.merchandising.boosts import boosted
 from recommender.pipeline import recommend
 from recommender.policy import TopPolicy
 from recommender.query import Query
-from recommender.ranking import Ranking
+from recommender.ranking import Ranking, same_text
 from recommender.rules import eligible_items
 from recommender.slate import Slate
 from tests.bundles import AT, viewed
@@ -184,8 +184,8 @@ rankings = (
         lambda order: Ranking(
             np.array(order, np.int32),
             -np.arange(len(order), dtype=np.float32),
-            ("als",) * len(order),
-            ("session",) * len(order),
+            same_text("als", len(order)),
+            same_text("session", len(order)),
         )
     )
 )
