@@ -7,7 +7,7 @@ JOBS ?= auto
 SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
-.PHONY: demo test lint docs lock crash image-steps bench-ingest bench-forest bench-rules bench-latency \
+.PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-forest bench-rules bench-latency \
 	bench-closed-loop bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
 help: ## show the targets
@@ -42,6 +42,9 @@ lock: $(VENV)/.installed ## resolve the dependencies anew
 		$(BIN)/uv pip compile --universal --generate-hashes --no-header --upgrade \
 			--python-version 3.11 --extra $$extra pyproject.toml -o requirements/$$extra.lock --quiet; \
 	done
+
+conformance: $(VENV)/.installed ## independent vectors of other projects: how many hold, per suite and group
+	$(BIN)/python -m pytest -q tests/conformance
 
 crash: $(VENV)/.installed ## 500 rounds of SIGKILL against four writers
 	DESIREPATH_CRASH_ROUNDS=500 $(BIN)/python -m pytest tests/faults/test_crash.py -x
