@@ -6,6 +6,7 @@ For simulation and for whole files of ids; importing it imports numba.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def _code_units(text: str) -> int:
 
 
 @kernel
-def _buckets(units, ends, seeded):  # type: ignore[no-untyped-def]
+def _buckets(units: Any, ends: Int64Array, seeded: int) -> Float64Array:
     """Code units uint16 of all ids in a row, the end of each, the hash of the seed → float64."""
     result = np.empty(len(ends), np.float64)
     digits = np.empty(10, np.int64)
