@@ -30,6 +30,7 @@ OTHER_NAMESPACE: Final = "namespace"
 NOT_COVERED: Final = "coverage"
 BLOCKED: Final = "sticky_blocked"
 IN_TEST_MODE: Final = "qa"
+NOT_GIVEN: Final = "not_given"
 REASONS: Final = (
     ASSIGNED,
     FORCED,
@@ -45,6 +46,7 @@ REASONS: Final = (
     NOT_COVERED,
     BLOCKED,
     IN_TEST_MODE,
+    NOT_GIVEN,
 )
 Unit = tuple[str, str]
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})

@@ -91,6 +91,9 @@ def examples(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def _objects(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    if "properties" not in schema:
+        names = examples({"type": "string"} | schema["propertyNames"])
+        return st.dictionaries(names, examples(schema["additionalProperties"]), max_size=3)
     fields = {name: examples(each) for name, each in schema["properties"].items()}
     required = {name: fields.pop(name) for name in schema["required"]}
     least = schema.get("minProperties", 0)
