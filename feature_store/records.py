@@ -229,4 +229,39 @@ class DecisionRecord(
     continues: str | None = None
 
 
-LogRecord = EventRecord | DecisionRecord
+class VisibleItem(msgspec.Struct, frozen=True):
+    """An item that came into view."""
+
+    item_id: str
+    slot: int
+
+
+class ExposureRecord(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag="exposure", tag_field="record"
+):
+    """What a client saw come into view of an answer.
+
+    Parameters
+    ----------
+    exposure_id
+        Made by the client; a known one is not written again.
+    decision_id
+        The `recommendation_id` of the answer. Whose it was stands in the decision alone.
+    ts_client
+        When it was seen, microseconds since the epoch, as the client says; None where it does not.
+    viewport
+        Width and height of the window in CSS pixels.
+    """
+
+    exposure_id: str
+    decision_id: str
+    items_visible: tuple[VisibleItem, ...]
+    ts_server: int
+    seq: int
+    writer: str
+    ts_client: int | None = None
+    viewport: tuple[int, int] | None = None
+    schema: int = SCHEMA
+
+
+LogRecord = EventRecord | DecisionRecord | ExposureRecord

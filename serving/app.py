@@ -39,6 +39,7 @@ from serving.openapi import openapi_of
 from serving.routes import (
     events,
     experiments,
+    exposures,
     ofrep,
     recommendations,
     rules,
@@ -60,6 +61,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *visitors.ENDPOINTS,
     *rules.ENDPOINTS,
     *experiments.ENDPOINTS,
+    *exposures.ENDPOINTS,
     *ofrep.ENDPOINTS,
     *health.ENDPOINTS,
 )

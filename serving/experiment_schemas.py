@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from feature_store.experiment_change import Revision
 from feature_store.experiment_spec import ExperimentSpec
-from serving.schemas import Asked, AssignmentView, Id, Notes, check_ids
+from serving.schemas import Asked, AssignmentView, Id, Notes, RejectedEvent, check_ids
 
 
 class ExperimentResponse(msgspec.Struct, frozen=True):
@@ -81,6 +81,15 @@ class Viewport(Asked, frozen=True):
     height: Annotated[int, Meta(ge=1, le=100_000)]
 
 
+ClientTime = (
+    Annotated[
+        str,
+        Meta(min_length=1, max_length=64, description="RFC 3339, such as 2026-01-31T10:15:00Z."),
+    ]
+    | Annotated[
+        int, Meta(ge=0, description="Seconds, milliseconds or microseconds since the epoch.")
+    ]
+)
 ExposureId = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -90,7 +99,7 @@ class ExposureReport(Asked, frozen=True):
     exposure_id: ExposureId
     recommendation_id: Annotated[str, Meta(min_length=1, max_length=64)]
     items: Annotated[list[VisibleItem], Meta(min_length=1, max_length=100)]
-    ts: Annotated[int, Meta(ge=0)] | None = None
+    ts: ClientTime | None = None
     viewport: Viewport | None = None
 
 
@@ -102,7 +111,8 @@ class ExposuresRequest(Asked, frozen=True):
 
 
 class ExposuresResponse(msgspec.Struct, frozen=True):
-    """How many were new and how many known; all are on disk."""
+    """What became of each view; those that are accepted are on disk."""
 
     accepted: int
     duplicates: int
+    rejected: list[RejectedEvent]
