@@ -7,7 +7,7 @@ JOBS ?= auto
 SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
-.PHONY: demo test lint docs lock crash image-steps bench-ingest bench-forest bench-rules bench-latency \
+.PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency \
 	bench-closed-loop bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
 help: ## show the targets
@@ -43,6 +43,9 @@ lock: $(VENV)/.installed ## resolve the dependencies anew
 			--python-version 3.11 --extra $$extra pyproject.toml -o requirements/$$extra.lock --quiet; \
 	done
 
+conformance: $(VENV)/.installed ## independent vectors of other projects: how many hold, per suite and group
+	$(BIN)/python -m pytest -q tests/conformance
+
 crash: $(VENV)/.installed ## 500 rounds of SIGKILL against four writers
 	DESIREPATH_CRASH_ROUNDS=500 $(BIN)/python -m pytest tests/faults/test_crash.py -x
 
@@ -51,6 +54,9 @@ image-steps: $(VENV)/.installed ## replay the Dockerfile's steps in an empty fol
 
 bench-ingest: $(VENV)/.installed ## durable events per second
 	$(BIN)/python -m benchmarks.ingest
+
+bench-assignment: $(VENV)/.installed ## the arms of a million ids by the service (1 and 4 workers, restarted) and by the command line
+	$(BIN)/python -m benchmarks.assignment --json $(ARGS)
 
 bench-forest: $(VENV)/.installed ## microseconds to score a query's candidates, against LightGBM
 	$(BIN)/python -m benchmarks.forest

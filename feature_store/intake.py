@@ -15,15 +15,14 @@ from concurrent.futures import Future
 
 from feature_store.event_log.claim import check_writer
 from feature_store.event_log.disk import Disk
-from feature_store.events import InteractionEvent
 from feature_store.intake_commit import EventSink
 from feature_store.intake_committer import Committer, IntakeOptions
 from feature_store.intake_counters import IntakeCounters
-from feature_store.intake_items import Submission
+from feature_store.intake_items import Submission, Submitted
 from feature_store.layout import StoreLayout
 from feature_store.records import DecisionRecord
 from feature_store.verdicts import Verdict
-from recommender.errors import InvalidEventError, StorageError
+from recommender.errors import StorageError
 
 __all__ = ["EventSink", "Intake", "IntakeCounters", "IntakeOptions", "Verdict"]
 
@@ -88,16 +87,17 @@ class Intake:
 
     def submit(
         self,
-        events: Sequence[InteractionEvent | InvalidEventError],
+        events: Sequence[Submitted],
         raws: Sequence[bytes],
         arrived_at: int | None = None,
     ) -> Future[list[Verdict]]:
-        """Store events.
+        """Store events and confirmed views.
 
         Parameters
         ----------
         events
-            Each is an event, or the reason why it is none.
+            Each is an event, a confirmed view, or the reason why it is none. Of a view `ts_server`,
+            `seq` and `writer` are set here.
         raws
             The bytes of each as sent, for quarantine.
         arrived_at

@@ -184,8 +184,11 @@ class GroupCommit:
     def _count(self, items: Sequence[Item]) -> None:
         counters = self._counters
         counters.groups += 1
-        for verdict in (item.verdict for item in items):
-            if verdict.status == ACCEPTED:
+        for item in items:
+            verdict = item.verdict
+            if verdict.status == ACCEPTED and item.exposure is not None:
+                counters.exposures += 1
+            elif verdict.status == ACCEPTED:
                 counters.accepted += 1
                 counters.late += verdict.late
                 counters.clamped += verdict.clamped

@@ -14,6 +14,8 @@ class IntakeCounters:
     ----------
     accepted, duplicates
         Events by verdict.
+    exposures
+        Confirmed views that were new.
     rejected
         Events refused, by code.
     late, clamped
@@ -47,6 +49,7 @@ class IntakeCounters:
 
     accepted: int = 0
     duplicates: int = 0
+    exposures: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     late: int = 0
     clamped: int = 0

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from feature_store.dedup import Known, Pair, index_pairs, judge_pairs
 from feature_store.event_log.frame import MAX_BODY_BYTES
-from feature_store.event_log.prepared import PreparedEvent, prepare_event
-from feature_store.events import InteractionEvent, dedup_keys
+from feature_store.event_log.prepared import PreparedEvent, prepare_event, prepare_exposure
+from feature_store.events import DIGEST_BYTES, DedupKey, InteractionEvent, dedup_keys
 from feature_store.quarantine import Reject
-from feature_store.records import EventRecord
+from feature_store.records import EventRecord, ExposureRecord
 from feature_store.verdicts import (
     ACCEPTED,
     CONFLICT,
@@ -30,9 +35,12 @@ MAX_TEXT_BYTES = MAX_BODY_BYTES - 1024
 _UNJUDGED = Verdict(REJECTED)
 
 
+Submitted: TypeAlias = InteractionEvent | ExposureRecord | InvalidEventError
+
+
 @dataclass(slots=True)
 class Submission:
-    """Events that wait for their verdicts.
+    """Events and views that wait for their verdicts.
 
     Parameters
     ----------
@@ -44,7 +52,7 @@ class Submission:
         When they first arrived, microseconds; differs when quarantine is replayed.
     """
 
-    events: Sequence[InteractionEvent | InvalidEventError]
+    events: Sequence[Submitted]
     raws: Sequence[bytes]
     received_at: int
     arrived_at: int
@@ -58,7 +66,9 @@ class Item:
     Parameters
     ----------
     event
-        As it will be applied; None where it could not be read.
+        As it will be applied; None where it could not be read, and for a view.
+    exposure
+        A confirmed view, which has no event.
     pairs
         Dedup keys and digests of what was sent, before a time in the future is replaced.
     prepared
@@ -70,6 +80,7 @@ class Item:
     raw: bytes
     arrived_at: int
     event: InteractionEvent | None = None
+    exposure: ExposureRecord | None = None
     pairs: tuple[Pair, ...] = ()
     prepared: PreparedEvent | None = None
     refusal: InvalidEventError | None = None
@@ -78,6 +89,8 @@ class Item:
     @property
     def event_id(self) -> str | None:
         """Id of the event, where it could be read; always encodable."""
+        if self.exposure is not None:
+            return self.exposure.exposure_id
         if self.event is None:
             return None
         return self.event.event_id.encode("utf-8", "backslashreplace").decode()
@@ -118,6 +131,10 @@ def prepare(submission: Submission, writer: str) -> Iterator[Item]:
         try:
             if isinstance(event, InvalidEventError):
                 raise event
+            if isinstance(event, ExposureRecord):
+                _prepare_view(item, event, submission.received_at, writer)
+                yield item
+                continue
             item.event = event
             item.pairs = index_pairs(dedup_keys(event))
             timed = judge_time(event, submission.arrived_at, submission.received_at, followers)
@@ -128,6 +145,16 @@ def prepare(submission: Submission, writer: str) -> Iterator[Item]:
             detail = f"cannot be written as JSON: {error!r:.200}"
             item.refusal = InvalidEventError(UNENCODABLE, detail)
         yield item
+
+
+def _prepare_view(item: Item, view: ExposureRecord, received_at: int, writer: str) -> None:
+    said = replace(view, ts_server=0, seq=0, writer="")  # the same, whenever it is sent
+    digest = hashlib.blake2b(msgspec.json.encode(said), digest_size=DIGEST_BYTES).digest()
+    item.exposure = view
+    item.pairs = index_pairs([DedupKey(f"v:{view.exposure_id}", digest)])
+    record = replace(view, ts_server=received_at, seq=0, writer=writer)
+    item.prepared = prepare_exposure(record, b"".join(chain.from_iterable(item.pairs)))
+    item.verdict = Verdict(ACCEPTED, view.exposure_id)
 
 
 def _encode(item: Item, timed: TimedEvent, received_at: int, writer: str) -> None:

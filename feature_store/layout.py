@@ -52,3 +52,8 @@ class StoreLayout:
     def bundles(self) -> Path:
         """Delivered models and the pointer to the current one."""
         return self.root / "bundles"
+
+    @property
+    def experiments(self) -> Path:
+        """Experiments, one file each with its history."""
+        return self.root / "experiments"

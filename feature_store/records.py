@@ -12,6 +12,7 @@ from feature_store.events import InteractionEvent, Scalar
 from recommender.terms import UNKNOWN_MODE
 
 SCHEMA = 1
+ON_RESPONSE, ON_CONFIRM = "on_response", "on_confirm"
 
 
 class EventRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="event", tag_field="record"):
@@ -117,6 +118,10 @@ class AssignmentRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         Why this arm, or why none, of `recommender.assignment`.
     assigned_by
         ``service``, ``external``, ``forced`` or ``sticky``.
+    unit
+        Which id was hashed.
+    unit_key
+        Keyed pseudonym of that id, where it is not the subject of the record.
     """
 
     experiment: str
@@ -130,6 +135,8 @@ class AssignmentRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     sticky: bool = False
     assigned_by: str = "service"
+    unit: str = "visitor"
+    unit_key: str | None = None
 
 
 class DecisionRecord(
@@ -172,7 +179,15 @@ class DecisionRecord(
         Share of the list that differs from what anybody would have got; None where the placement
         sets no limit to it.
     assignments
-        The experiments that this answer takes part in, controls and failed arms as well.
+        The running experiments at this placement with the arm in each, controls and failed arms
+        as well; and why a subject does not take part.
+    qa
+        Somebody tried an arm out: no analysis may count this answer.
+    exposure
+        ``on_response``: the answer is taken for shown; ``on_confirm``: only what an
+        `ExposureRecord` confirms.
+    continues
+        The decision whose list this one goes on with; None for a first page.
     """
 
     decision_id: str
@@ -210,6 +225,43 @@ class DecisionRecord(
     page_key: str | None = None
     changed_share: float | None = None
     assignments: tuple[AssignmentRecord, ...] = ()
+    exposure: str = ON_RESPONSE
+    continues: str | None = None
 
 
-LogRecord = EventRecord | DecisionRecord
+class VisibleItem(msgspec.Struct, frozen=True):
+    """An item that came into view."""
+
+    item_id: str
+    slot: int
+
+
+class ExposureRecord(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag="exposure", tag_field="record"
+):
+    """What a client saw come into view of an answer.
+
+    Parameters
+    ----------
+    exposure_id
+        Made by the client; a known one is not written again.
+    decision_id
+        The `recommendation_id` of the answer. Whose it was stands in the decision alone.
+    ts_client
+        When it was seen, microseconds since the epoch, as the client says; None where it does not.
+    viewport
+        Width and height of the window in CSS pixels.
+    """
+
+    exposure_id: str
+    decision_id: str
+    items_visible: tuple[VisibleItem, ...]
+    ts_server: int
+    seq: int
+    writer: str
+    ts_client: int | None = None
+    viewport: tuple[int, int] | None = None
+    schema: int = SCHEMA
+
+
+LogRecord = EventRecord | DecisionRecord | ExposureRecord

@@ -20,6 +20,7 @@ from recommender.bundle import load_bundle, sync_folder, write_synced
 from recommender.errors import BundleError
 
 POINTER = "current.json"
+CHALLENGER_POINTER = "challenger.json"
 VERSION = re.compile(r"[0-9a-f]{16}")
 KEPT_VERSIONS = 5
 
@@ -32,18 +33,24 @@ class Pointer:
     previous: tuple[str, ...] = ()
 
 
-def read_pointer(root: Path) -> Pointer | None:
-    """Pointer of a bundle folder, or None where nothing was delivered. Raises `BundleError`."""
+def read_pointer(root: Path, name: str = POINTER) -> Pointer | None:
+    """Pointer of a bundle folder, or None where nothing was delivered. Raises `BundleError`.
+
+    Parameters
+    ----------
+    name
+        `POINTER`, or `CHALLENGER_POINTER` for the bundle that stands beside the one in use.
+    """
     try:
-        raw = json.loads((root / POINTER).read_bytes())
+        raw = json.loads((root / name).read_bytes())
         pointer = Pointer(raw["version"], tuple(raw["previous"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleError(f"{root / POINTER} cannot be read: {error!r}") from error
+        raise BundleError(f"{root / name} cannot be read: {error!r}") from error
     for version in (pointer.version, *pointer.previous):
         if not VERSION.fullmatch(str(version)):
-            raise BundleError(f"{root / POINTER}: {version!r} is not a version (16 hex digits)")
+            raise BundleError(f"{root / name}: {version!r} is not a version (16 hex digits)")
     return pointer
 
 
@@ -77,6 +84,24 @@ def publish(source: Path, root: Path) -> str:
         elif pointer.version != version:
             others = tuple(name for name in (pointer.version, *pointer.previous) if name != version)
             _point(root, Pointer(version, others[:KEPT_VERSIONS]))
+        _remove_old(root)
+    return version
+
+
+def publish_challenger(source: Path, root: Path) -> str:
+    """Verify a bundle and copy it beside the one in use, for experiments that compare the two.
+
+    Raises
+    ------
+    BundleError
+        The bundle fails verification, before or after the copy; the old challenger stays.
+    """
+    version = load_bundle(source).version
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root):
+        if not (root / version).is_dir():
+            _copy(source, root, version)
+        _point(root, Pointer(version), CHALLENGER_POINTER)
         _remove_old(root)
     return version
 
@@ -131,17 +156,17 @@ def _copy(source: Path, root: Path, version: str) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _point(root: Path, pointer: Pointer) -> None:
-    temporary = root / f".tmp-{POINTER}"
+def _point(root: Path, pointer: Pointer, name: str = POINTER) -> None:
+    temporary = root / f".tmp-{name}"
     content = {"version": pointer.version, "previous": list(pointer.previous)}
     write_synced(temporary, json.dumps(content).encode())
-    temporary.rename(root / POINTER)
+    temporary.rename(root / name)
     sync_folder(root)
 
 
 def _remove_old(root: Path) -> None:
-    pointer = read_pointer(root)
-    kept = {pointer.version, *pointer.previous} if pointer else set()
+    pointers = [read_pointer(root), read_pointer(root, CHALLENGER_POINTER)]
+    kept = {version for each in pointers if each for version in (each.version, *each.previous)}
     for path in root.iterdir():
         if VERSION.fullmatch(path.name) and path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)

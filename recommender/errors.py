@@ -6,6 +6,7 @@
     ├── InvalidInputError          a value from outside is not acceptable
     │   ├── InvalidEventError      one event is refused; its batch goes on
     │   └── ConfigError            a settings, placement or training file is not acceptable
+    ├── ConflictError              a change that what is there does not allow
     ├── BundleError                a model folder is not what it claims to be; nothing was loaded
     ├── StorageError               the disk or the store did not do what was asked
     │   ├── StorageBusyError       too much waits to be written; retry later
@@ -46,6 +47,10 @@ class InvalidEventError(InvalidInputError):
 
 class ConfigError(InvalidInputError):
     """A settings, placement or training file has an unknown key or an unacceptable value."""
+
+
+class ConflictError(DesirepathError):
+    """A change contradicts what is there. Says what is frozen or missing, and what would do."""
 
 
 class BundleError(DesirepathError):

@@ -220,7 +220,7 @@ def read_placements(path: Path = DEFAULT_FILE) -> dict[str, Placement]:
 
 def _placement(name: str, table: object, shared: Placement) -> Placement:
     accepted = {part.name for part in fields(Placement)} - {"name", _SENSITIVE}
-    own = _changed(name, shared, table, accepted)
+    own = changed_placement(name, shared, table, accepted)
     if not isinstance(table, Mapping) or "stage" not in table:
         return own
     stages = table["stage"]
@@ -229,14 +229,14 @@ def _placement(name: str, table: object, shared: Placement) -> Placement:
             f"placement {name}: stage={stages!r}; accepted: a table for each of some of {STAGES}"
         )
     changed = {
-        stage: replace(_changed(f"{name}.stage.{stage}", own, part, _BY_STAGE), name=name)
+        stage: replace(changed_placement(f"{name}.stage.{stage}", own, part, _BY_STAGE), name=name)
         for stage, part in stages.items()
     }
     return replace(own, stage=MappingProxyType(changed))
 
 
-def _changed(name: str, base: Placement, table: object, accepted: Set[str]) -> Placement:
-    """A placement with what a table says of it."""
+def changed_placement(name: str, base: Placement, table: object, accepted: Set[str]) -> Placement:
+    """A placement with what a table says of it. Raises `ConfigError`."""
     where = f"placement {name}"
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}={table!r}; accepted: a table")

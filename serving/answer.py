@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from feature_store.online.known import informed
 from feature_store.online.state import VisitorState
@@ -30,10 +30,12 @@ from recommender.rules import excluded_ids
 from recommender.slate import Slate, SlateItem, SlateWay
 from recommender.stage_table import staged
 from recommender.terms import ITEM, OFF, STATIC, TO_CATEGORY, TO_SEARCH
+from serving.asker import Asker
 from serving.bundle_source import ServingModel
 from serving.decisions import Decision, record_decision
 from serving.errors import Problem
 from serving.exchange import Exchange
+from serving.experiments import cursor_after, entered
 from serving.schemas import (
     Candidate,
     Explanation,
@@ -83,27 +85,6 @@ def answer(
     return answer_at(exchange, request, view, placement, asker_of(exchange, request))
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks, when, by which model it is answered, and what is known.
-
-    Parameters
-    ----------
-    moment
-        Microseconds since the epoch, UTC.
-    failure
-        Why less is known than could be; None where nothing failed.
-    page_id
-        Of the page whose lists are asked for together; None for a single one.
-    """
-
-    moment: int
-    model: ServingModel
-    visitor: VisitorState
-    failure: str | None
-    page_id: str | None
-
-
 def asker_of(
     exchange: Exchange, request: RecommendationRequest, page_id: str | None = None
 ) -> Asker:
@@ -131,11 +112,15 @@ def answer_at(
     placement: Placement,
     asker: Asker,
 ) -> RecommendationResponse:
-    """Answer a request of somebody known, and record it. Raises `Problem` 422."""
+    """Answer a request of somebody known, and record it. Raises `Problem` 422; as `entered`."""
     state = exchange.state
+    entry = entered(exchange, request, placement, asker)
+    placement, asker = entry.placement, entry.asker
     query = at_stage_length(
         query_of(exchange, request, placement, asker), request, placement, asker
     )
+    if entry.continues is not None:
+        query = replace(query, exclude_items=query.exclude_items | entry.shown)
     rules = state.rules.bound_to(asker.model.bundle)
     trace = Trace() if view.shows_explanation else None
     slate, degraded = slate_of(exchange, query, asker.model, placement, rules, trace)
@@ -146,9 +131,10 @@ def answer_at(
         query,
         slate,
         asker.model,
-        asker.failure or degraded,
+        asker.failure or degraded or entry.failure,
         asker.page_id,
         tuple(trace.moves) if trace else (),
+        entry,
     )
     response = _response(decision, view, placement, exchange)
     if not request.dry_run:
@@ -306,8 +292,19 @@ def _response(
         if view.shows_explanation
         else UNSET,
         took_ms=round(exchange.elapsed_ms, 3),
+        assignments=list(decision.entry.views),
+        next_cursor=_next_cursor(decision, exchange),
         reason="suppressed" if slate.fatigue.is_suppressed else UNSET,
     )
+
+
+def _next_cursor(decision: Decision, exchange: Exchange) -> str | UnsetType:
+    slate = decision.slate
+    if not slate.items or slate.eligible_count <= len(slate.items):
+        return UNSET
+    shown = [item.item_id for item in slate.items]
+    cursor = cursor_after(exchange, decision.request, decision.entry, decision.decision_id, shown)
+    return cursor or UNSET
 
 
 def _item(item: SlateItem, view: View, catalogue: Catalogue) -> RecommendedItem:

@@ -24,16 +24,27 @@ from recommender.errors import StorageError
 from recommender.merchandising.rules_file import DEFAULT_FILE as RULES_FILE
 from recommender.placements import DEFAULT_FILE, read_placements
 from serving import health
+from serving.arm_models import ArmModels
 from serving.bundle_source import BundleSource, ServingModel
 from serving.demo.endpoints import demo_endpoints
 from serving.edge import Edge, problem_response
 from serving.endpoint import Endpoint, mount
 from serving.errors import Problem
 from serving.exchange import exchange_of
+from serving.experiment_source import build_experiments
 from serving.key_source import KeySource
 from serving.limits import Gate
 from serving.openapi import openapi_of
-from serving.routes import events, recommendations, rules, similar_items, visitors
+from serving.routes import (
+    events,
+    experiments,
+    exposures,
+    ofrep,
+    recommendations,
+    rules,
+    similar_items,
+    visitors,
+)
 from serving.rule_source import RuleSource
 from serving.security import AccessTable, Pseudonyms, read_secret
 from serving.settings import Settings
@@ -49,6 +60,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *events.ENDPOINTS,
     *visitors.ENDPOINTS,
     *rules.ENDPOINTS,
+    *experiments.ENDPOINTS,
+    *exposures.ENDPOINTS,
+    *ofrep.ENDPOINTS,
     *health.ENDPOINTS,
 )
 SECRET_FILE = "pseudonym.key"  # noqa: S105 - a file name
@@ -122,6 +136,14 @@ def build_state(
     rule_source = RuleSource(
         settings.rules or RULES_FILE, placements, settings.bundle_poll_seconds, metrics
     )
+    arm_models = ArmModels(settings.layout.bundles, models, placements, settings.max_arm_bundles)
+    experiment_source = build_experiments(
+        settings.layout.experiments,
+        arm_models,
+        placements,
+        settings.bundle_poll_seconds,
+        metrics,
+    )
     store = LmdbStore(settings.layout.online, clock, settings.online_map_bytes)
     erasures = Erasures(settings.layout.erasures)
     known = Visitors(store, erased_at=erasures.erased_at)
@@ -140,6 +162,7 @@ def build_state(
         placements=placements,
         models=models,
         rules=rule_source,
+        experiments=experiment_source,
         store=store,
         visitors=known,
         intake=intake,
@@ -164,6 +187,7 @@ async def _lifespan(
     app.state.service = state
     state.models.start()
     state.rules.start()
+    state.experiments.start()
     mirror = asyncio.create_task(_mirror_intake(state))
     try:
         yield
@@ -172,6 +196,7 @@ async def _lifespan(
         mirror.cancel()
         state.models.stop()
         state.rules.stop()
+        state.experiments.stop()
         # The log is flushed and synced here; it may take a moment, and nobody else needs the loop.
         state.intake.close()
         state.store.close()

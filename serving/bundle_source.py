@@ -117,7 +117,7 @@ class BundleSource:
 
     def _try(self, version: str) -> bool:
         try:
-            bundle = self._load(version)
+            bundle = load_checked(self._root, version, self._placements.values())
         except BundleError as error:
             self._refuse(version, error)
             return False
@@ -127,13 +127,6 @@ class BundleSource:
         self._metrics.bundle_swaps.labels("accepted").inc()
         self._accept(ServingModel(bundle, version))
         return True
-
-    def _load(self, version: str) -> ModelBundle:
-        bundle = load_bundle(self._root / version)
-        if bundle.version != version:
-            raise BundleError(f"folder {version} holds version {bundle.version}")
-        ask_canaries(bundle, self._placements.values())
-        return bundle
 
     def _accept(self, model: ServingModel) -> None:
         previous, self.current = self.current, model
@@ -186,6 +179,15 @@ class BundleSource:
             folders = [path for path in self._root.iterdir() if VERSION.fullmatch(path.name)]
             folders.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
             return [path.name for path in folders]
+
+
+def load_checked(root: Path, version: str, placements: Iterable[Placement]) -> ModelBundle:
+    """A delivered bundle that verifies and answers the canary questions. Raises `BundleError`."""
+    bundle = load_bundle(root / version)
+    if bundle.version != version:
+        raise BundleError(f"folder {version} holds version {bundle.version}")
+    ask_canaries(bundle, placements)
+    return bundle
 
 
 def ask_canaries(bundle: ModelBundle, placements: Iterable[Placement]) -> None:

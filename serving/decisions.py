@@ -14,9 +14,9 @@ from recommender.stage import stage_of
 from recommender.terms import FULL, OFF
 from serving.bundle_source import ServingModel
 from serving.exchange import Exchange
+from serving.experiments import Entry
 from serving.schemas import RecommendationRequest
-
-ANONYMOUS = "anonymous"
+from serving.subjects import ANONYMOUS, subject_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Decision:
         Of the page whose answers were asked for together; None for a single one.
     moves
         What the shop's rules moved; only where an explanation is asked for.
+    entry
+        What experiments decided of it.
     """
 
     decision_id: str
@@ -41,9 +43,10 @@ class Decision:
     query: Query
     slate: Slate
     model: ServingModel
-    degraded_reason: str | None = None
-    page_id: str | None = None
-    moves: tuple[Move, ...] = ()
+    degraded_reason: str | None
+    page_id: str | None
+    moves: tuple[Move, ...]
+    entry: Entry
 
 
 def record_decision(exchange: Exchange, decision: Decision) -> None:
@@ -102,6 +105,10 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         ways=tuple(
             DecisionWay(way.kind, way.position, way.propensity, way.target) for way in slate.ways
         ),
+        assignments=decision.entry.records,
+        qa=decision.entry.qa,
+        exposure=request.exposure,
+        continues=continues.decision_id if (continues := decision.entry.continues) else None,
     )
 
 
@@ -119,14 +126,9 @@ def _item(item: SlateItem) -> DecisionItem:
 
 
 def _subject(exchange: Exchange, decision: Decision) -> tuple[str, str]:
-    request = decision.request
     if decision.query.personalize == OFF:
         return ANONYMOUS, ""
-    if request.visitor_id:
-        return "visitor", exchange.state.pseudonyms.of("visitor", request.visitor_id)
-    if request.user_id:
-        return "user", exchange.state.pseudonyms.of("user", request.user_id)
-    return ANONYMOUS, ""
+    return subject_key(decision.request, exchange.state.pseudonyms)
 
 
 def _context(request: RecommendationRequest) -> dict[str, Scalar | tuple[str, ...]]:

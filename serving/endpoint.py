@@ -40,6 +40,8 @@ class Endpoint:
         Further statuses that answer with `response`.
     problems
         Statuses beyond those that every route may answer.
+    others
+        Further statuses and what they answer with; None for no body.
     """
 
     method: str
@@ -55,6 +57,7 @@ class Endpoint:
     problems: tuple[int, ...] = ()
     takes_beacons: bool = False
     same_shape: tuple[int, ...] = ()
+    others: tuple[tuple[int, type | None], ...] = ()
 
 
 def mount(app: FastAPI, access: AccessTable, endpoints: Iterable[Endpoint]) -> Routes:
@@ -90,7 +93,8 @@ def body_types(endpoints: Iterable[Endpoint]) -> list[type]:
     """The structs that endpoints take and answer, each once."""
     found: dict[type, None] = {}
     for endpoint in endpoints:
-        for each in (endpoint.request, endpoint.response):
+        others = (kind for _, kind in endpoint.others)
+        for each in (endpoint.request, endpoint.response, *others):
             if isinstance(each, type):
                 found[each] = None
     return list(found)
@@ -109,6 +113,10 @@ def _responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
             "description": HTTPStatus(status).phrase,
             "content": {PROBLEM_TYPE: {"schema": _reference("ProblemBody")}},
         }
+    for status, kind in endpoint.others:
+        described[status] = {"description": HTTPStatus(status).phrase}
+        if kind is not None:
+            described[status]["content"] = {JSON: {"schema": _reference(kind.__name__)}}
     return described
 
 

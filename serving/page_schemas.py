@@ -9,15 +9,18 @@ import msgspec
 from msgspec import Meta
 
 from serving.schemas import (
+    Arms,
     Asked,
     Context,
     Diversity,
+    ExposureMode,
     Filter,
     FilterText,
     Id,
     Kind,
     Level,
     Limit,
+    Notes,
     RecommendationRequest,
     RecommendationResponse,
     Word,
@@ -48,6 +51,10 @@ class PageRequest(Asked, frozen=True):
     dry_run: bool = False
     return_properties: bool = False
     kinds: Annotated[list[Kind], Meta(min_length=1, max_length=7)] | None = None
+    assignments: Arms = {}  # noqa: RUF012 - as above
+    force: Arms = {}  # noqa: RUF012 - as above
+    remembered: Notes = {}  # noqa: RUF012 - as above
+    exposure: ExposureMode = "on_response"
 
     def __post_init__(self) -> None:
         check_ids(self.exclude_item_ids)

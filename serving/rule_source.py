@@ -23,6 +23,7 @@ from serving.watcher import Watcher
 
 logger = logging.getLogger(__name__)
 Signature = tuple[int, int, int] | None
+KEPT_BINDINGS = 4  # the model in use, and those of arms of experiments
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,19 @@ class RuleSource:
         self._signature = self._stat()
         self.current = RulesInUse(*read_rules(path, placements))
         self.refusal: str | None = None
-        self._bound = BoundRules(ShopRules(""))
+        self._bound: tuple[BoundRules, ...] = ()
         self._announce("")
 
     def bound_to(self, bundle: ModelBundle) -> BoundRules:
         """The rules in use, ready for the items of a model; made ready at the first question."""
-        rules, bound = self.current.rules, self._bound
-        if bound.rules is not rules or bound.catalogue is not bundle.catalogue:
-            bound = self._bound = bind(rules, bundle.catalogue)
-            for finding in findings(rules, self._placements, bundle.catalogue):
-                logger.warning("shop rules: %s", finding)
+        rules, catalogue = self.current.rules, bundle.catalogue
+        for bound in self._bound:
+            if bound.rules is rules and bound.catalogue is catalogue:
+                return bound
+        bound = bind(rules, catalogue)
+        self._bound = (bound, *self._bound[: KEPT_BINDINGS - 1])
+        for finding in findings(rules, self._placements, catalogue):
+            logger.warning("shop rules: %s", finding)
         return bound
 
     def start(self) -> None:

@@ -32,6 +32,24 @@ Texts = Annotated[list[Text], Meta(min_length=1, max_length=100)]
 Amount = Annotated[float, Meta(ge=0)]
 Level = Literal["off", "light", "full"]
 Kind = Literal["item", "buy_again", "resume", "complement", "category", "search", "checkout"]
+ExperimentName = Annotated[str, Meta(min_length=1, max_length=64)]
+Arms = Annotated[
+    dict[ExperimentName, ExperimentName],
+    Meta(max_length=32, description="Experiment to arm."),
+]
+Notes = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=80)], ExperimentName],
+    Meta(max_length=64, description="What `remember` of earlier answers said, joined."),
+]
+Cursor = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=16384,
+        description="`next_cursor` of an answer: more of the same list, for the same question.",
+    ),
+]
+ExposureMode = Literal["on_response", "on_confirm"]
 Limit = Annotated[
     int,
     Meta(
@@ -105,6 +123,9 @@ class RecommendationRequest(Asked, frozen=True):
     """Ask for suggestions.
 
     Without `visitor_id` and `user_id`, or with `personalize` off, the answer is impersonal.
+    `assignments` are arms that somebody else gave out, `force` those to try out (admin keys only;
+    such an answer counts in no analysis). With `exposure` as `on_confirm` the list counts as seen
+    where `/v1/exposures` confirms it.
     """
 
     placement: Word
@@ -121,6 +142,11 @@ class RecommendationRequest(Asked, frozen=True):
     dry_run: bool = False
     return_properties: bool = False
     kinds: Annotated[list[Kind], Meta(min_length=1, max_length=7)] | None = None
+    assignments: Arms = {}
+    force: Arms = {}
+    remembered: Notes = {}
+    exposure: ExposureMode = "on_response"
+    cursor: Cursor | None = None
 
     def __post_init__(self) -> None:
         check_ids(self.exclude_item_ids)
@@ -180,6 +206,7 @@ class RecommendationParams(Asked, frozen=True):
     diversity: Diversity | None = None
     kinds: Annotated[list[Kind], Meta(max_length=7)] = []
     return_properties: Literal["true", "false"] = "false"
+    cursor: Cursor | None = None
 
     def __post_init__(self) -> None:
         check_ids([*self.item_id, *self.exclude_item_id])
@@ -197,6 +224,7 @@ class RecommendationParams(Asked, frozen=True):
             diversity=self.diversity,
             kinds=self.kinds or None,
             return_properties=self.return_properties == "true",
+            cursor=self.cursor,
         )
 
 
@@ -318,10 +346,29 @@ class Explanation(msgspec.Struct, frozen=True):
     changed_share: float | None
 
 
+class AssignmentView(msgspec.Struct, frozen=True):
+    """The arm of one experiment; the control for those who do not take part, with the reason.
+
+    `bucket` is null where nothing was hashed. `remember` belongs into `remembered` of the next
+    question where the experiment is sticky.
+    """
+
+    experiment: str
+    variant: str
+    in_experiment: bool
+    reason: str
+    bucket: float | None
+    hash_version: int
+    phase: int
+    assigned_by: Literal["service", "external", "forced", "sticky"]
+    remember: dict[str, str] | UnsetType = UNSET
+
+
 class RecommendationResponse(msgspec.Struct, frozen=True):
     """The answer. `recommendation_id` belongs into the events that follow from it.
 
-    With `reason` the list is empty on purpose: show nothing.
+    With `reason` the list is empty on purpose: show nothing. `assignments` has the experiments that
+    run here; `next_cursor` stands for what comes after this list, if anything does.
     """
 
     recommendation_id: str
@@ -335,8 +382,10 @@ class RecommendationResponse(msgspec.Struct, frozen=True):
         "personalised", "session", "similar", "popular_in_category", "popular", "static"
     ]
     took_ms: float
+    assignments: list[AssignmentView] = []
     explanation: Explanation | UnsetType = UNSET
     reason: Literal["suppressed"] | UnsetType = UNSET
+    next_cursor: str | UnsetType = UNSET
 
 
 class RejectedEvent(msgspec.Struct, frozen=True):

@@ -79,7 +79,13 @@ class Settings:
     )
     bundle_poll_seconds: float = field(
         default=1.0,
-        metadata=_about("How often to look for a new bundle, and for changed rules.", 0.01),
+        metadata=_about(
+            "How often to look for a new bundle, and for changed rules and experiments.", 0.01
+        ),
+    )
+    max_arm_bundles: int = field(
+        default=2,
+        metadata=_about("Bundles loaded beside the one in use for arms of experiments.", 0),
     )
     session_gap_seconds: float = field(
         default=1800.0, metadata=_about("Silence after which a new session begins.", 1)

@@ -13,6 +13,7 @@ from feature_store.online.visitors import Visitors
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy, TopPolicy
 from serving.bundle_source import BundleSource
+from serving.experiment_source import ExperimentSource
 from serving.key_source import KeySource
 from serving.limits import Gate
 from serving.rule_source import RuleSource
@@ -46,6 +47,7 @@ class ServiceState:
     placements: Mapping[str, Placement]
     models: BundleSource
     rules: RuleSource
+    experiments: ExperimentSource
     store: OnlineStore
     visitors: Visitors
     intake: Intake

@@ -64,6 +64,9 @@ class Metrics:
     rules_reloads: Counter = field(init=False)
     _children: dict[tuple[str, int], tuple[Counter, Histogram]] = field(default_factory=dict)
     _levels: dict[tuple[str, str], Counter] = field(default_factory=dict)
+    experiments_running: Gauge = field(init=False)
+    experiments_refused: Gauge = field(init=False)
+    exposures: Counter = field(init=False)
 
     def __post_init__(self) -> None:
         self._make_http()
@@ -71,6 +74,7 @@ class Metrics:
         self._make_expectation()
         self._make_bundle()
         self._make_rules()
+        self._make_experiments()
 
     def render(self) -> bytes:
         """All values as text, of every worker where there are several."""
@@ -156,6 +160,17 @@ class Metrics:
         )
         self.rules_reloads = self._counter(
             "rules_reloads", "Changed rules files tried, by outcome.", "outcome"
+        )
+
+    def _make_experiments(self) -> None:
+        self.experiments_running = self._gauge(
+            "experiments_running", "Experiments that give out arms.", "livemax"
+        )
+        self.experiments_refused = self._gauge(
+            "experiments_refused", "Files of experiments that cannot be used.", "livemax"
+        )
+        self.exposures = self._counter(
+            "exposures", "Confirmed views taken in, by what became of them.", "status"
         )
 
     def _counter(self, name: str, describe: str, *labels: str) -> Counter:

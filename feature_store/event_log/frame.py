@@ -5,7 +5,7 @@ Layout, little endian::
     0   4  marker, bytes that never occur in UTF-8 text
     4   4  CRC-32 over everything behind it
     8   4  length of the body, unsigned
-    12  1  kind: E event, D decision, S segment start, F segment end, X erased
+    12  1  kind: E event, D decision, V confirmed view, S segment start, F segment end, X erased
     13  1  number of index entries
     14  8  time, microseconds since the epoch, signed: arrival of an event, answer of a decision
     22     index entries, 32 bytes each: hashed dedup key, payload digest
@@ -27,9 +27,11 @@ MAGIC: Final = b"DPLOG1\r\n"
 MARKER: Final = b"\xff\xc1\xfe\xc0"
 EVENT: Final = ord("E")
 DECISION: Final = ord("D")
+EXPOSURE: Final = ord("V")
 START: Final = ord("S")
 END: Final = ord("F")
 ERASED: Final = ord("X")
+INDEXED: Final = (EVENT, EXPOSURE)
 ENTRY_BYTES: Final = 32
 MAX_BODY_BYTES: Final = 4 << 20
 
@@ -49,7 +51,7 @@ class Frame(NamedTuple):
     offset, end
         First byte, and first byte after it, in the segment.
     kind
-        `EVENT`, `DECISION`, `START`, `END` or what a later version writes.
+        `EVENT`, `DECISION`, `EXPOSURE`, `START`, `END` or what a later version writes.
     time
         Microseconds since the epoch, UTC.
     entries

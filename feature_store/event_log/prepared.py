@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from feature_store.event_log.frame import EVENT, encode_frame
-from feature_store.records import EventRecord
+from feature_store.event_log.frame import EVENT, EXPOSURE, encode_frame
+from feature_store.records import EventRecord, ExposureRecord
 
 _ENCODE = msgspec.json.Encoder().encode
 _SEQ = b'"seq":0,"writer":'
 
 
 class PreparedEvent(NamedTuple):
-    """An encoded event that only lacks its sequence number.
+    """An encoded event or view that only lacks its sequence number.
 
     Parameters
     ----------
@@ -30,6 +30,7 @@ class PreparedEvent(NamedTuple):
     entries: bytes
     head: bytes
     tail: bytes
+    kind: int = EVENT
 
     @property
     def size(self) -> int:
@@ -39,7 +40,7 @@ class PreparedEvent(NamedTuple):
     def frame(self, seq: int) -> bytes:
         """The record as it goes to disk."""
         payload = b'%b"seq":%d,"writer":%b' % (self.head, seq, self.tail)
-        return encode_frame(EVENT, self.time, self.entries, payload)
+        return encode_frame(self.kind, self.time, self.entries, payload)
 
 
 def prepare_event(record: EventRecord, entries: bytes) -> PreparedEvent:
@@ -47,3 +48,9 @@ def prepare_event(record: EventRecord, entries: bytes) -> PreparedEvent:
     # The last match is the record's own: behind it there is only the writer's name and flags.
     head, _, tail = _ENCODE(record).rpartition(_SEQ)
     return PreparedEvent(record.received_at, entries, head, tail)
+
+
+def prepare_exposure(record: ExposureRecord, entries: bytes) -> PreparedEvent:
+    """Encode a view whose `seq` is 0. Raises as `prepare_event`."""
+    head, _, tail = _ENCODE(record).rpartition(_SEQ)
+    return PreparedEvent(record.ts_server, entries, head, tail, EXPOSURE)

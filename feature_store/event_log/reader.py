@@ -18,6 +18,7 @@ from feature_store.event_log.frame import (
     END,
     ERASED,
     EVENT,
+    EXPOSURE,
     MAGIC,
     START,
     Damage,
@@ -25,11 +26,12 @@ from feature_store.event_log.frame import (
     FrameScanner,
 )
 from feature_store.event_log.segment import SegmentName, list_segments, open_for_reading
-from feature_store.records import DecisionRecord, EventRecord, LogRecord
+from feature_store.records import DecisionRecord, EventRecord, ExposureRecord, LogRecord
 
 _DECODE: dict[int, Callable[[bytes], LogRecord]] = {
     EVENT: msgspec.json.Decoder(EventRecord).decode,
     DECISION: msgspec.json.Decoder(DecisionRecord).decode,
+    EXPOSURE: msgspec.json.Decoder(ExposureRecord).decode,
 }
 
 
@@ -56,7 +58,7 @@ class ReadCounts:
 
     Parameters
     ----------
-    events, decisions
+    events, decisions, exposures
         Records returned.
     unknown
         Whole records of a kind that this version does not know.
@@ -73,6 +75,7 @@ class ReadCounts:
     segments: int = 0
     events: int = 0
     decisions: int = 0
+    exposures: int = 0
     unknown: int = 0
     unreadable: int = 0
     damaged: int = 0
@@ -153,10 +156,9 @@ class LogReader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.counts.unreadable += 1
             return None
-        if frame.kind == EVENT:
-            self.counts.events += 1
-        else:
-            self.counts.decisions += 1
+        self.counts.events += frame.kind == EVENT
+        self.counts.decisions += frame.kind == DECISION
+        self.counts.exposures += frame.kind == EXPOSURE
         return record
 
 

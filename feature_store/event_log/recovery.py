@@ -30,6 +30,7 @@ from feature_store.event_log.frame import (
     END,
     ERASED,
     EVENT,
+    INDEXED,
     MAGIC,
     Damage,
     Frame,
@@ -52,6 +53,9 @@ _LOGGER = logging.getLogger(__name__)
 _LOT = 100_000
 _TAIL_BYTES = 64 << 10
 _HORIZON_MICROS = 2 * GENERATION_MICROS + MAX_SEGMENT_SECONDS * MICROS_PER_SECOND
+
+
+_NUMBERED = (*INDEXED, DECISION, ERASED, END)
 
 
 class _Numbered(msgspec.Struct):
@@ -181,7 +185,8 @@ def _index_tail(txn: DedupTransaction, path: Path, offset: int, keep: Keep) -> i
                 return 0
     for event in events:
         txn.insert(split_entries(event.entries), event.time)
-        keep(path.name, event.payload)
+        if event.kind == EVENT:
+            keep(path.name, event.payload)
     txn.set_tail(path.name, end)
     return len(events)
 
@@ -192,7 +197,7 @@ def _unindexed(descriptor: int, offset: int, size: int) -> tuple[list[Frame], in
         if isinstance(found, Damage):
             if found.torn:
                 break
-        elif found.kind == EVENT:
+        elif found.kind in INDEXED:
             events.append(found)
         end = found.end
     return events, end
@@ -224,7 +229,8 @@ def _insert(
             lots.setdefault(generation, []).extend(split_entries(event.entries))
         counts.events += len(events)
         if keep:
-            counts.unapplied.extend(event.payload for event in events)
+            applied = (event for event in events if event.kind == EVENT)
+            counts.unapplied.extend(event.payload for event in applied)
         if max(map(len, lots.values()), default=0) >= _LOT:
             _insert_lots(txn, lots)
     _insert_lots(txn, lots)
@@ -237,7 +243,7 @@ def _insert_lots(txn: DedupTransaction, lots: dict[int, list[Pair]]) -> None:
 
 
 def _cut_and_scan(path: Path, offset: int, counts: RecoveryCounts) -> Iterator[list[Frame]]:
-    """Events from `offset` on; a torn end is cut off, and everything made durable."""
+    """Events and views from `offset` on; a torn end is cut off, and everything made durable."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         size = os.fstat(descriptor).st_size
@@ -245,7 +251,7 @@ def _cut_and_scan(path: Path, offset: int, counts: RecoveryCounts) -> Iterator[l
             if isinstance(found, Damage):
                 _cut(descriptor, path, found, counts)
             else:
-                yield [frame for frame in found if frame.kind == EVENT]
+                yield [frame for frame in found if frame.kind in INDEXED]
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)
@@ -266,7 +272,7 @@ def _last_seq(path: Path) -> tuple[int | None, bool]:
         last = None
         for start in (max(len(MAGIC), size - _TAIL_BYTES), len(MAGIC)):
             for found in FrameScanner(descriptor, start, size):
-                if isinstance(found, Frame) and found.kind in (EVENT, DECISION, ERASED, END):
+                if isinstance(found, Frame) and found.kind in _NUMBERED:
                     last = found
             if last is not None:
                 break

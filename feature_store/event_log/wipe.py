@@ -149,7 +149,9 @@ def _erased(frame: Frame, seq: int) -> bytes:
 
 
 def _anonymous(frame: Frame, decision: DecisionRecord) -> bytes:
-    text = msgspec.json.encode(msgspec.structs.replace(decision, **_ANONYMOUS))
+    arms = tuple(msgspec.structs.replace(each, unit_key=None) for each in decision.assignments)
+    anonymous = msgspec.structs.replace(decision, **_ANONYMOUS, assignments=arms)
+    text = msgspec.json.encode(anonymous)
     if len(text) > len(frame.payload):  # nothing of it may stay
         return _erased(frame, decision.seq)
     return _same_length(

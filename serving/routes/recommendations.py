@@ -90,7 +90,7 @@ ENDPOINTS = (
         "Ask for suggestions",
         request=RecommendationRequest,
         response=RecommendationResponse,
-        problems=(400, 404, 408, 422),
+        problems=(400, 404, 408, 410, 422),
     ),
     Endpoint(
         "POST",
@@ -100,7 +100,7 @@ ENDPOINTS = (
         "Ask for all lists of a page",
         request=PageRequest,
         response=PageResponse,
-        problems=(400, 404, 408, 422),
+        problems=(400, 404, 408, 410, 422),
     ),
     Endpoint(
         "GET",
@@ -110,6 +110,6 @@ ENDPOINTS = (
         "Ask for suggestions, cacheable",
         params=query_parameters(RecommendationParams),
         response=RecommendationResponse,
-        problems=(400, 404, 422),
+        problems=(400, 404, 410, 422),
     ),
 )

@@ -97,6 +97,7 @@ def test_a_browser_key_only_writes() -> None:
     open_to_writers = {(each.method, each.path) for each in ENDPOINTS if WRITE in each.scopes}
     assert open_to_writers == {
         ("POST", "/v1/events"),
+        ("POST", "/v1/exposures"),
         ("PUT", "/v1/visitors/{visitor_id:path}/preferences"),
         ("DELETE", "/v1/visitors/{visitor_id:path}"),  # which refuses browser keys itself
     }

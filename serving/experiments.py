@@ -1,0 +1,241 @@
+"""The part of an answer that experiments decide: model, placement, and what the record says of it.
+
+Where nothing is asked for and no experiment runs at the placement, this costs one check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from feature_store.experiment_spec import ArmSpec
+from feature_store.records import AssignmentRecord
+from recommender.assignment import FORCED
+from recommender.errors import ConfigError
+from recommender.placements import Placement
+from recommender.terms import OFF
+from serving.asker import Asker
+from serving.assigning import assigned, assignment_view, check_arms, record_of, subject_of
+from serving.bundle_source import ServingModel
+from serving.cursor import (
+    MOST_SHOWN,
+    Continuation,
+    check_same,
+    expired,
+    question_digest,
+    seal,
+    split_by_model,
+    unseal,
+)
+from serving.errors import Problem
+from serving.exchange import Exchange
+from serving.experiment_source import LiveExperiment, LiveExperiments
+from serving.schemas import AssignmentView, RecommendationRequest
+from serving.security import ADMIN
+from serving.subjects import subject_key
+
+ARM_FAILED = "arm_not_loaded"
+ArmOf = tuple[str, ArmSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a request enters the pipeline.
+
+    Parameters
+    ----------
+    failure
+        Why an arm could not be given as it is meant; its requests stay in it all the same.
+    qa
+        An arm is tried out.
+    continues
+        What an earlier page handed on.
+    """
+
+    placement: Placement
+    asker: Asker
+    records: tuple[AssignmentRecord, ...] = ()
+    views: tuple[AssignmentView, ...] = ()
+    failure: str | None = None
+    qa: bool = False
+    continues: Continuation | None = None
+
+    @property
+    def shown(self) -> frozenset[str]:
+        """Items of earlier pages."""
+        if self.continues is None:
+            return frozenset()
+        return self.continues.shown_items(self.asker.model.bundle.catalogue)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What arms make of placement and model."""
+
+    placement: Placement
+    model: ServingModel
+    failure: str | None = None
+
+
+def entered(
+    exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: Asker
+) -> Entry:
+    """Assign a request to the experiments that run at its placement, and do what the arms say.
+
+    Raises
+    ------
+    Problem
+        403: arms may not be forced with this key. 422: an arm or experiment does not exist, or the
+        cursor is not one of this question. 410: the list cannot be continued as it began.
+    """
+    live = exchange.state.experiments.current
+    if request.cursor is not None:
+        return _continued(exchange, request, placement, asker)
+    if not live.by_key and not request.assignments and not request.force:
+        return Entry(placement, asker)
+    if request.force and ADMIN not in exchange.caller.scopes:
+        raise Problem(403, "force_not_allowed", "'force' is for admin keys only.")
+    check_arms(request.assignments, live.by_key, "assignments")
+    check_arms(request.force, live.by_key, "force")
+    taking_part = _experiments_at(placement.name, live, request)
+    if not taking_part:
+        return Entry(placement, asker, qa=bool(request.force))
+    return _assigned_entry(exchange, request, Entry(placement, asker), taking_part)
+
+
+def _assigned_entry(
+    exchange: Exchange,
+    request: RecommendationRequest,
+    entry: Entry,
+    experiments: list[LiveExperiment],
+) -> Entry:
+    subject = subject_of(
+        {
+            "visitor": request.visitor_id,
+            "user": request.user_id,
+            "session": request.session_id,
+        },
+        request.remembered,
+        is_eligible=_may_take_part(request, entry.asker),
+        forced=request.force,
+    )
+    found = [assigned(each, subject, request.assignments) for each in experiments]
+    kind, _ = subject_key(request, exchange.state.pseudonyms)
+    records = tuple(record_of(each, kind, exchange.state.pseudonyms.of) for each in found)
+    views = tuple(assignment_view(r, each) for r, each in zip(records, found, strict=True))
+    arms = [
+        (each.key, each.spec.arm(one.variant))
+        for each, one in zip(experiments, found, strict=True)
+        if one.in_experiment
+    ]
+    change = _changed(exchange, entry.placement, entry.asker.model, arms)
+    return Entry(
+        change.placement,
+        replace(entry.asker, model=change.model),
+        records,
+        views,
+        change.failure,
+        qa=bool(request.force),
+    )
+
+
+def _experiments_at(
+    placement: str, live: LiveExperiments, request: RecommendationRequest
+) -> list[LiveExperiment]:
+    running = live.running.get(placement, ())
+    named = request.assignments.keys() | request.force.keys()
+    if not named:
+        return list(running)
+    others = (each for key, each in live.by_key.items() if key in named)
+    also = {each.key: each for each in others if each.spec.runs_at(placement)}
+    return list(({each.key: each for each in running} | also).values())
+
+
+def _may_take_part(request: RecommendationRequest, asker: Asker) -> bool:
+    """Nobody who does not want to be known, and nobody of whom that is not known."""
+    preference = asker.visitor.preference
+    wishes = OFF in (request.level, preference.level if preference else None)
+    return not wishes and asker.failure is None
+
+
+def _changed(
+    exchange: Exchange, placement: Placement, model: ServingModel, arms: list[ArmOf]
+) -> _Change:
+    """What the arms change; one that cannot be had changes nothing, and says so."""
+    experiments, failure = exchange.state.experiments, None
+    chosen = model
+    for key, arm in arms:
+        own = experiments.models.model((key, arm.key), arm, model)
+        if own is None:
+            failure = ARM_FAILED
+        elif own is not model:
+            chosen = own
+    try:
+        placement = experiments.current.placement(placement, arms)
+    except ConfigError:
+        failure = ARM_FAILED
+    return _Change(placement, chosen, failure)
+
+
+def _continued(
+    exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: Asker
+) -> Entry:
+    """The next page of a list: the arms and the model of the first one, or a refusal."""
+    state = exchange.state
+    before = unseal(request.cursor or "", state.pseudonyms.secret)
+    _, subject = subject_key(request, state.pseudonyms)
+    check_same(before, request, placement.name, subject)
+    arms = [
+        _arm_of(record, state.experiments.current)
+        for record in before.assignments
+        if record.in_experiment
+    ]
+    change = _changed(exchange, placement, asker.model, arms)
+    model = change.model
+    if model.version != before.model_version:
+        other = state.experiments.models.loaded(before.model_version)
+        if other is None:
+            raise expired("The model of this list is not in use any more.")
+        model = other
+    return Entry(
+        replace(change.placement, navigation=0),
+        replace(asker, model=model),
+        before.assignments,
+        tuple(assignment_view(record) for record in before.assignments),
+        change.failure,
+        before.qa,
+        before,
+    )
+
+
+def _arm_of(record: AssignmentRecord, live: LiveExperiments) -> ArmOf:
+    each = live.by_key.get(record.experiment)
+    is_alive = each is not None and (each.spec.is_running or record.reason == FORCED)
+    if each is None or not is_alive or record.variant not in each.experiment.arms:
+        raise expired(f"The experiment {record.experiment} does not run any more.")
+    return each.key, each.spec.arm(record.variant)
+
+
+def cursor_after(
+    exchange: Exchange,
+    request: RecommendationRequest,
+    entry: Entry,
+    decision_id: str,
+    shown: list[str],
+) -> str | None:
+    """The word for the next page; None where too much was shown to go on."""
+    before, model = entry.continues, entry.asker.model
+    gone = [*entry.shown, *request.exclude_item_ids, *shown]
+    indices, ids = split_by_model(gone, model.bundle.catalogue)
+    _, subject = subject_key(request, exchange.state.pseudonyms)
+    after = Continuation(
+        before.decision_id if before else decision_id,
+        request.placement,
+        subject,
+        question_digest(request),
+        model.version,
+        indices,
+        ids,
+        entry.records,
+        entry.qa,
+    )
+    return None if after.shown > MOST_SHOWN else seal(after, exchange.state.pseudonyms.secret)
