@@ -58,6 +58,15 @@ class Ranking:
             tuple([self.levels[row] for row in rows]),
         )
 
+    def joined(self, below: Ranking) -> Ranking:
+        """These rows, and others below them."""
+        return Ranking(
+            np.concatenate([self.item_idx, below.item_idx]),
+            np.concatenate([self.scores, below.scores]),
+            self.sources + below.sources,
+            self.levels + below.levels,
+        )
+
 
 NO_RANKING: Final = Ranking(np.empty(0, np.int32), np.empty(0, np.float32), (), ())
 

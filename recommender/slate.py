@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from operator import attrgetter
 
+from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
 from recommender.fatigue_note import UNTIRED, Fatigue
 from recommender.pace import UNKNOWN_PACE, Pace
 from recommender.pace_table import NEUTRAL, PaceStyle
@@ -90,6 +91,26 @@ class SlateWay:
 
 
 @dataclass(frozen=True, slots=True)
+class Explored:
+    """What chance may have done to a list; enough to do it again.
+
+    Parameters
+    ----------
+    seed
+        Of the draws.
+    slots
+        Positions in which chance took part.
+    """
+
+    settings: ExploreSettings = NO_EXPLORATION
+    seed: int | None = None
+    slots: tuple[int, ...] = ()
+
+
+NOT_EXPLORED = Explored()
+
+
+@dataclass(frozen=True, slots=True)
 class Slate:
     """One answer.
 
@@ -121,6 +142,8 @@ class Slate:
     changed_share
         Share of the list that differs from what anybody would have got, see `recommender.dose`;
         None where it was not looked at.
+    explored
+        What was left to chance.
     """
 
     items: tuple[SlateItem, ...]
@@ -143,3 +166,4 @@ class Slate:
     pace: Pace = UNKNOWN_PACE
     style: PaceStyle = NEUTRAL
     changed_share: float | None = None
+    explored: Explored = NOT_EXPLORED

@@ -11,8 +11,9 @@ from feature_store.intake import Intake
 from feature_store.online.erase import Eraser
 from feature_store.online.store import OnlineStore
 from feature_store.online.visitors import Visitors
+from recommender.exploration import ExploringPolicy
 from recommender.placements import Placement
-from recommender.policy import SlatePolicy, TopPolicy
+from recommender.policy import SlatePolicy
 from serving.bundle_source import BundleSource
 from serving.key_source import KeySource
 from serving.limits import Gate
@@ -56,7 +57,7 @@ class ServiceState:
     requests: Gate
     answers: Gate
     answering: Executor
-    policy: SlatePolicy = field(default_factory=TopPolicy)
+    policy: SlatePolicy = field(default_factory=ExploringPolicy)
     code_version: str = ""
     is_draining: bool = False
 
