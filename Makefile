@@ -7,7 +7,7 @@ JOBS ?= auto
 SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
-.PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency \
+.PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-exploration \
 	bench-closed-loop bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
 help: ## show the targets
@@ -63,6 +63,9 @@ bench-forest: $(VENV)/.installed ## microseconds to score a query's candidates, 
 
 bench-rules: $(VENV)/.installed ## milliseconds of the pipeline without and with the shop's rules
 	$(BIN)/python -m benchmarks.rules
+
+bench-exploration: $(VENV)/.installed ## a million lists drawn, and how well they follow the logged probabilities
+	$(BIN)/python -m benchmarks.exploration --draws 1000000
 
 bench-latency: $(VENV)/.installed ## the service over HTTP beside an empty route, loaded by wrk (ARGS="--quick", "--root .demo")
 	$(BIN)/python -m benchmarks.latency --json $(ARGS)

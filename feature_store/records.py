@@ -89,8 +89,14 @@ class ExploreRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         Probability that the exploring slot leaves the order of the ranking.
     temperature
         Of the swaps of near-ties, in units of the score; 0: none.
+    rng_seed
+        Of `recommender.draws`, below 2^53.
     slots
-        The slots, from 1, in which chance took part.
+        The slots, from 1, in which chance took part: whose `p_slot` is below 1.
+    gap
+        How far apart the scores of near-ties may lie.
+    reach
+        How many candidates below the list could have been drawn.
     """
 
     scheme: str = "none"
@@ -98,6 +104,8 @@ class ExploreRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     temperature: float = 0.0
     rng_seed: int | None = None
     slots: tuple[int, ...] = ()
+    gap: float = 0.0
+    reach: int = 0
 
 
 class AssignmentRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recommender.acceptance import at_place
+from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
 from recommender.fatigue_note import Fatigue
 from recommender.kinds import Kinds
 from recommender.merchandising.active import ActiveRules
 from recommender.merchandising.arrangement import PINNED, PROMOTED, Arrangement
 from recommender.navigation import Way
-from recommender.policy import Choice, SlatePolicy
+from recommender.policy import NO_LEEWAY, Choice, Leeway, SlatePolicy
 from recommender.rules import Eligibility
-from recommender.slate import Slate, SlateItem, SlateWay
+from recommender.slate import NOT_EXPLORED, Explored, Slate, SlateItem, SlateWay
 from recommender.terms import (
     BUY_AGAIN,
     COMPLEMENT,
@@ -78,6 +79,8 @@ class Chosen:
         Suggestions where to go, by rank.
     promised
         Predicted acceptance of each place, see `recommender.acceptance`; ways have none.
+    explore
+        What may be left to chance.
     """
 
     active: ActiveRules
@@ -87,19 +90,29 @@ class Chosen:
     kinds: Kinds
     ways: tuple[Way, ...]
     promised: tuple[float, ...] = ()
+    explore: ExploreSettings = NO_EXPLORATION
 
 
 def slate_of(chosen: Chosen, policy: SlatePolicy) -> Slate:
     """The slate that a policy makes of it."""
-    ranking, placed = chosen.arrangement.ranking, chosen.arrangement.placed
-    limit, ids = chosen.active.query.limit, chosen.active.catalogue.ids
-    choices = policy.choose(ranking, limit)
+    arrangement, limit, seed = (
+        chosen.arrangement,
+        chosen.active.query.limit,
+        chosen.active.query.seed,
+    )
+    ids, leeway, kept = chosen.active.catalogue.ids, NO_LEEWAY, CANDIDATES_KEPT
+    if not (chosen.explore.is_idle or seed is None):
+        leeway, kept = leeway_of(chosen), max(kept, limit + chosen.explore.reach)
+    choices = policy.choose(arrangement.ranking, limit, leeway, seed)
+    if len(leeway.spare):
+        arrangement = replace(arrangement, ranking=arrangement.ranking.joined(leeway.spare))
+        chosen = replace(chosen, arrangement=arrangement)
+    ranking, placed = arrangement.ranking, arrangement.placed
     shown, standing = placed_ways(len(choices), chosen.ways, limit)
     items = tuple(
         _item(choice, position, place, chosen)
         for place, (position, choice) in enumerate(zip(shown, choices, strict=False))
     )
-    kept = min(CANDIDATES_KEPT, len(ranking))
     candidates = zip(ranking.item_idx[:kept].tolist(), ranking.scores[:kept].tolist(), strict=True)
     # What a rule put there says nothing of how personal the answer is.
     own = [choice.row for choice in choices if choice.row not in placed]
@@ -114,7 +127,28 @@ def slate_of(chosen: Chosen, policy: SlatePolicy) -> Slate:
         fatigue=chosen.fatigue,
         rules_version=chosen.active.bound.rules.version,
         ways=tuple(_way(way, position, items) for position, way in standing),
+        explored=NOT_EXPLORED if leeway is NO_LEEWAY else _explored(leeway, seed, items),
     )
+
+
+def leeway_of(chosen: Chosen) -> Leeway:
+    """What of the list may be left to chance; only plain items that no rule placed ever are."""
+    arrangement, kinds = chosen.arrangement, chosen.kinds
+    fixed, spare = {*arrangement.placed}, arrangement.spare
+    if kinds:
+        end = chosen.active.query.limit + chosen.explore.reach
+        items = arrangement.ranking.item_idx[:end].tolist()
+        fixed |= {row for row, item in enumerate(items) if item in kinds}
+        plain = [row for row, item in enumerate(spare.item_idx.tolist()) if item not in kinds]
+        spare = spare.take(plain)
+    spare = spare.take(range(min(chosen.explore.reach, len(spare))))
+    scale = arrangement.is_one_scale
+    return Leeway(chosen.explore, fixed, arrangement.replaceable, spare, scale)
+
+
+def _explored(leeway: Leeway, seed: int | None, items: tuple[SlateItem, ...]) -> Explored:
+    slots = tuple([item.position for item in items if item.propensity < 1])
+    return Explored(leeway.settings, seed, slots)
 
 
 def placed_ways(

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from recommender.assembly import Chosen, placed_ways
 from recommender.merchandising.active import share_limits
 from recommender.merchandising.arrangement import Arrangement
 from recommender.merchandising.quotas import Quota, quotas_of
+from recommender.merchandising.shop_rules import ConstraintRule
 from recommender.navigation import Way
 from recommender.placements import MAX_LIMIT, Placement
 from recommender.ranking import Ranking
@@ -84,10 +86,15 @@ def dosed(
     new = [entry for entry in mine if entry.key not in known]
     stands = not theirs or _is_allowed(len(new), len(mine), placement)
     if placement.max_changed_share and stands:
-        return _made(mine, chosen, default), len(new) / max(len(mine), 1)
-    limits = _Limits.of(chosen, default, placement, most_of_each)
-    listed, changed = _mixed(new, theirs, {entry.key for entry in mine}, limits)
-    return _made(_in_place(listed, changed), chosen, default), len(changed) / max(len(listed), 1)
+        listed, changed = mine, new
+    else:
+        limits = _Limits.of(chosen, default, placement, most_of_each)
+        mixed, changed = _mixed(new, theirs, {entry.key for entry in mine}, limits)
+        listed = _in_place(mixed, changed)
+    made = _made(listed, chosen, default)
+    if not chosen.explore.is_idle:
+        made = replace(made, arrangement=_open(made, chosen, theirs, changed, most_of_each))
+    return made, len(changed) / max(len(listed), 1)
 
 
 def _is_allowed(changed: int, length: int, placement: Placement) -> bool:
@@ -164,7 +171,7 @@ def _in_place(listed: list[Entry], changed: list[Entry]) -> list[Entry]:
 
 def _joined(chosen: Chosen, default: Chosen) -> Ranking:
     """The rows of both lists, the personal ones first."""
-    return _shown(chosen).followed_by(_shown(default))
+    return _shown(chosen).joined(_shown(default))
 
 
 def _made(entries: Sequence[Entry], chosen: Chosen, default: Chosen) -> Chosen:
@@ -172,7 +179,8 @@ def _made(entries: Sequence[Entry], chosen: Chosen, default: Chosen) -> Chosen:
     first = len(_shown(chosen))
     listed = [entry for entry in entries if entry.way is None]
     ranking = _joined(chosen, default).take([entry.row for entry in listed])
-    if len({entry.row < first for entry in listed}) > 1:
+    is_one_scale = len({entry.row < first for entry in listed}) < 2
+    if not is_one_scale:
         # Two scales: no score is above the one before it.
         ranking = replace(ranking, scores=np.minimum.accumulate(ranking.scores))
     by_rules = dict(chosen.arrangement.placed)
@@ -182,6 +190,7 @@ def _made(entries: Sequence[Entry], chosen: Chosen, default: Chosen) -> Chosen:
         arrangement=Arrangement(
             ranking,
             {at: by_rules[each.row] for at, each in enumerate(listed) if each.is_placed},
+            is_one_scale=is_one_scale,
         ),
         kinds={int(each.target): each.kind for each in listed if each.kind != ITEM},  # type: ignore[arg-type]
         ways=tuple(
@@ -190,6 +199,29 @@ def _made(entries: Sequence[Entry], chosen: Chosen, default: Chosen) -> Chosen:
             if entry.way is not None
         ),
     )
+
+
+def _open(
+    made: Chosen,
+    chosen: Chosen,
+    theirs: Sequence[Entry],
+    changed: Sequence[Entry],
+    most_of_each: Mapping[str, int],
+) -> Arrangement:
+    """Leaves it to chance to show other personal items in the places of changed ones.
+
+    So as many entries are changed as before.
+    """
+    arrangement, own = made.arrangement, {entry.target for entry in changed if entry.way is None}
+    items: list[int] = arrangement.ranking.item_idx.tolist()
+    rows = {row for row, item in enumerate(items) if item in own}
+    if most_of_each or chosen.active.of(ConstraintRule):
+        return replace(arrangement, replaceable=rows)
+    below = chosen.arrangement.ranking.joined(chosen.arrangement.spare)
+    known = {*items, *(entry.target for entry in theirs if entry.way is None), *chosen.kinds}
+    ranked = enumerate(below.item_idx.tolist())
+    spare = list(islice((row for row, item in ranked if item not in known), chosen.explore.reach))
+    return replace(arrangement, replaceable=rows, spare=below.take(spare))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ def permitted(query: Query, placement: Placement) -> Query:
         exposures=() if is_off else exposures,
         ignored_lists=NONE_IGNORED if is_off else lists,
         visit=NO_VISIT if is_off else Visit(query.visit.events),
+        # The same for everybody: so without chance, too.
+        seed=None if is_off else query.seed,
     )
 
 
@@ -55,4 +57,5 @@ def impersonal(query: Query, placement: Placement) -> Query | None:
         Only with what may take part.
     """
     anybody = permitted(replace(query, personalize=OFF), placement)
-    return None if replace(anybody, personalize=query.personalize) == query else anybody
+    same = replace(anybody, personalize=query.personalize, seed=query.seed)
+    return None if same == query else anybody

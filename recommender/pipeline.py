@@ -14,8 +14,9 @@ from recommender.assembly import CANDIDATES_KEPT, Chosen, slate_of
 from recommender.bundle import ModelBundle
 from recommender.discretion import items_in, plain_kinds, unrevealing, without_sensitive
 from recommender.dose import dosed
+from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
 from recommender.fatigue import Rested, weariness_of
-from recommender.kinds import fitted_kinds, kinds_of, wanted_kinds
+from recommender.kinds import Kinds, fitted_kinds, kinds_of, wanted_kinds
 from recommender.merchandising.active import NO_RULES, ActiveRules, BoundRules
 from recommender.merchandising.arrangement import Arrangement, arranged
 from recommender.merchandising.boosts import boosted
@@ -128,7 +129,9 @@ def _chosen(opening: Opening, bundle: ModelBundle) -> Chosen:
     kinds = kinds_of(ranking, opening.proposed, query, bundle, placement)
     kinds = plain_kinds(kinds, catalogue, placement)
     ranking, eligibility = fitted_kinds(ranking, kinds, query, placement, opening.eligibility)
-    length, open_items = max(weary.reach, active.length), weary.open_to(eligibility.mask)
+    explore = exploration_at(placement, query, kinds)
+    length = max(weary.reach, active.length) + (0 if explore.is_idle else explore.reach)
+    open_items = weary.open_to(eligibility.mask)
 
     def filled(ranking: Ranking) -> Ranking:
         return fill(ranking, query, catalogue, placement, open_items, length)
@@ -141,7 +144,19 @@ def _chosen(opening: Opening, bundle: ModelBundle) -> Chosen:
     is_silent = weary.spent or rested.fatigue.is_suppressed
     ways = () if is_silent else find_ways(query, bundle, placement, showable)
     promised = bundle.promised(placement.name)
-    return Chosen(active, eligibility, arrangement, rested.fatigue, kinds, ways, promised)
+    fatigue = rested.fatigue
+    return Chosen(active, eligibility, arrangement, fatigue, kinds, ways, promised, explore)
+
+
+def exploration_at(placement: Placement, query: Query, kinds: Kinds) -> ExploreSettings:
+    """What is left to chance; nothing where no seed is given or nothing of a list may differ."""
+    explore = placement.explore
+    if query.seed is None or not placement.max_changed_share:
+        return NO_EXPLORATION
+    if kinds and placement.kind_order:
+        # Scores were cut to those of the kinds put first: they look nearer than they are.
+        return replace(explore, temperature=0.0)
+    return explore
 
 
 def _merchandised(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from recommender.errors import ConfigError
+from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
 from recommender.fatigue_settings import NO_FATIGUE, FatigueSettings
 from recommender.pace import Pace
 from recommender.pace_table import NEUTRAL, NO_PACE, PaceStyle, PaceTable, parse_pace
@@ -31,7 +32,8 @@ FILL_RUNGS = (POPULAR_IN_CATEGORY, POPULAR, STATIC)
 RULES = ("context", "cart", "dismissed", "purchased", "seen", "carted_now", "durable")
 OBJECTIVES = ("next_step", "purchase", "path")
 MAX_LIMIT = 100
-_TABLES = {"fatigue", "pace"}
+_Settings = TypeVar("_Settings", FatigueSettings, ExploreSettings)
+_TABLES = {"explore", "fatigue", "pace"}
 _SENSITIVE = "sensitive_categories"
 # What may be different at a stage: how much and what sort of it, never what is known or left out.
 _BY_STAGE = _TABLES | {
@@ -115,6 +117,8 @@ class Placement:
         By stage, the placement as it is for shoppers at that stage; see `recommender.stage_table`.
     sensitive_categories
         Category paths that drive and explain nothing, see `recommender.discretion`.
+    explore
+        What is left to chance, see `recommender.exploration`.
     """
 
     name: str
@@ -140,6 +144,7 @@ class Placement:
     pace: PaceTable = NO_PACE
     stage: Mapping[str, Placement] = field(default_factory=lambda: MappingProxyType({}))
     sensitive_categories: tuple[str, ...] = ()
+    explore: ExploreSettings = NO_EXPLORATION
 
     def __post_init__(self) -> None:
         for part, accepted in _WORDS.items():
@@ -186,8 +191,8 @@ class Placement:
 def parse_placements(raw: Mapping[str, object]) -> dict[str, Placement]:
     """Placements from a parsed TOML document with one table ``[placements.NAME]`` each.
 
-    The tables ``[fatigue]`` and ``[pace]`` are for all of them, ``[placements.NAME.fatigue]`` and
-    ``[placements.NAME.pace]`` change them for one, and ``[placements.NAME.stage.STAGE]`` changes a
+    The tables ``[explore]``, ``[fatigue]`` and ``[pace]`` are for all of them, such tables below
+    ``[placements.NAME]`` change them for one, and ``[placements.NAME.stage.STAGE]`` changes a
     placement for shoppers at a stage. `sensitive_categories` are for all.
 
     Raises
@@ -199,11 +204,12 @@ def parse_placements(raw: Mapping[str, object]) -> dict[str, Placement]:
     if raw.keys() - known != {"placements"} or not isinstance(tables, Mapping) or not tables:
         raise ConfigError(
             f"top-level keys {sorted(raw)}; accepted: tables [placements.NAME], at least one, "
-            f"[fatigue] and [pace], and the list {_SENSITIVE}"
+            f"[explore], [fatigue] and [pace], and the list {_SENSITIVE}"
         )
     shared = Placement(
         "",
-        fatigue=_fatigue("fatigue", raw.get("fatigue", {}), NO_FATIGUE),
+        explore=_settings("explore", raw.get("explore", {}), NO_EXPLORATION),
+        fatigue=_settings("fatigue", raw.get("fatigue", {}), NO_FATIGUE),
         pace=parse_pace("pace", raw.get("pace", {})),
         sensitive_categories=_sensitive(raw.get(_SENSITIVE, [])),
     )
@@ -245,9 +251,14 @@ def changed_placement(name: str, base: Placement, table: object, accepted: Set[s
     types = {part.name: str(part.type) for part in fields(Placement)}
     plain = table.keys() - _TABLES - {"stage"}
     values = {key: _value(where, key, types[key], table[key]) for key in plain}
-    fatigue = _fatigue(f"{where}: fatigue", table.get("fatigue", {}), base.fatigue)
-    pace = parse_pace(f"{where}: pace", table.get("pace", {}), base.pace)
-    return replace(base, name=name, **values, fatigue=fatigue, pace=pace)
+    return replace(
+        base,
+        name=name,
+        **values,
+        explore=_settings(f"{where}: explore", table.get("explore", {}), base.explore),
+        fatigue=_settings(f"{where}: fatigue", table.get("fatigue", {}), base.fatigue),
+        pace=parse_pace(f"{where}: pace", table.get("pace", {}), base.pace),
+    )
 
 
 def _sensitive(paths: object) -> tuple[str, ...]:
@@ -258,10 +269,11 @@ def _sensitive(paths: object) -> tuple[str, ...]:
     return found
 
 
-def _fatigue(where: str, table: object, shared: FatigueSettings) -> FatigueSettings:
+def _settings(where: str, table: object, shared: _Settings) -> _Settings:
+    """The settings of all placements, changed by a table of their own."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}={table!r}; accepted: a table")
-    types = {part.name: part.type for part in fields(FatigueSettings)}
+    types = {part.name: part.type for part in fields(shared)}
     if unknown := sorted(table.keys() - types.keys()):
         raise ConfigError(f"{where}: unknown key {unknown}; accepted: {sorted(types)}")
     values = {key: _value(where, key, str(types[key]), table[key]) for key in table}

@@ -98,6 +98,8 @@ class Query:
     kinds
         Kinds of suggestions that are wanted, of `recommender.terms.KINDS`; None: those of the
         placement.
+    seed
+        Of what the placement leaves to chance, below 2^64; None: nothing is.
     """
 
     at: datetime
@@ -121,6 +123,7 @@ class Query:
     filter: str | Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     diversity: float | None = None
     kinds: tuple[str, ...] | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

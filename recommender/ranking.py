@@ -56,13 +56,13 @@ class Ranking:
             self.item_idx[chosen], self.scores[chosen], self.sources[chosen], self.levels[chosen]
         )
 
-    def followed_by(self, other: Ranking) -> Ranking:
-        """These items, then those."""
+    def joined(self, below: Ranking) -> Ranking:
+        """These rows, and others below them."""
         return Ranking(
-            np.concatenate([self.item_idx, other.item_idx]),
-            np.concatenate([self.scores, other.scores]),
-            np.concatenate([self.sources, other.sources]),
-            np.concatenate([self.levels, other.levels]),
+            np.concatenate([self.item_idx, below.item_idx]),
+            np.concatenate([self.scores, below.scores]),
+            np.concatenate([self.sources, below.sources]),
+            np.concatenate([self.levels, below.levels]),
         )
 
 
@@ -261,4 +261,4 @@ def _append(ranking: Ranking, chosen: Int32Array, popularity: Float32Array, rung
         same_text(source, len(chosen)),
         same_text(rung, len(chosen)),
     )
-    return ranking.followed_by(filled)
+    return ranking.joined(filled)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
+from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
 from recommender.fatigue_note import UNTIRED, Fatigue
 from recommender.pace import UNKNOWN_PACE, Pace
 from recommender.pace_table import NEUTRAL, PaceStyle
@@ -89,6 +90,26 @@ class SlateWay(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Explored:
+    """What chance may have done to a list; enough to do it again.
+
+    Parameters
+    ----------
+    seed
+        Of the draws.
+    slots
+        Positions in which chance took part.
+    """
+
+    settings: ExploreSettings = NO_EXPLORATION
+    seed: int | None = None
+    slots: tuple[int, ...] = ()
+
+
+NOT_EXPLORED = Explored()
+
+
+@dataclass(frozen=True, slots=True)
 class Slate:
     """One answer.
 
@@ -120,6 +141,8 @@ class Slate:
     changed_share
         Share of the list that differs from what anybody would have got, see `recommender.dose`;
         None where it was not looked at.
+    explored
+        What was left to chance.
     """
 
     items: tuple[SlateItem, ...]
@@ -142,3 +165,4 @@ class Slate:
     pace: Pace = UNKNOWN_PACE
     style: PaceStyle = NEUTRAL
     changed_share: float | None = None
+    explored: Explored = NOT_EXPLORED

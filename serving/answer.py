@@ -15,6 +15,7 @@ from feature_store.online.state import VisitorState
 from feature_store.online.visitor_draft import UNKNOWN
 from recommender.catalogue import Catalogue
 from recommender.discretion import without_sensitive
+from recommender.draws import seed_of
 from recommender.errors import DesirepathError, InvalidInputError
 from recommender.exposures import NONE_IGNORED
 from recommender.fatigue_note import Fatigue
@@ -121,11 +122,13 @@ def answer_at(
     )
     if entry.continues is not None:
         query = replace(query, exclude_items=query.exclude_items | entry.shown)
+    decision_id = state.new_id()
+    query = replace(query, seed=chance_of(decision_id, request, placement, exchange))
     rules = state.rules.bound_to(asker.model.bundle)
     trace = Trace() if view.shows_explanation else None
     slate, degraded = slate_of(exchange, query, asker.model, placement, rules, trace)
     decision = Decision(
-        state.new_id(),
+        decision_id,
         asker.moment,
         request,
         query,
@@ -141,6 +144,21 @@ def answer_at(
         record_decision(exchange, decision)
         state.metrics.recommended(placement.name, slate.fallback_level)
     return response
+
+
+def chance_of(
+    decision_id: str, request: RecommendationRequest, placement: Placement, exchange: Exchange
+) -> int | None:
+    """The seed of an answer; None where nothing of it is left to chance.
+
+    An answer to nobody in particular may lie in a cache and be shown to many: one draw would stand
+    for all of them. One that is not recorded would be left to chance in vain.
+    """
+    is_named = request.visitor_id is not None or request.user_id is not None
+    if not (is_named and exchange.state.settings.explore) or request.dry_run:
+        return None
+    is_idle = all(each.explore.is_idle for each in (placement, *placement.stage.values()))
+    return None if is_idle else seed_of(decision_id)
 
 
 def query_of(

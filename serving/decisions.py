@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 from feature_store.events import Scalar
-from feature_store.records import DecisionItem, DecisionRecord, DecisionWay
+from feature_store.records import DecisionItem, DecisionRecord, DecisionWay, ExploreRecord
 from recommender.merchandising.trace import Move
 from recommender.query import Query
-from recommender.slate import Slate, SlateItem
+from recommender.slate import Explored, Slate, SlateItem
 from recommender.stage import stage_of
 from recommender.terms import FULL, OFF
 from serving.bundle_source import ServingModel
@@ -17,6 +17,8 @@ from serving.exchange import Exchange
 from serving.experiments import Entry
 from serving.schemas import RecommendationRequest
 from serving.subjects import ANONYMOUS, subject_key
+
+NO_CHANCE = ExploreRecord()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         session_mode_confidence=round(slate.pace.confidence, 4),
         filters=slate.filters,
         candidates=slate.candidates,
+        explore=_explore(slate.explored),
         degraded_reason=decision.degraded_reason,
         rules_version=slate.rules_version,
         latency_ms=round(exchange.elapsed_ms, 3),
@@ -122,6 +125,21 @@ def _item(item: SlateItem) -> DecisionItem:
         item.promotion,
         item.kind,
         promised,
+    )
+
+
+def _explore(explored: Explored) -> ExploreRecord:
+    settings = explored.settings
+    if settings.is_idle:
+        return NO_CHANCE
+    return ExploreRecord(
+        settings.scheme,
+        settings.epsilon,
+        settings.temperature,
+        explored.seed,
+        explored.slots,
+        settings.gap,
+        settings.reach,
     )
 
 

@@ -97,6 +97,10 @@ class Settings:
         default=1 << 30,
         metadata=_about("First size of the online store's map; doubled when full.", 1 << 20),
     )
+    explore: bool = field(
+        default=True,
+        metadata=_about("Leave to chance what the placements say; false: nothing, in any of them."),
+    )
     log_level: str = field(default="info", metadata=_about("debug, info, warning or error."))
 
     def __post_init__(self) -> None:

@@ -10,8 +10,9 @@ from feature_store.intake import Intake
 from feature_store.online.erase import Eraser
 from feature_store.online.store import OnlineStore
 from feature_store.online.visitors import Visitors
+from recommender.exploration import ExploringPolicy
 from recommender.placements import Placement
-from recommender.policy import SlatePolicy, TopPolicy
+from recommender.policy import SlatePolicy
 from serving.bundle_source import BundleSource
 from serving.experiment_source import ExperimentSource
 from serving.key_source import KeySource
@@ -57,7 +58,7 @@ class ServiceState:
     metrics: Metrics
     requests: Gate
     turns: Turns
-    policy: SlatePolicy = field(default_factory=TopPolicy)
+    policy: SlatePolicy = field(default_factory=ExploringPolicy)
     code_version: str = ""
     is_draining: bool = False
 

@@ -8,17 +8,18 @@ next promoted item; the best item that is left. Nothing comes in twice, nor beyo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from recommender.candidates.popularity import first_eligible
+from recommender.explore_settings import MOST_REACH
 from recommender.merchandising.active import ActiveRules
 from recommender.merchandising.quotas import MATCHED, Quota, quotas_of
 from recommender.merchandising.shop_rules import PinRule, PromotionRule
 from recommender.merchandising.trace import Move
-from recommender.ranking import Ranking, same_text
+from recommender.ranking import NO_RANKING, Ranking, same_text
 from recommender.terms import STATIC, BoolArray
 
 PINNED, PROMOTED = "pin", "promotion"
@@ -32,10 +33,20 @@ class Arrangement:
     ----------
     placed
         Row → name of the promotion that brought it in, or None for a pinned item.
+    spare
+        Items that may be shown instead of others and are in no row, best first; empty where a
+        constraint would have to be looked at.
+    replaceable
+        Rows that a spare item may take the place of; None: any that was not placed.
+    is_one_scale
+        All scores are of one scale.
     """
 
     ranking: Ranking
     placed: Mapping[int, str | None] = field(default_factory=dict)
+    spare: Ranking = NO_RANKING
+    replaceable: Set[int] | None = None
+    is_one_scale: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,11 @@ def arranged(ranking: Ranking, active: ActiveRules, eligible: BoolArray) -> Arra
         length = len(board.chosen)
     if active.trace is not None:
         active.trace.moves += board.moves
-    return Arrangement(candidates.ranking.take(board.chosen), board.placed)
+    spare = NO_RANKING
+    if active.query.seed is not None and not board.is_bound:
+        left = sorted({*range(candidates.ranked)} - {*board.chosen})
+        spare = candidates.ranking.take(left[:MOST_REACH])
+    return Arrangement(candidates.ranking.take(board.chosen), board.placed, spare)
 
 
 class _Board:
@@ -106,6 +121,11 @@ class _Board:
         self.chosen: list[int] = []
         self.placed: dict[int, str | None] = {}
         self.moves: list[Move] = []
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether a constraint holds."""
+        return bool(self._quotas)
 
     def fill(self) -> None:
         """Fill slot by slot, until the list is long enough or nothing more may come in."""
@@ -252,4 +272,4 @@ def _with(ranking: Ranking, added: Mapping[int, str]) -> Ranking:
         np.array([*added.values()], np.object_),
         same_text(level, len(added)),
     )
-    return ranking.followed_by(brought)
+    return ranking.joined(brought)

@@ -93,7 +93,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Query]:
 def test_the_same_events_and_page_give_the_same_query(tmp_path: Path, served: list[Query]) -> None:
     publish_shop(tmp_path)
     clock = Clock(micros(SPEC.start) + 4 * 86_400_000_000)
-    with TestClient(create_app(Settings(root=tmp_path, dev=True), clock=clock)) as client:
+    settings = Settings(root=tmp_path, dev=True, explore=False)
+    with TestClient(create_app(settings, clock=clock)) as client:
         arrays, info = arrays_of_shop(SPEC, 7)
         bundle = bundle_of(arrays, BundleManifest.describe(info, {}))
         loop = PipelineRecommender(Answering("file", bundle, PLACES))

@@ -10,7 +10,7 @@ from recommender.exposures import Exposure
 from recommender.fatigue_settings import FatigueSettings
 from recommender.pipeline import opened, recommend
 from recommender.placements import Placement, read_placements
-from recommender.policy import Choice, SlatePolicy, TopPolicy
+from recommender.policy import Choice, Leeway, SlatePolicy, TopPolicy
 from recommender.query import Interaction, Query
 from recommender.ranking import Ranking
 from recommender.slate import Slate, SlateWay
@@ -105,7 +105,9 @@ class LastFirst:
 
     name: str = "last_first"
 
-    def choose(self, ranking: Ranking, limit: int) -> list[Choice]:
+    def choose(
+        self, ranking: Ranking, limit: int, leeway: Leeway, seed: int | None
+    ) -> list[Choice]:
         return [Choice(row, 1.0) for row in reversed(range(len(ranking)))][:limit]
 
 

@@ -110,8 +110,11 @@ def decisions(root: Path) -> list[DecisionRecord]:
 
 @contextmanager
 def in_process(root: Path, **settings: Any) -> Iterator[TestClient]:
-    """The application without sockets; no key is asked for unless `dev` is False."""
-    given = {"root": root, "dev": True, "bundle_poll_seconds": 0.05} | settings
+    """The application without sockets; no key is asked for unless `dev` is False.
+
+    Nothing is left to chance unless `explore` is True.
+    """
+    given = {"root": root, "dev": True, "bundle_poll_seconds": 0.05, "explore": False} | settings
     with TestClient(create_app(Settings(**given))) as client:
         yield client
 
