@@ -1,4 +1,4 @@
-"""Sample ratio: are there as many subjects in each arm as the assignment promises?
+"""Sample ratio: whether each arm has as many subjects as the assignment promises.
 
 A mismatch means that subjects were lost or counted twice in one arm more than in another; no other
 figure of the test can be believed then (Fabijan et al. 2019, *Diagnosing sample ratio mismatch in

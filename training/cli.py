@@ -19,6 +19,7 @@ from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson, FormatName
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.placements import DEFAULT_FILE
+from training import experiment_cli
 from training.registry import CHALLENGER, CHAMPION, Registry
 from training.reports import cli as reports
 from training.simulation.cli import simulate
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 app.command()(simulate)
 app.add_typer(reports.app, name="report")
+app.add_typer(experiment_cli.app, name="experiment")
 
 
 class ChecksMode(StrEnum):

@@ -6,8 +6,6 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recommender.errors import ConfigError
 from serving.errors import Problem

@@ -182,5 +182,8 @@ def _aggregates(sample: Sample) -> Aggregates:
         len(sample),
         {name: float(column.mean()) for name, column in columns.items()},
         {name: float(covariance[place[name], place[name]]) for name in columns},
-        {pair: float(covariance[place[pair[0]], place[pair[1]]]) for pair in combinations(columns, 2)},
+        {
+            pair: float(covariance[place[pair[0]], place[pair[1]]])
+            for pair in combinations(columns, 2)
+        },
     )

@@ -1,15 +1,15 @@
 """Intervals that hold at every look, however often one looks and whenever one stops.
 
-The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas 2024, *Time-uniform
-central limit theory and asymptotic confidence sequences*, Annals of Statistics 52(6), theorem 2.2:
-after t subjects, with the estimate's standard error s_t = σ_t / √t,
+The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas 2024,
+*Time-uniform central limit theory and asymptotic confidence sequences*, Annals of Statistics
+52(6), theorem 2.2: after t subjects, with the estimate's standard error s,
 
-    estimate ± s_t √( (1 + 1 / (t ρ²)) · 2 log( √(t ρ² + 1) / α ) ).
+    estimate ± s √( (1 + 1 / (t rho²)) · 2 log( √(t rho² + 1) / alpha ) ).
 
-ρ > 0 must be chosen before the data are seen; it says where the sequence is narrowest. Their
-equation for the best ρ at t* subjects:
+rho > 0 must be chosen before the data are seen; it says where the sequence is narrowest. Their
+equation for the best one at t* subjects:
 
-    ρ(t*) = √( (-2 log α + log(-2 log α) + 1) / t* ).
+    rho(t*) = √( (-2 log alpha + log(-2 log alpha) + 1) / t* ).
 
 The guarantee is one of large samples: `LEAST` subjects in each arm come before the first look.
 """
@@ -29,7 +29,7 @@ LEAST: Final = 100
 
 
 def tuned_rho(subjects: float, alpha: float) -> float:
-    """The ρ with which the sequence is narrowest after so many subjects of all arms together."""
+    """The rho with which the sequence is narrowest after so many subjects of all arms together."""
     if subjects <= 0 or not 0 < alpha < 1:
         raise ValueError(f"subjects={subjects}, alpha={alpha}; accepted: > 0, and in (0, 1)")
     twice = -2 * math.log(alpha)
