@@ -90,6 +90,8 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
                 item.promotion,
                 item.kind,
                 None if item.acceptance is None else round(item.acceptance, 6),
+                item.team,
+                item.competitive,
             )
             for item in slate.items
         ),
