@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from training.evaluation.experiment.report import ExperimentReading
 
 app = typer.Typer(help="Experiments: what a test says.", no_args_is_help=True)
-
-_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="Key of the experiment.")]
 Root = Annotated[
@@ -85,10 +82,10 @@ def read(
     Exit codes: 0 read, 1 refused because the arms are not as large as promised, 2 wrong usage.
     """
     from training.evaluation.experiment.reading import ReadRequest, read_experiment
-    from training.experiment_record import keep, record_reading
+    from training.experiment_record import keep, reading_folder, record_reading
     from training.spec import TrainingSpec, load_spec
 
-    folder = out or StoreLayout(root).root / "reports" / f"experiment-{_checked(key)}"
+    folder = out or reading_folder(StoreLayout(root), key)
     spec = load_spec(config) if config else TrainingSpec()
     request = ReadRequest(key, control, _weights(weight or []), phase, micros(until), same)
     console = Console(as_json)
@@ -102,12 +99,6 @@ def read(
     if as_json:
         console.result(reading.figures)
     raise typer.Exit(1 if reading.is_refused else 0)
-
-
-def _checked(key: str) -> str:
-    if not _KEY.fullmatch(key):
-        raise InvalidInputError(f"experiment {key!r}; accepted: letters, digits, and . _ - inside")
-    return key
 
 
 def _weights(given: list[str]) -> tuple[tuple[str, float], ...]:

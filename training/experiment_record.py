@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Final
 
+from feature_store.layout import StoreLayout
+from recommender.errors import InvalidInputError
 from training.evaluation.experiment.markdown import to_markdown
 from training.evaluation.experiment.plots import draw_all
 from training.evaluation.experiment.report import ExperimentReading
@@ -12,7 +15,17 @@ from training.registry_run import start_run
 from training.workflow import Workbench
 
 # What MLflow accepts in the name of a metric.
-_STRANGE = re.compile(r"[^A-Za-z0-9_\-./ ]")
+_STRANGE: Final = re.compile(r"[^A-Za-z0-9_\-./ ]")
+
+
+_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def reading_folder(layout: StoreLayout, key: str) -> Path:
+    """Where the readings of a test are kept. Raises `InvalidInputError` for what is no key."""
+    if not _KEY.fullmatch(key):
+        raise InvalidInputError(f"experiment {key!r}; accepted: letters, digits, and . _ - inside")
+    return layout.root / "reports" / f"experiment-{key}"
 
 
 def keep(reading: ExperimentReading, folder: Path) -> list[Path]:

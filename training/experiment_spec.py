@@ -43,3 +43,16 @@ class ExperimentSpec:
             "changed_share": self.max_changed_gain,
             "dismissals_per_answer": self.max_dismissals_gain,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictSpec:
+    """What else than the gate's conditions a version must show to become the champion."""
+
+    needs_experiment: bool = False
+    needs_off_policy: bool = False
+    needs_journeys: bool = False
+    must_win_experiment: bool = True
+    guardrails_must_be_ok: bool = False
+    max_steps_lost: float = number(0.05, 0, 100)
+    max_off_policy_loss: float = number(0.05, 0, 1)

@@ -7,9 +7,8 @@ ends the reading: no other figure is computed, so nobody can be tempted by one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-import numpy as np
 import polars as pl
 
 from feature_store.experiment_answers import VARIANT, read_experiment_answers
@@ -18,7 +17,6 @@ from recommender.errors import InvalidInputError
 from recommender.sample_ratio import SampleRatio, sample_ratio
 from training.dataset import moment
 from training.evaluation.experiment.comparison import compare
-from training.evaluation.experiment.outcomes import UNIT
 from training.evaluation.experiment.report import (
     UNDECIDED,
     ArmFigures,
@@ -145,22 +143,23 @@ def _doubts(
 
 def _arms(units: Units, ratio: SampleRatio) -> tuple[ArmFigures, ...]:
     closed = dict(units.closed.group_by(VARIANT).len().iter_rows())
-    answers = units.answers.join(units.frame.select(UNIT), on=UNIT)
-    latency = {
-        arm: (count, float(p95))
-        for arm, count, p95 in answers.group_by(VARIANT)
-        .agg(pl.len(), pl.col("latency_ms").quantile(0.95, "higher"))
+    answered = {
+        str(arm): rest
+        for arm, *rest in units.answers.group_by(VARIANT)
+        .agg(
+            pl.len(),
+            pl.col("latency_ms").quantile(0.95, "higher"),
+            pl.col("model_version").unique().sort(),
+        )
         .iter_rows()
     }
-    nothing = (0, np.nan)
     return tuple(
-        ArmFigures(
-            arm,
-            count,
-            ratio.expected[arm],
-            closed.get(arm, 0),
-            latency.get(arm, nothing)[0],
-            latency[arm][1] if arm in latency else None,
-        )
-        for arm, count in ratio.observed.items()
+        _arm(arm, ratio, closed.get(arm, 0), answered.get(arm, [0, None, []]))
+        for arm in ratio.observed
     )
+
+
+def _arm(variant: str, ratio: SampleRatio, closed: int, answered: list[Any]) -> ArmFigures:
+    count, p95, models = answered
+    expected, subjects = ratio.expected[variant], ratio.observed[variant]
+    return ArmFigures(variant, subjects, expected, closed, count, p95, tuple(models))

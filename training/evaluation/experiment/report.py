@@ -24,6 +24,8 @@ class ArmFigures(msgspec.Struct, frozen=True):
         Subjects whose window has ended.
     latency_p95_ms
         None without an answer.
+    models
+        Bundle versions that answered.
     """
 
     variant: str
@@ -32,6 +34,7 @@ class ArmFigures(msgspec.Struct, frozen=True):
     closed: int
     answers: int
     latency_p95_ms: float | None
+    models: tuple[str, ...] = ()
 
 
 class Look(msgspec.Struct, frozen=True):
