@@ -8,7 +8,7 @@ SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
 .PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-exploration \
-	bench-closed-loop bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
+	bench-closed-loop bench-experiments bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-24s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ bench-latency: $(VENV)/.installed ## the service over HTTP beside an empty route
 
 bench-closed-loop: $(VENV)/.installed ## real steps to purchase of the same simulated shoppers, for each policy (ARGS="--seeds 1,2,3 --policies file:plain,file,file:paceless,...")
 	$(BIN)/python -m benchmarks.closed_loop $(ARGS)
+
+bench-experiments: $(VENV)/.installed ## whether tests are read truly: A/A, sample ratio, every look, interleaving (ARGS="--seed 2")
+	$(BIN)/python -m benchmarks.experiments --json $(ARGS)
 
 bench-quality-sessions: $(VENV)/.installed ## the next item of public visits, beside popularity and session neighbours
 	$(QUALITY) sessions --train $(SHARED)/sessions/retailrocket/train.parquet \

@@ -24,6 +24,7 @@ def command_line() -> typer.Typer:
     import serving.cli
     import training.cli
     import training.demo.cli
+    import training.experiment_cli
 
     app = typer.Typer(
         name="desirepath",
@@ -35,7 +36,10 @@ def command_line() -> typer.Typer:
     for verbs in (feature_store.cli.app, training.cli.app, serving.cli.app):
         app.add_typer(verbs)
     app.add_typer(serving.cli.rules_app, name="rules")
-    app.add_typer(feature_store.experiment_cli.app, name="experiment")
+    experiment = typer.Typer(help="Experiments: who is in which arm, and what a test says.")
+    for verbs in (feature_store.experiment_cli.app, training.experiment_cli.app):
+        experiment.add_typer(verbs)
+    app.add_typer(experiment, name="experiment")
     app.command()(training.demo.cli.demo)
     return app
 

@@ -10,12 +10,7 @@ import typer
 from feature_store.cli_options import AsJson
 from feature_store.console import Console
 
-app = typer.Typer(help="Experiments.", no_args_is_help=True)
-
-
-@app.callback()
-def experiments() -> None:
-    """Experiments."""
+app = typer.Typer()
 
 
 @app.command()

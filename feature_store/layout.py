@@ -44,6 +44,11 @@ class StoreLayout:
         return self.root / "erasures.json"
 
     @property
+    def pseudonyms(self) -> Path:
+        """The secret of the names under which decision records know people."""
+        return self.root / "pseudonym.key"
+
+    @property
     def tables(self) -> Path:
         """Parquet tables partitioned by day."""
         return self.root / "tables"

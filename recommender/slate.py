@@ -51,6 +51,8 @@ class SlateItem(NamedTuple):
         Name of the shop's promotion that brought it in; None for all others.
     acceptance
         Predicted probability that it is taken up once it was shown; None where nothing was learnt.
+    team, competitive
+        Of an interleaved list, see `recommender.interleaving`; None elsewhere.
     """
 
     item_id: str
@@ -62,6 +64,8 @@ class SlateItem(NamedTuple):
     propensity: float
     promotion: str | None = None
     acceptance: float | None = None
+    team: str | None = None
+    competitive: bool | None = None
 
 
 class SlateWay(NamedTuple):

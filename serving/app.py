@@ -20,6 +20,7 @@ from feature_store.intake import Intake, IntakeOptions
 from feature_store.online.erase import Eraser
 from feature_store.online.lmdb import LmdbStore
 from feature_store.online.visitors import Visitors
+from feature_store.pseudonyms import Pseudonyms
 from recommender.errors import StorageError
 from recommender.merchandising.rules_file import DEFAULT_FILE as RULES_FILE
 from recommender.placements import DEFAULT_FILE, read_placements
@@ -46,7 +47,7 @@ from serving.routes import (
     visitors,
 )
 from serving.rule_source import RuleSource
-from serving.security import AccessTable, Pseudonyms, read_secret
+from serving.security import AccessTable, read_secret
 from serving.settings import Settings
 from serving.state import ServiceState, code_version
 from serving.telemetry import Metrics
@@ -65,7 +66,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *ofrep.ENDPOINTS,
     *health.ENDPOINTS,
 )
-SECRET_FILE = "pseudonym.key"  # noqa: S105 - a file name
 WRITER_PREFIX = "serve"
 MIRROR_SECONDS = 1.0
 
@@ -147,7 +147,7 @@ def build_state(
     store = LmdbStore(settings.layout.online, clock, settings.online_map_bytes)
     erasures = Erasures(settings.layout.erasures)
     known = Visitors(store, erased_at=erasures.erased_at)
-    pseudonyms = Pseudonyms(read_secret(settings.root / SECRET_FILE, os.urandom))
+    pseudonyms = Pseudonyms(read_secret(settings.layout.pseudonyms, os.urandom))
     options = IntakeOptions(max_waiting_events=settings.max_pending_events)
     intake = Intake(settings.layout, known, clock, WRITER_PREFIX, options)
     try:

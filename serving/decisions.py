@@ -125,6 +125,8 @@ def _item(item: SlateItem) -> DecisionItem:
         item.promotion,
         item.kind,
         promised,
+        item.team,
+        item.competitive,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from feature_store.pseudonyms import Pseudonyms
 from serving.schemas import RecommendationRequest
-from serving.security import Pseudonyms
 
 ANONYMOUS = "anonymous"
 

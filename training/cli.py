@@ -258,23 +258,68 @@ def promote(
     *,
     out: Out = DEFAULT_STORE,
     model: Annotated[str, typer.Option(help="Alias or version number.")] = CHALLENGER,
+    experiment: Annotated[
+        str | None,
+        typer.Option(help="Key of the test that the version ran in; ingest the log first."),
+    ] = None,
+    treatment: Annotated[
+        str | None,
+        typer.Option(help="Arm that the version answered in. Default: the only one beside it."),
+    ] = None,
+    control: Annotated[
+        str | None, typer.Option(help="Arm to compare with, as for `experiment read`.")
+    ] = None,
+    off_policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file with the off-policy estimate of the version: value, low, high, "
+            "logged, and refusal where it was refused."
+        ),
+    ] = None,
+    journeys: Annotated[
+        bool,
+        typer.Option("--journeys", help="Replay the hold-out journeys beside the last champion."),
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Training file with [experiment] and [verdict]; by default those that the "
+            "version was trained with."
+        ),
+    ] = None,
     placements: Placements = None,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a version through the gate and make it the champion if it passes.
+    """Decide on a version: ship, hold or roll back, from all that is known of it.
 
-    Exit codes: 0 it is the champion, 1 refused with the reasons, 2 wrong usage.
+    The gate is always asked; a test, an off-policy estimate and journeys where they are named. Ship
+    makes it the champion; roll back, where it is the champion, brings back the one before. The
+    decision with its reasons is written on the version and its run in MLflow.
+
+    Exit codes: 0 it is the champion, 1 held or rolled back with the reasons, 2 wrong usage.
     """
-    from training.reevaluation import promote as run
-    from training.summary import show_gate
+    from training.promote import PromoteRequest
+    from training.promote import promote as run
+    from training.summary import promotion_summary, show_promotion
 
     console = Console(as_json)
     bench = make_workbench(out, tracking_uri, console)
-    registered, report = run(model, StoreLayout(out), bench, placements or DEFAULT_FILE)
-    show_gate(report, console)
-    console.result(report.summary | {"version": registered.version, "reasons": report.reasons})
-    raise typer.Exit(0 if report.passed else 1)
+    found = run(
+        PromoteRequest(
+            model,
+            StoreLayout(out),
+            placements or DEFAULT_FILE,
+            (experiment, control, treatment),
+            off_policy,
+            config,
+            replay=journeys,
+        ),
+        bench,
+    )
+    show_promotion(found, console)
+    console.result(promotion_summary(found))
+    raise typer.Exit(0 if found.is_shipped else 1)
 
 
 @app.command()

@@ -19,7 +19,7 @@ from training.evaluation.plots_candidates import draw_candidates
 from training.evaluation.report import EvaluationReport
 from training.exam import Exam, Store, set_exam, window_end
 from training.gate import GateReport
-from training.promotion import Contender, fetch_bundle, put_through_gate, settle
+from training.promotion import Contender, fetch_bundle, put_through_gate
 from training.registry import RegisteredModel, Registry
 from training.registry_run import Run
 from training.spec import TrainingSpec, parse_spec
@@ -132,10 +132,23 @@ def _asked_fairly(
         yield innocent, how, exam
 
 
-def promote(
-    model: str, layout: StoreLayout, bench: Workbench, placements: Path
-) -> tuple[RegisteredModel, GateReport]:
-    """Put a registered version through the gate and settle what follows.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A registered version with what the gate says of it; nothing was changed.
+
+    Parameters
+    ----------
+    spec
+        That it was trained with.
+    """
+
+    registered: RegisteredModel
+    spec: TrainingSpec
+    gate: GateReport
+
+
+def judge_again(model: str, layout: StoreLayout, bench: Workbench, placements: Path) -> Judged:
+    """Put a registered version through the gate.
 
     The store is taken as it was known at the end of the version's data window.
     """
@@ -148,8 +161,7 @@ def promote(
         exam = set_exam(store, spec, placement)
         judged, _ = exam.innocent(served)
         report = put_through_gate(exam, Contender(registered, judged, served), bench.registry)
-    settle(bench.registry, registered, report)
-    return registered, report
+    return Judged(registered, spec, report)
 
 
 def named_bundle(model: str, registry: Registry) -> tuple[ModelBundle, RegisteredModel | None]:

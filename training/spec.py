@@ -26,6 +26,7 @@ from recommender.terms import (
     VIEW_ITEM,
     Float64Array,
 )
+from training.experiment_spec import ExperimentSpec, VerdictSpec
 from training.sections import (
     PAIR_EVENTS,
     SOURCES,
@@ -99,6 +100,8 @@ class TrainingSpec:
     evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)
     journeys: JourneySpec = field(default_factory=JourneySpec)
     gate: GateSpec = field(default_factory=GateSpec)
+    experiment: ExperimentSpec = field(default_factory=ExperimentSpec)
+    verdict: VerdictSpec = field(default_factory=VerdictSpec)
 
     @property
     def weight_by_code(self) -> Float64Array:

@@ -11,6 +11,7 @@ from training.evaluation.candidate_report import CandidateReport, SourceRecall, 
 from training.evaluation.journey_report import JourneyReport, share_cell, steps_cell
 from training.evaluation.report import BLEND, EvaluationReport, shown
 from training.gate import GateReport
+from training.promote import Promotion
 from training.reevaluation import CandidateRecall, Reevaluation
 from training.registry import Tracking
 from training.retrain import RetrainOutcome
@@ -90,6 +91,23 @@ def show_gate(report: GateReport, console: Console) -> None:
     console.table(
         f"Gate for {report.bundle_version} against {against}",
         [each.as_row() for each in report.conditions],
+    )
+
+
+def show_promotion(found: Promotion, console: Console) -> None:
+    """The gate, what every source says, and what was done."""
+    show_gate(found.gate, console)
+    console.table(f"decision: {found.verdict.decision}", found.verdict.rows)
+    console.say(found.settlement.note)
+
+
+def promotion_summary(found: Promotion) -> dict[str, object]:
+    """What a promotion came to."""
+    return (
+        found.gate.summary
+        | {"version": found.registered.version, "reasons": found.gate.reasons}
+        | found.verdict.summary
+        | {"champion": found.settlement.champion, "effect": found.settlement.note}
     )
 
 

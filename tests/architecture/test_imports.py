@@ -21,14 +21,14 @@ ALLOWED = (
     (r"recommender/compiled\.py", {"numpy", "numba"}),
     (r"recommender/", {"numpy"}),
     (
-        r"(\w+)/cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py|training/reports/cli\.py",
+        r"(\w+)/cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py|training/(reports/|experiment_)cli\.py",
         {"typer", "numpy", "polars", *CONSOLE},
     ),
     (r"feature_store/console\.py", CONSOLE),
-    (r"feature_store/cli_options\.py", {"typer"}),
+    (r"feature_store/(cli_options|experiment_cli)\.py", {"typer"}),
     (
         r"feature_store/(events|event_\w+|event_log/\w+|dialects/\w+|dialects|dedup|quarantine"
-        r"|file_lock|atomic_file|verdicts|quarantine_replay|intake|intake_\w+|records|layout|erasures|online/\w+|personal_data)(\.py)?$",
+        r"|file_lock|atomic_file|verdicts|quarantine_replay|intake|intake_\w+|records|layout|erasures|pseudonyms|online/\w+|personal_data)(\.py)?$",
         ONLINE,
     ),
     (r"feature_store/", ONLINE | {"polars", "fastexcel"}),
@@ -38,9 +38,10 @@ ALLOWED = (
     ),
     (r"training/models/", {"implicit", "numpy", "scipy", "polars", "threadpoolctl", "lightgbm"}),
     (
-        r"training/(evaluation/plots\w*|simulation/plots|tuning_plots|reports/pictures)\.py",
+        r"training/(evaluation/(experiment/)?plots\w*|simulation/plots|tuning_plots|reports/pictures)\.py",
         {"matplotlib", "numpy"},
     ),
+    (r"training/evaluation/experiment/contrast\.py", {"tea_tasting", "numpy"}),
     (r"training/reports/page\.py", {"jinja2"}),
     (r"training/tuning\w*\.py", {"optuna", "numpy", "scipy", "polars"}),
     (

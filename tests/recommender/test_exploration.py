@@ -20,7 +20,7 @@ from recommender.pipeline import recommend
 from recommender.placements import Placement, parse_placements, read_placements
 from recommender.policy import Choice, Leeway, TopPolicy
 from recommender.query import Query
-from recommender.ranking import Ranking
+from recommender.ranking import Ranking, same_text
 from recommender.slate import Slate
 from recommender.terms import PERSONALISED, POPULAR
 from tests.bundles import AT, knowing_bundle, viewed
@@ -32,8 +32,8 @@ BUNDLE = knowing_bundle()
 
 def ranking_of(scores: list[float], popular: int = 0) -> Ranking:
     """A ranking with these scores; the last `popular` come from another rung."""
-    levels = (PERSONALISED,) * (len(scores) - popular) + (POPULAR,) * popular
-    sources = ("als",) * len(scores)
+    levels = np.repeat([PERSONALISED, POPULAR], [len(scores) - popular, popular]).astype(np.object_)
+    sources = same_text("als", len(scores))
     return Ranking(
         np.arange(len(scores), dtype=np.int32), np.array(scores, np.float32), sources, levels
     )

@@ -6,8 +6,6 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recommender.errors import ConfigError
 from serving.errors import Problem
@@ -20,7 +18,6 @@ from serving.security import (
     AccessTable,
     Caller,
     Keyring,
-    Pseudonyms,
     Rule,
     authorise,
     create_key_file,
@@ -164,13 +161,3 @@ def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
     path.write_bytes(b"short")
     with pytest.raises(ConfigError):
         read_secret(path, os.urandom)
-
-
-@given(st.text(), st.text())
-def test_pseudonyms_are_stable_distinct_and_keyed(one: str, other: str) -> None:
-    names = Pseudonyms(b"a" * 32)
-    assert names.of("visitor", one) == names.of("visitor", one)
-    assert (names.of("visitor", one) == names.of("visitor", other)) == (one == other)
-    assert names.of("visitor", one) != names.of("user", one)
-    assert names.of("visitor", one) != Pseudonyms(b"b" * 32).of("visitor", one)
-    assert "aaaa" not in repr(names)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.experiments import CHECKS, Figure, Sizes, measure
+
+SHORT = Sizes(
+    same=60, same_shoppers=1_000, ratio=1_000, sequences=100, sequence_shoppers=4_000, lists=400
+)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_short_measurement_is_accepted(check: object) -> None:
+    figures = list(check(SHORT, np.random.default_rng([1, CHECKS.index(check)])))
+    assert figures
+    # Few runs: the bounds of 200 A/A tests are twice as wide here.
+    for each in figures:
+        slack = 0.04 if each.name.startswith("A/A") else 0.0
+        assert each.low - slack <= each.value <= each.high + slack, each
+
+
+def test_the_same_seed_gives_the_same_figures() -> None:
+    tiny = Sizes(same=3, same_shoppers=300, ratio=20, sequences=3, sequence_shoppers=900, lists=40)
+    assert measure(tiny, 4) == measure(tiny, 4)
+    assert measure(tiny, 4) != measure(tiny, 5)
+
+
+def test_a_figure_beyond_its_bounds_is_not_accepted() -> None:
+    assert not Figure("x", 0.1, 0.2, 0.3).passed
+    assert Figure("x", 0.2, 0.2, 0.3).passed

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender.interleaving import (
+    FIRST,
+    SECOND,
+    START,
+    Interleaving,
+    Pick,
+    credits_of,
+    fair_coin,
+    interleaved,
+    preference,
+    team_draft,
+    whole_rounds,
+)
+from recommender.slate import Slate, SlateItem, SlateWay
+
+rankings = st.lists(st.sampled_from("ABCDEFGH"), unique=True, max_size=8)
+seeds = st.integers(0, 2**64 - 1)
+
+
+def slate_of(items: str, level: str = "personalised") -> Slate:
+    listed = tuple(
+        SlateItem(name, place, 1.0 / place, "item", "als", "similar", 1.0)
+        for place, name in enumerate(items, 1)
+    )
+    scored = tuple((item.item_id, item.score) for item in listed)
+    return Slate(listed, level, "top", 9, candidates=scored)
+
+
+@pytest.mark.shared
+def test_the_worked_examples(shared_path: Path) -> None:
+    text = (shared_path / "conformance/interleaving/team_draft_vectors.json").read_text()
+    vectors = json.loads(text)["vectors"]
+    assert len(vectors) == 3
+    for vector in vectors:
+        limit = vector["max_items"] or 100
+        picks = whole_rounds(vector["C1"], vector["C2"], limit, lambda _: FIRST)
+        if "expected" in vector:
+            found = [[each.item_id, f"C{each.team + 1}", int(each.competitive)] for each in picks]
+            assert found == vector["expected"]
+        else:
+            assert len(picks) == vector["expected_length"]
+            teams = [f"C{each.team + 1}" for each in picks]
+            assert {team: teams.count(team) for team in teams} == vector["expected_counts"]
+
+
+@given(rankings, rankings, seeds, st.integers(0, 20))
+def test_it_is_a_draft(first: list[str], second: list[str], seed: int, limit: int) -> None:
+    picks, state = team_draft(first, second, limit, fair_coin(seed))
+    items = [each.item_id for each in picks]
+    assert items == list(state.taken)
+    assert len(set(items)) == len(items) == min(limit, len({*first, *second}))
+    assert picks == team_draft(first, second, limit, fair_coin(seed))[0]
+    taken = set[str]()
+    counts = [0, 0]
+    for pick in picks:
+        # Each takes its best item that is left.
+        ranking = (first, second)[pick.team]
+        assert pick.item_id == next(item for item in ranking if item not in taken)
+        taken.add(pick.item_id)
+        counts[pick.team] += 1
+        left = [any(item not in taken for item in each) for each in (first, second)]
+        assert not all(left) or abs(counts[FIRST] - counts[SECOND]) <= 1
+
+
+@given(rankings, rankings, seeds, st.lists(st.integers(0, 3), max_size=9))
+def test_pages_continue_the_draft(
+    first: list[str], second: list[str], seed: int, sizes: list[int]
+) -> None:
+    state, pages = START, list[Pick]()
+    for size in sizes:
+        picks, state = team_draft(first, second, size, fair_coin(seed), state)
+        pages += picks
+    assert pages == team_draft(first, second, sum(sizes), fair_coin(seed))[0]
+
+
+@given(rankings, rankings, rankings, seeds)
+def test_rankings_that_changed_repeat_nothing(
+    first: list[str], second: list[str], later: list[str], seed: int
+) -> None:
+    page, state = team_draft(first, second, 3, fair_coin(seed))
+    more, _ = team_draft(later, second, 9, fair_coin(seed), state)
+    assert not {each.item_id for each in page} & {each.item_id for each in more}
+
+
+@given(
+    st.lists(st.sampled_from("ABCD"), unique=True, max_size=4),
+    st.lists(st.sampled_from("ABCDE"), unique=True, max_size=4),
+)
+def test_the_propensities_are_those_of_all_coins(first: list[str], second: list[str]) -> None:
+    lists: dict[tuple[str, ...], float] = defaultdict(float)
+    logged: dict[tuple[str, ...], float] = {}
+    for coins in product((FIRST, SECOND), repeat=8):
+        picks, _ = team_draft(first, second, 9, coins.__getitem__)
+        items = tuple(each.item_id for each in picks)
+        lists[items] += 1 / 2**8
+        propensity = math.prod(each.propensity for each in picks)
+        assert logged.setdefault(items, propensity) == propensity
+    assert logged == pytest.approx(lists)
+
+
+def test_either_ranking_begins_half_of_the_time() -> None:
+    begun = [fair_coin(seed)(0) for seed in range(10_000)]
+    assert 0.48 < np.mean(begun) < 0.52
+    later = [fair_coin(seed)(7) for seed in range(10_000)]
+    assert abs(np.corrcoef(begun, later)[0, 1]) < 0.04
+
+
+@given(seeds)
+def test_identical_rankings_are_never_competitive(seed: int) -> None:
+    picks, _ = team_draft("ABCDE", "ABCDE", 5, fair_coin(seed))
+    assert not any(each.competitive for each in picks)
+    assert all(each.propensity == 1.0 for each in picks)
+
+
+def test_who_does_not_take_part_gets_the_first_slate_alone() -> None:
+    def other() -> Slate:
+        raise AssertionError("the other slate was made")
+
+    first = slate_of("ABC")
+    assert interleaved(first, other, None) == (first, START)
+
+
+def test_two_slates_become_one_with_teams() -> None:
+    first, other = slate_of("ABC", "popular"), slate_of("DAE")
+    slate, state = interleaved(first, lambda: other, Interleaving(("old", "new"), 4, seed=1))
+    assert [item.position for item in slate.items] == [1, 2, 3, 4]
+    assert {item.team for item in slate.items} == {"old", "new"}
+    assert [item.item_id for item in slate.items] == list(state.taken)
+    assert slate.policy == "team_draft"
+    assert slate.fallback_level == "personalised"
+    assert {name for name, _ in slate.candidates} == set("ABCDE")
+    assert slate.items[0].propensity == 0.5
+
+
+def test_ways_keep_their_positions() -> None:
+    way = SlateWay("category", "c", 2, 1.0, "way", 1.0, 0.1)
+    first = slate_of("AB")
+    first = Slate(first.items, "personalised", "top", 9, ways=(way,))
+    slate, _ = interleaved(first, lambda: slate_of("CD"), Interleaving(("a", "b"), 3, seed=3))
+    assert [each.position for each in slate.entries] == [1, 2, 3, 4]
+    assert slate.entries[1] is way
+
+
+def test_credit_goes_to_the_team_of_a_competitive_place() -> None:
+    places = [(FIRST, True), (SECOND, True), (FIRST, False)]
+    assert credits_of(places, [1.0, 0.0, 5.0]) == (1.0, 0.0)
+    assert credits_of(places, [1.0, 2.0, 5.0], competitive_only=False) == (6.0, 2.0)
+
+
+def test_the_preference_by_hand() -> None:
+    found = preference(np.array([1.0, 2.0, 0.0, 1.0, 0.0]), np.array([0.0, 1.0, 1.0, 1.0, 0.0]))
+    assert (found.wins, found.losses, found.ties) == (2, 1, 1)
+    assert found.value == 0.25
+    assert found.standard_error == pytest.approx(math.sqrt((0.75 - 0.0625) / 4))
+    assert found.low < 0 < found.high
+
+
+def test_nobody_prefers_nothing() -> None:
+    found = preference(np.zeros(3), np.zeros(3))
+    assert (found.value, found.low, found.high) == (0.0, -1.0, 1.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))
+def test_swapping_the_rankings_turns_the_sign(pairs: list[tuple[int, int]]) -> None:
+    one, other = np.array(pairs, np.float64).T
+    there, back = preference(one, other), preference(other, one)
+    assert there.value == -back.value
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+
+
+def test_credits_of_other_subjects_are_refused() -> None:
+    with pytest.raises(ValueError, match="accepted: as many"):
+        preference(np.zeros(3), np.zeros(2))

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow.artifacts
+import pytest
+from mlflow.exceptions import MlflowException
+from typer.testing import CliRunner
+
+import desirepath
+from recommender.errors import InvalidInputError
+from tests.training.conftest import Shop
+from training.gate import Condition, GateReport
+from training.promote import read_estimate
+from training.promotion import GATE_TAG
+from training.registry import CHAMPION, RegisteredModel, Registry
+from training.registry_run import start_run
+from training.settlement import DECISION_TAG, settle_verdict
+from training.verdict import HOLD, ROLL_BACK, SHIP, Finding, Verdict
+
+pytestmark = pytest.mark.xdist_group("mlflow")
+
+GATE = GateReport("new", "old", (Condition("ndcg", 0.2, ">= 0.1", passed=True),))
+
+
+def verdict(says: str) -> Verdict:
+    return Verdict((Finding("experiment", says, "because"),))
+
+
+def registered(registry: Registry) -> RegisteredModel:
+    """A new version, as far as the registry knows; there is no bundle behind it."""
+
+    def make(client: Any) -> Any:
+        name = registry.tracking.model
+        with contextlib.suppress(MlflowException):  # it is there
+            client.create_registered_model(name)
+        number = len(client.search_model_versions(f"name='{name}'")) + 1
+        tags = {"bundle_version": f"bundle-{number}"}
+        return client.create_model_version(name, f"runs:/{run.run_id}/bundle", run.run_id, tags)
+
+    with start_run(registry, "by hand", lambda: 1_800_000_000_000_000) as run:
+        made = registry.call("register", make)
+    return registry.require(str(made.version))
+
+
+def decision_of(registry: Registry, run_id: str) -> dict[str, object]:
+    def load(_: Any) -> str:
+        return mlflow.artifacts.load_text(f"runs:/{run_id}/gate/decision.json")
+
+    found: dict[str, object] = json.loads(registry.call("load", load))
+    return found
+
+
+def test_what_is_held_changes_no_alias_and_never_counts_as_a_champion(registry: Registry) -> None:
+    first, second = registered(registry), registered(registry)
+    assert settle_verdict(registry, first, GATE, verdict(SHIP)).champion == "1"
+    assert settle_verdict(registry, second, GATE, verdict(HOLD)).champion == "1"
+    tags = registry.require("2").tags
+    assert (tags[GATE_TAG], tags[DECISION_TAG]) == ("held", "hold")
+    decision = decision_of(registry, second.run_id)
+    assert decision["decision_reasons"] == ["experiment: because"]
+    assert decision["effect"] == "version 2 is not made the champion"
+
+
+def test_a_broken_champion_gives_way_to_the_one_before(registry: Registry) -> None:
+    first, held, third = (registered(registry) for _ in range(3))
+    for made, says in ((first, SHIP), (held, HOLD), (third, SHIP)):
+        settle_verdict(registry, made, GATE, verdict(says))
+    # Held while it serves: nothing speaks against it strongly enough to take it away.
+    assert settle_verdict(registry, third, GATE, verdict(HOLD)).champion == "3"
+    assert registry.require("3").tags[GATE_TAG] == "passed"
+    done = settle_verdict(registry, third, GATE, verdict(ROLL_BACK))
+    assert (done.champion, done.note) == ("1", "version 1 is the champion again")
+    assert registry.require("3").tags[GATE_TAG] == "rolled back"
+    champion = registry.resolve(CHAMPION)
+    assert champion is not None
+    assert champion.version == "1"
+
+
+def test_without_one_before_it_the_champion_stays(registry: Registry) -> None:
+    only = registered(registry)
+    settle_verdict(registry, only, GATE, verdict(SHIP))
+    done = settle_verdict(registry, only, GATE, verdict(ROLL_BACK))
+    assert done.champion == "1"
+    assert "there is none before it" in done.note
+
+
+def test_promote_reads_an_estimate(shop: Shop, tmp_path: Path) -> None:
+    path = tmp_path / "estimate.json"
+    path.write_text('{"value": 0.01, "low": 0.0, "high": 0.02, "logged": 0.1, "method": "snips"}')
+    words = ["promote", "--model", "1", "--out", str(shop.layout.root), "--off-policy", str(path)]
+    done = CliRunner().invoke(desirepath.command_line(), [*words, "--json"], catch_exceptions=False)
+    found = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert (found["passed"], found["decision"], found["champion"]) == (True, "hold", "1")
+    assert "the log earned 0.1" in found["decision_reasons"][0]
+
+
+@pytest.mark.parametrize("text", ["{}", "no", '{"value": "x", "low": 0, "high": 1, "logged": 1}'])
+def test_a_file_that_is_no_estimate_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "estimate.json"
+    path.write_text(text)
+    with pytest.raises(InvalidInputError, match="accepted: value, low, high, logged"):
+        read_estimate(path)
+    with pytest.raises(InvalidInputError, match="No such file"):
+        read_estimate(tmp_path / "nothing.json")

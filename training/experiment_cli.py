@@ -1,0 +1,129 @@
+"""Verbs of ``desirepath experiment`` that read: what a test says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson
+from feature_store.console import Console
+from feature_store.layout import StoreLayout
+from recommender.errors import InvalidInputError
+from training.wiring import make_workbench, micros
+
+if TYPE_CHECKING:
+    from training.evaluation.experiment.report import ExperimentReading
+
+app = typer.Typer()
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="Key of the experiment.")]
+Root = Annotated[
+    Path, typer.Option("--root", "--store", help="Folder of the shop's data: its log and tables.")
+]
+Phase = Annotated[int | None, typer.Option(min=0, help="Phase to read. Default: the last one.")]
+Until = Annotated[
+    datetime | None, typer.Option(formats=MOMENTS, help="Only what was before this moment (UTC).")
+]
+
+
+@app.command()
+def read(
+    key: Key,
+    *,
+    root: Root = DEFAULT_STORE,
+    control: Annotated[
+        str | None,
+        typer.Option(help="Arm to compare with. Default: `control`, else the first by name."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="ARM=WEIGHT, once for each arm, where the log does not say how large the arms "
+            "should be: without it, arms that were assigned elsewhere are taken as equal."
+        ),
+    ] = None,
+    phase: Phase = None,
+    until: Until = None,
+    same: Annotated[
+        bool, typer.Option("--aa", help="The arms are alike (A/A): any difference is a fault.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="Training file with [experiment]; defaults without.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the files. Default: `reports/experiment-KEY` in the root."),
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record/--no-record", help="Keep the reading in MLflow.")
+    ] = True,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DESIREPATH_TRACKING_URI",
+            help="MLflow server or database; without it mlflow.db in the root is used.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a test: sample ratio, the time before it, metrics, guardrails.
+
+    Bring the service's log in first: `desirepath ingest`. Writes reading.json, reading.md and a
+    picture per metric.
+
+    Exit codes: 0 read, 1 refused because the arms are not as large as promised, 2 wrong usage.
+    """
+    from training.evaluation.experiment.reading import ReadRequest, read_experiment
+    from training.experiment_record import keep, reading_folder, record_reading
+    from training.spec import TrainingSpec, load_spec
+
+    folder = out or reading_folder(StoreLayout(root), key)
+    spec = load_spec(config) if config else TrainingSpec()
+    request = ReadRequest(key, control, _weights(weight or []), phase, micros(until), same)
+    console = Console(as_json)
+    reading = read_experiment(StoreLayout(root), request, spec.experiment)
+    files = keep(reading, folder)
+    if record:
+        run_id = record_reading(reading, folder, make_workbench(root, tracking_uri, console))
+        console.say(f"MLflow run: {run_id}")
+    _show(reading, console)
+    console.say(f"files: {', '.join(str(path) for path in files)}")
+    if as_json:
+        console.result(reading.figures)
+    raise typer.Exit(1 if reading.is_refused else 0)
+
+
+def _weights(given: list[str]) -> tuple[tuple[str, float], ...]:
+    return tuple(_weight(each) for each in given)
+
+
+def _weight(text: str) -> tuple[str, float]:
+    arm, _, number = text.rpartition("=")
+    try:
+        return _named(arm, text), float(number)
+    except ValueError as error:
+        raise InvalidInputError(f"--weight {text}; accepted: ARM=NUMBER") from error
+
+
+def _named(arm: str, text: str) -> str:
+    if not arm:
+        raise InvalidInputError(f"--weight {text}; accepted: ARM=NUMBER")
+    return arm
+
+
+def _show(reading: ExperimentReading, console: Console) -> None:
+    from training.evaluation.experiment.markdown import arm_rows, guardrail_rows, metric_rows
+
+    console.table(f"{reading.experiment}, phase {reading.phase}", arm_rows(reading))
+    for each in reading.comparisons:
+        console.table(
+            f"{each.variant} beside {reading.control}", metric_rows(each, reading.primary)
+        )
+        console.table(f"guardrails of {each.variant}", guardrail_rows(each))
+    if reading.refusal:
+        console.say(f"refused: {reading.refusal}")
+    for doubt in reading.doubts:
+        console.say(f"doubt: {doubt}")

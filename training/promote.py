@@ -1,0 +1,130 @@
+"""Deciding on a registered version: evidence gathered, judged, and the verdict put into effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from feature_store.layout import StoreLayout
+from recommender.errors import InvalidInputError
+from training.evaluation.bootstrap import Interval
+from training.evaluation.experiment.reading import ReadRequest, read_experiment
+from training.evaluation.experiment.report import ExperimentReading
+from training.experiment_record import keep, reading_folder, record_reading
+from training.experiment_spec import ExperimentSpec
+from training.gate import GateReport
+from training.journeys import LAST_CHAMPION, JourneyRequest, journey_report
+from training.reevaluation import judge_again
+from training.registry import CHAMPION, RegisteredModel
+from training.settlement import Settlement, settle_verdict
+from training.spec import load_spec
+from training.verdict import SHIP, Evidence, OffPolicyEstimate, Verdict, decide
+from training.workflow import Workbench
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteRequest:
+    """Which version to decide on, and by what besides the gate.
+
+    Parameters
+    ----------
+    experiment
+        Key of a test, its control and its treatment, each None where it is not named.
+    off_policy
+        JSON file with an `OffPolicyEstimate`.
+    config
+        Training file whose sections ``experiment`` and ``verdict`` hold; None: those of the
+        version.
+    replay
+        Replay journeys beside the last champion.
+    """
+
+    model: str
+    layout: StoreLayout
+    placements: Path
+    experiment: tuple[str | None, str | None, str | None] = (None, None, None)
+    off_policy: Path | None = None
+    config: Path | None = None
+    replay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What a promotion came to."""
+
+    registered: RegisteredModel
+    gate: GateReport
+    verdict: Verdict
+    settlement: Settlement
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the version is the champion by this verdict."""
+        return self.verdict.decision == SHIP
+
+
+def promote(request: PromoteRequest, bench: Workbench) -> Promotion:
+    """Decide on a version and settle what follows.
+
+    Raises
+    ------
+    InvalidInputError
+        The version, the treatment or the file of the estimate is not there or not acceptable.
+    DataError
+        The log has no answer of the test.
+    RegistryError
+        MLflow does not answer.
+    """
+    # What is wrong with the request comes out before the minutes of the gate.
+    estimate = None if request.off_policy is None else read_estimate(request.off_policy)
+    limits = None if request.config is None else load_spec(request.config)
+    judged = judge_again(request.model, request.layout, bench, request.placements)
+    spec = limits or judged.spec
+    champion = bench.registry.resolve(CHAMPION)
+    evidence = Evidence(
+        gate=judged.gate,
+        bundle_version=judged.registered.bundle_version,
+        is_champion=champion is not None and champion.version == judged.registered.version,
+        steps_gained=_steps_gained(request, bench) if request.replay else None,
+        off_policy=estimate,
+        reading=_reading(request, spec.experiment, bench),
+        treatment=request.experiment[2],
+    )
+    verdict = decide(evidence, spec.verdict)
+    settlement = settle_verdict(bench.registry, judged.registered, judged.gate, verdict)
+    return Promotion(judged.registered, judged.gate, verdict, settlement)
+
+
+def read_estimate(path: Path) -> OffPolicyEstimate:
+    """Read the file of an off-policy estimate. Raises `InvalidInputError`."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=OffPolicyEstimate)
+    except OSError as error:
+        raise InvalidInputError(f"{path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise InvalidInputError(
+            f"{path}: {error}; accepted: value, low, high, logged, and refusal"
+        ) from error
+
+
+def _steps_gained(request: PromoteRequest, bench: Workbench) -> Interval | None:
+    """Steps saved, the version minus the last champion; None without one."""
+    report = journey_report(
+        JourneyRequest(request.model, request.layout, request.placements), bench
+    )
+    return report.gains.get(LAST_CHAMPION)
+
+
+def _reading(
+    request: PromoteRequest, spec: ExperimentSpec, bench: Workbench
+) -> ExperimentReading | None:
+    key, control, _ = request.experiment
+    if key is None:
+        return None
+    reading = read_experiment(request.layout, ReadRequest(key, control), spec)
+    folder = reading_folder(request.layout, key)
+    keep(reading, folder)
+    record_reading(reading, folder, bench)
+    return reading
