@@ -27,7 +27,8 @@ def check_apart(stored: StoredExperiment, others: Iterable[StoredExperiment]) ->
 
 
 def _changes(spec: ExperimentSpec) -> frozenset[str]:
-    return frozenset[str]().union(*(arm.changes for arm in spec.arms))
+    drafts = {"draft"} if spec.is_interleaved else set[str]()
+    return frozenset(drafts).union(*(arm.changes for arm in spec.arms))
 
 
 def _meet(one: ExperimentSpec, other: ExperimentSpec) -> bool:

@@ -21,6 +21,8 @@ CHALLENGER = "challenger"
 BUNDLE = re.compile(rf"{CHAMPION}|{CHALLENGER}|[0-9a-f]{{16}}")
 MAX_ARMS = 16
 WEIGHT_TOLERANCE = 1e-9
+INTERLEAVE = "interleave"
+DRAFTED = "interleaved"  # the variant of all who take part in an interleaving
 
 Key = Annotated[str, Meta(pattern=f"^{KEY.pattern}$", max_length=64)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -103,9 +105,10 @@ class StickySpec(Spec, frozen=True):
 class ExperimentSpec(Spec, frozen=True):
     """An experiment.
 
-    The first arm is the control. `kind` is `ab`, or `aa` for a test of the tests, whose arms must
-    not differ. Seed, unit, hash version, arms and everything else that decides who takes part stay
-    as they are once it has run; other weights open a new phase.
+    The first arm is the control. `kind` is `ab`; `aa` for a test of the tests, whose arms must not
+    differ; or `interleave`, where all who take part see one list that two arms draft in turn, and
+    the weights say nothing. Seed, unit, hash version, arms and everything else that decides who
+    takes part stay as they are once it has run; other weights open a new phase.
 
     Parameters
     ----------
@@ -119,7 +122,7 @@ class ExperimentSpec(Spec, frozen=True):
 
     arms: Annotated[list[ArmSpec], Meta(min_length=2, max_length=MAX_ARMS)]
     status: Status = "draft"
-    kind: Literal["ab", "aa"] = "ab"
+    kind: Literal["ab", "aa", "interleave"] = "ab"
     description: Annotated[str, Meta(max_length=2000)] = ""
     placements: Annotated[
         list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=64)
@@ -151,6 +154,27 @@ class ExperimentSpec(Spec, frozen=True):
             raise ValueError(
                 "an A/A test with arms that differ; accepted: arms that change nothing"
             )
+        if self.is_interleaved:
+            self._check_draft()
+
+    def _check_draft(self) -> None:
+        one, *others = self.arms
+        if len(others) != 1 or one.overrides == msgspec.structs.replace(
+            others[0].overrides, key=one.key
+        ):
+            raise ValueError("an interleaving of other than two arms that differ; accepted: two")
+        if DRAFTED in (one.key, others[0].key):
+            raise ValueError(f"an arm with the key {DRAFTED!a}; accepted: any other")
+        if self.assigner != "service" or self.sticky is not None:
+            raise ValueError(
+                "an interleaving with assigner 'external' or sticky arms; accepted: neither, "
+                "everybody who takes part sees both arms"
+            )
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether both arms are in one list."""
+        return self.kind == INTERLEAVE
 
     @property
     def weights(self) -> list[float]:

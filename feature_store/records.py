@@ -186,6 +186,9 @@ class DecisionRecord(
     changed_share
         Share of the list that differs from what anybody would have got; None where the placement
         sets no limit to it.
+    drafted_with
+        Version of the model whose ranking was drafted from beside that of `model_version`; None
+        where the list is not interleaved.
     assignments
         The running experiments at this placement with the arm in each, controls and failed arms
         as well; and why a subject does not take part.
@@ -235,6 +238,7 @@ class DecisionRecord(
     assignments: tuple[AssignmentRecord, ...] = ()
     exposure: str = ON_RESPONSE
     continues: str | None = None
+    drafted_with: str | None = None
 
 
 class VisibleItem(msgspec.Struct, frozen=True):

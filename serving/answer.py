@@ -19,6 +19,7 @@ from recommender.draws import seed_of
 from recommender.errors import DesirepathError, InvalidInputError
 from recommender.exposures import NONE_IGNORED
 from recommender.fatigue_note import Fatigue
+from recommender.interleaving import START, DraftState, Interleaving, interleaved
 from recommender.kinds import wanted_kinds
 from recommender.merchandising.active import BoundRules
 from recommender.merchandising.rules_file import DIVERSITY_LEVELS
@@ -36,7 +37,7 @@ from serving.bundle_source import ServingModel
 from serving.decisions import Decision, record_decision
 from serving.errors import Problem
 from serving.exchange import Exchange
-from serving.experiments import cursor_after, entered
+from serving.experiments import Entry, cursor_after, entered
 from serving.schemas import (
     Candidate,
     Explanation,
@@ -117,16 +118,12 @@ def answer_at(
     state = exchange.state
     entry = entered(exchange, request, placement, asker)
     placement, asker = entry.placement, entry.asker
-    query = at_stage_length(
-        query_of(exchange, request, placement, asker), request, placement, asker
-    )
-    if entry.continues is not None:
-        query = replace(query, exclude_items=query.exclude_items | entry.shown)
     decision_id = state.new_id()
-    query = replace(query, seed=chance_of(decision_id, request, placement, exchange))
+    query = _entry_query(exchange, request, entry, decision_id)
     rules = state.rules.bound_to(asker.model.bundle)
     trace = Trace() if view.shows_explanation else None
     slate, degraded = slate_of(exchange, query, asker.model, placement, rules, trace)
+    slate, drafted = _drafted(exchange, request, entry, decision_id, slate)
     decision = Decision(
         decision_id,
         asker.moment,
@@ -138,12 +135,44 @@ def answer_at(
         asker.page_id,
         tuple(trace.moves) if trace else (),
         entry,
+        drafted,
     )
     response = _response(decision, view, placement, exchange)
     if not request.dry_run:
         record_decision(exchange, decision)
         state.metrics.recommended(placement.name, slate.fallback_level)
     return response
+
+
+def _entry_query(
+    exchange: Exchange, request: RecommendationRequest, entry: Entry, decision_id: str
+) -> Query:
+    """The question as arms and earlier pages leave it, with its seed."""
+    placement, asker = entry.placement, entry.asker
+    query = query_of(exchange, request, placement, asker)
+    query = at_stage_length(query, request, placement, asker)
+    if entry.continues is not None:
+        query = replace(query, exclude_items=query.exclude_items | entry.shown)
+    return replace(query, seed=chance_of(decision_id, request, placement, exchange))
+
+
+def _drafted(
+    exchange: Exchange, request: RecommendationRequest, entry: Entry, decision_id: str, slate: Slate
+) -> tuple[Slate, DraftState]:
+    """The list with that of the other arm drafted into it, where an interleaving runs."""
+    draft = entry.draft
+    if draft is None:
+        return slate, START
+    other = replace(entry, placement=draft.placement, asker=replace(entry.asker, model=draft.model))
+
+    def beside() -> Slate:
+        query = _entry_query(exchange, request, other, decision_id)
+        rules = exchange.state.rules.bound_to(draft.model.bundle)
+        return slate_of(exchange, query, draft.model, draft.placement, rules)[0]
+
+    seed = seed_of(draft.decision_id or decision_id)
+    plan = Interleaving(draft.names, len(slate.items), seed, draft.state)
+    return interleaved(slate, beside, plan)
 
 
 def chance_of(
@@ -321,7 +350,9 @@ def _next_cursor(decision: Decision, exchange: Exchange) -> str | UnsetType:
     if not slate.items or slate.eligible_count <= len(slate.items):
         return UNSET
     shown = [item.item_id for item in slate.items]
-    cursor = cursor_after(exchange, decision.request, decision.entry, decision.decision_id, shown)
+    cursor = cursor_after(
+        exchange, decision.request, decision.entry, decision.decision_id, shown, decision.drafted
+    )
     return cursor or UNSET
 
 

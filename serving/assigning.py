@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from msgspec import UNSET
 
+from feature_store.experiment_spec import DRAFTED
 from feature_store.records import AssignmentRecord
 from recommender.assignment import (
     EXTERNAL,
@@ -43,6 +45,15 @@ def subject_of(
 
 
 def assigned(live: LiveExperiment, subject: Subject, outer: Mapping[str, str]) -> Assignment:
+    """The arm of a subject; both arms, where they are interleaved and none of them is forced."""
+    found = _hashed_or_given(live, subject, outer)
+    is_in_both = live.spec.is_interleaved and found.in_experiment and found.reason != FORCED
+    return replace(found, variant=DRAFTED, probability=1.0) if is_in_both else found
+
+
+def _hashed_or_given(
+    live: LiveExperiment, subject: Subject, outer: Mapping[str, str]
+) -> Assignment:
     """The arm of a subject; that which somebody else gave it, where they gave it one."""
     experiment, variant = live.experiment, outer.get(live.key)
     if live.key in subject.forced or (variant is None and live.spec.assigner == SERVICE):

@@ -41,6 +41,9 @@ class Continuation(msgspec.Struct, frozen=True, array_like=True):
         The same, of those that the model does not know.
     qa
         An arm was tried out.
+    draft
+        Where an interleaved list stands: rounds, waiting team, whether the round is competitive,
+        whether its first item tells who drafted it.
     """
 
     decision_id: str
@@ -52,6 +55,7 @@ class Continuation(msgspec.Struct, frozen=True, array_like=True):
     shown_ids: tuple[str, ...] = ()
     assignments: tuple[AssignmentRecord, ...] = ()
     qa: bool = False
+    draft: tuple[int, int | None, bool, bool] | None = None
 
     @property
     def shown(self) -> int:

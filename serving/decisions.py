@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from feature_store.events import Scalar
 from feature_store.records import DecisionItem, DecisionRecord, DecisionWay, ExploreRecord
+from recommender.interleaving import START, DraftState
 from recommender.merchandising.trace import Move
 from recommender.query import Query
 from recommender.slate import Explored, Slate, SlateItem
@@ -37,6 +38,8 @@ class Decision:
         What the shop's rules moved; only where an explanation is asked for.
     entry
         What experiments decided of it.
+    drafted
+        Where the draft of an interleaved list stands behind it.
     """
 
     decision_id: str
@@ -49,6 +52,7 @@ class Decision:
     page_id: str | None
     moves: tuple[Move, ...]
     entry: Entry
+    drafted: DraftState = START
 
 
 def record_decision(exchange: Exchange, decision: Decision) -> None:
@@ -112,6 +116,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         qa=decision.entry.qa,
         exposure=request.exposure,
         continues=continues.decision_id if (continues := decision.entry.continues) else None,
+        drafted_with=draft.model.version if (draft := decision.entry.draft) else None,
     )
 
 

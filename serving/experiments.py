@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from feature_store.experiment_spec import ArmSpec
+from feature_store.experiment_spec import DRAFTED, ArmSpec
 from feature_store.records import AssignmentRecord
 from recommender.assignment import FORCED
 from recommender.errors import ConfigError
+from recommender.interleaving import START, DraftState
 from recommender.placements import Placement
 from recommender.terms import OFF
 from serving.asker import Asker
@@ -38,6 +39,25 @@ ArmOf = tuple[str, ArmSpec]
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """The other arm of an interleaving, and where its draft stands.
+
+    Parameters
+    ----------
+    names
+        Keys of the arms: the entry's own, this one.
+    decision_id
+        Of the first page; None where this is it.
+    """
+
+    names: tuple[str, str]
+    placement: Placement
+    model: ServingModel
+    state: DraftState = START
+    decision_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """How a request enters the pipeline.
 
@@ -49,6 +69,8 @@ class Entry:
         An arm is tried out.
     continues
         What an earlier page handed on.
+    draft
+        What the list is interleaved with.
     """
 
     placement: Placement
@@ -58,6 +80,7 @@ class Entry:
     failure: str | None = None
     qa: bool = False
     continues: Continuation | None = None
+    draft: Draft | None = None
 
     @property
     def shown(self) -> frozenset[str]:
@@ -120,22 +143,40 @@ def _assigned_entry(
     )
     found = [assigned(each, subject, request.assignments) for each in experiments]
     kind, _ = subject_key(request, exchange.state.pseudonyms)
+    pairs = list(zip(experiments, found, strict=True))
     records = tuple(record_of(each, kind, exchange.state.pseudonyms.of) for each in found)
     views = tuple(assignment_view(r, each) for r, each in zip(records, found, strict=True))
     arms = [
         (each.key, each.spec.arm(one.variant))
-        for each, one in zip(experiments, found, strict=True)
-        if one.in_experiment
+        for each, one in pairs
+        if one.in_experiment and one.variant != DRAFTED
     ]
-    change = _changed(exchange, entry.placement, entry.asker.model, arms)
-    return Entry(
-        change.placement,
-        replace(entry.asker, model=change.model),
-        records,
-        views,
-        change.failure,
-        qa=bool(request.force),
+    drafting = [each for each, one in pairs if one.variant == DRAFTED]
+    assigned_entry = replace(entry, records=records, views=views, qa=bool(request.force))
+    return _with_arms(exchange, assigned_entry, arms, drafting)
+
+
+def _with_arms(
+    exchange: Exchange, entry: Entry, arms: list[ArmOf], drafting: list[LiveExperiment]
+) -> Entry:
+    """The entry as arms want it; of an interleaving as its first arm does, beside its second."""
+    base, model = entry.placement, entry.asker.model
+    first = [(each.key, each.spec.arms[0]) for each in drafting]
+    change = _changed(exchange, base, model, [*arms, *first])
+    changed = replace(
+        entry,
+        placement=change.placement,
+        asker=replace(entry.asker, model=change.model),
+        failure=change.failure,
     )
+    if not drafting:
+        return changed
+    (live,) = drafting  # two of one placement may not run, see `feature_store.experiment_overlap`
+    own, other = live.spec.arms
+    beside = _changed(exchange, base, model, [*arms, (live.key, other)])
+    if beside.failure:
+        return replace(changed, failure=beside.failure)
+    return replace(changed, draft=Draft((own.key, other.key), beside.placement, beside.model))
 
 
 def _experiments_at(
@@ -184,35 +225,48 @@ def _continued(
     before = unseal(request.cursor or "", state.pseudonyms.secret)
     _, subject = subject_key(request, state.pseudonyms)
     check_same(before, request, placement.name, subject)
-    arms = [
-        _arm_of(record, state.experiments.current)
+    in_force = [
+        (record, _alive(record, state.experiments.current))
         for record in before.assignments
         if record.in_experiment
     ]
-    change = _changed(exchange, placement, asker.model, arms)
-    model = change.model
+    entry = _with_arms(
+        exchange,
+        Entry(
+            placement,
+            asker,
+            before.assignments,
+            tuple(assignment_view(record) for record in before.assignments),
+            qa=before.qa,
+            continues=before,
+        ),
+        [(e.key, e.spec.arm(r.variant)) for r, e in in_force if r.variant != DRAFTED],
+        [each for record, each in in_force if record.variant == DRAFTED],
+    )
+    model = entry.asker.model
     if model.version != before.model_version:
         other = state.experiments.models.loaded(before.model_version)
         if other is None:
             raise expired("The model of this list is not in use any more.")
         model = other
-    return Entry(
-        replace(change.placement, navigation=0),
-        replace(asker, model=model),
-        before.assignments,
-        tuple(assignment_view(record) for record in before.assignments),
-        change.failure,
-        before.qa,
-        before,
+    draft = entry.draft
+    if draft is not None and before.draft is not None:
+        stands = DraftState(*before.draft)
+        draft = replace(draft, state=stands, decision_id=before.decision_id)
+    return replace(
+        entry,
+        placement=replace(entry.placement, navigation=0),
+        asker=replace(asker, model=model),
+        draft=draft,
     )
 
 
-def _arm_of(record: AssignmentRecord, live: LiveExperiments) -> ArmOf:
+def _alive(record: AssignmentRecord, live: LiveExperiments) -> LiveExperiment:
     each = live.by_key.get(record.experiment)
     is_alive = each is not None and (each.spec.is_running or record.reason == FORCED)
-    if each is None or not is_alive or record.variant not in each.experiment.arms:
+    if each is None or not is_alive or record.variant not in (DRAFTED, *each.experiment.arms):
         raise expired(f"The experiment {record.experiment} does not run any more.")
-    return each.key, each.spec.arm(record.variant)
+    return each
 
 
 def cursor_after(
@@ -221,6 +275,7 @@ def cursor_after(
     entry: Entry,
     decision_id: str,
     shown: list[str],
+    draft: DraftState,
 ) -> str | None:
     """The word for the next page; None where too much was shown to go on."""
     before, model = entry.continues, entry.asker.model
@@ -237,5 +292,11 @@ def cursor_after(
         ids,
         entry.records,
         entry.qa,
+        None if entry.draft is None else _note(draft),
     )
     return None if after.shown > MOST_SHOWN else seal(after, exchange.state.pseudonyms.secret)
+
+
+def _note(draft: DraftState) -> tuple[int, int | None, bool, bool]:
+    """Where a draft stands; what it has taken is not shown again anyway."""
+    return draft.rounds, draft.waiting, draft.competitive, draft.is_told
