@@ -283,7 +283,10 @@ def deliver(
     to: Annotated[
         Path, typer.Option(help="Folder that the service reads bundles from.")
     ] = DEFAULT_STORE / "bundles",
-    alias: Annotated[str, typer.Option(help="Alias or version number to deliver.")] = CHAMPION,
+    alias: Annotated[
+        str | None,
+        typer.Option(help="Alias or version number to deliver; by default the champion."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of mlflow.db; by default the one above --to.")
     ] = None,
@@ -298,6 +301,13 @@ def deliver(
     ] = False,
     again: Annotated[
         bool, typer.Option(help="Deliver it although it was rolled back here.")
+    ] = False,
+    beside: Annotated[
+        bool,
+        typer.Option(
+            help="Put it beside the one in use, as the challenger of experiments; "
+            "by default the one that the registry calls so."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -314,7 +324,9 @@ def deliver(
     registry = Registry(make_tracking(out or to.parent, tracking_uri, timeout))
 
     def once() -> Delivery:
-        return job.deliver(registry, alias, to, again=again)
+        if beside:
+            return job.deliver_beside(registry, alias or CHALLENGER, to)
+        return job.deliver(registry, alias or CHAMPION, to, again=again)
 
     if not watch:
         console.result(once().summary)

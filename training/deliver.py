@@ -20,7 +20,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from recommender.bundle import load_bundle, sync_folder, write_synced
-from recommender.bundle_folder import publish, read_pointer, rollback
+from recommender.bundle_folder import (
+    CHALLENGER_POINTER,
+    publish,
+    publish_challenger,
+    read_pointer,
+    rollback,
+)
 from recommender.errors import BundleError, DesirepathError, RefusedError, StorageError
 from training.registry import RegisteredModel
 
@@ -49,11 +55,11 @@ class Delivery:
     Parameters
     ----------
     outcome
-        ``delivered``, ``unchanged`` or ``rolled_back``.
+        ``delivered``, ``beside``, ``unchanged`` or ``rolled_back``.
     bundle_version
-        The bundle in use now.
+        The bundle in use now; the challenger, where that was delivered.
     previous
-        The bundle in use before.
+        The bundle in use before, or the challenger before.
     registered_version
         Version in the registry; None after a rollback.
     """
@@ -109,6 +115,34 @@ def deliver(source: BundleSource, name: str, root: Path, *, again: bool = False)
             version = publish(folder, root)
             _hold(root, None)
     return Delivery("delivered", version, root / version, before, registered.version)
+
+
+def deliver_beside(source: BundleSource, name: str, root: Path) -> Delivery:
+    """Put the bundle that `name` names beside the one in use, as the challenger of experiments.
+
+    Nobody is served by it unless an arm of a running experiment says so.
+
+    Raises
+    ------
+    RegistryError
+        The registry is down or hangs.
+    BundleError
+        What it gave is not a valid bundle, or not the one that it announced.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root):
+        _remove_stale(root)
+        pointer = read_pointer(root, CHALLENGER_POINTER)
+    registered = source.require(name)
+    before = pointer.version if pointer else None
+    if before == registered.bundle_version:
+        return Delivery("unchanged", before, root / before, before, registered.version)
+    with _incoming(root) as scratch:
+        folder = source.fetch(registered, scratch)
+        _verify(folder, registered)
+        with _locked(root):
+            version = publish_challenger(folder, root)
+    return Delivery("beside", version, root / version, before, registered.version)
 
 
 def roll_back(root: Path) -> Delivery:
