@@ -20,7 +20,7 @@ def command_line() -> typer.Typer:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     import feature_store.cli
-    import feature_store.experiment_cli
+    import feature_store.experiments_cli
     import serving.cli
     import training.cli
     import training.demo.cli
@@ -35,7 +35,7 @@ def command_line() -> typer.Typer:
     for verbs in (feature_store.cli.app, training.cli.app, serving.cli.app):
         app.add_typer(verbs)
     app.add_typer(serving.cli.rules_app, name="rules")
-    app.add_typer(feature_store.experiment_cli.app, name="experiment")
+    app.add_typer(feature_store.experiments_cli.app, name="experiment")
     app.command()(training.demo.cli.demo)
     return app
 
