@@ -316,6 +316,7 @@ def deliver(
     Whatever fails, the bundle in use stays. Exit codes: 0 in place, 1 it could not be delivered.
     """
     from training import deliver as job
+    from training import delivery_watch as watching
 
     console = Console(as_json)
     if rollback:
@@ -332,7 +333,7 @@ def deliver(
         console.result(once().summary)
         return
     stop = _stop_event()
-    for each in job.watch(once, job.Schedule(interval), stop.wait):
+    for each in watching.watch(once, watching.Schedule(interval), stop.wait):
         if isinstance(each, job.Delivery):
             _report_delivery(each, console)
         else:

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -27,7 +27,7 @@ from recommender.bundle_folder import (
     read_pointer,
     rollback,
 )
-from recommender.errors import BundleError, DesirepathError, RefusedError, StorageError
+from recommender.errors import BundleError, RefusedError, StorageError
 from training.registry import RegisteredModel
 
 _HELD: Final = "held.json"
@@ -163,49 +163,6 @@ def roll_back(root: Path) -> Delivery:
         version = rollback(root)
         _hold(root, before)
     return Delivery("rolled_back", version, root / version, before)
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When to look again.
-
-    Parameters
-    ----------
-    interval_seconds
-        After a delivery, or when nothing changed.
-    longest_seconds
-        Upper bound of the wait after failures, which doubles each time.
-    """
-
-    interval_seconds: float = 30.0
-    longest_seconds: float = 600.0
-
-    def wait_seconds(self, failures: int) -> float:
-        """Seconds until the next look, after so many failures in a row."""
-        longest = max(self.longest_seconds, self.interval_seconds)
-        return min(self.interval_seconds * 2.0 ** min(failures, 30), longest)
-
-
-def watch(
-    once: Callable[[], Delivery], schedule: Schedule, wait: Callable[[float], bool]
-) -> Iterator[Delivery | DesirepathError | OSError]:
-    """Deliver again and again; a failure is reported and the next try comes later.
-
-    Parameters
-    ----------
-    wait
-        Waits so many seconds; True ends the watch.
-    """
-    failures = 0
-    while True:
-        try:
-            yield once()
-            failures = 0
-        except (DesirepathError, OSError) as error:
-            failures += 1
-            yield error
-        if wait(schedule.wait_seconds(failures)):
-            return
 
 
 def _unchanged(registered: RegisteredModel, root: Path) -> Delivery | None:

@@ -18,14 +18,13 @@ from recommender.errors import BundleError, RefusedError
 from tests.bundles import saved_bundle
 from training.deliver import (
     Delivery,
-    Schedule,
     deliver,
     deliver_beside,
     held,
     open_lock,
     roll_back,
-    watch,
 )
+from training.delivery_watch import Schedule, watch
 from training.registry import RegisteredModel, RegistryError
 
 ROOT = Path(__file__).resolve().parents[2]
