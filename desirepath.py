@@ -20,7 +20,7 @@ def command_line() -> typer.Typer:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     import feature_store.cli
-    import feature_store.experiment_cli
+    import feature_store.experiments_cli
     import serving.cli
     import training.cli
     import training.demo.cli
@@ -37,7 +37,7 @@ def command_line() -> typer.Typer:
         app.add_typer(verbs)
     app.add_typer(serving.cli.rules_app, name="rules")
     experiment = typer.Typer(help="Experiments: who is in which arm, and what a test says.")
-    for verbs in (feature_store.experiment_cli.app, training.experiment_cli.app):
+    for verbs in (feature_store.experiments_cli.app, training.experiment_cli.app):
         experiment.add_typer(verbs)
     app.add_typer(experiment, name="experiment")
     app.command()(training.demo.cli.demo)

@@ -60,6 +60,10 @@ def struct_fields(name: str) -> str:
     return "\n".join(["| field | type | left out |", "|---|---|---|", *rows])
 
 
+def _others(endpoint: Endpoint) -> list[int]:
+    return [status for status, _ in endpoint.others]
+
+
 def _path(endpoint: Endpoint) -> str:
     return endpoint.path.replace(":path", "")
 
@@ -70,7 +74,9 @@ def _scopes(endpoint: Endpoint) -> str:
 
 def _statuses(endpoint: Endpoint) -> str:
     common = COMMON_STATUSES if endpoint.scopes else ()
-    refusals = sorted({*common, *endpoint.problems, *endpoint.same_shape} - {500})
+    refusals = sorted(
+        {*common, *endpoint.problems, *endpoint.same_shape, *_others(endpoint)} - {500}
+    )
     return ", ".join(map(str, (endpoint.status, *refusals)))
 
 

@@ -328,7 +328,10 @@ def deliver(
     to: Annotated[
         Path, typer.Option(help="Folder that the service reads bundles from.")
     ] = DEFAULT_STORE / "bundles",
-    alias: Annotated[str, typer.Option(help="Alias or version number to deliver.")] = CHAMPION,
+    alias: Annotated[
+        str | None,
+        typer.Option(help="Alias or version number to deliver; by default the champion."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of mlflow.db; by default the one above --to.")
     ] = None,
@@ -344,6 +347,13 @@ def deliver(
     again: Annotated[
         bool, typer.Option(help="Deliver it although it was rolled back here.")
     ] = False,
+    beside: Annotated[
+        bool,
+        typer.Option(
+            help="Put it beside the one in use, as the challenger of experiments; "
+            "by default the one that the registry calls so."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the champion's bundle to the service: verified, then put in place in one step.
@@ -351,6 +361,7 @@ def deliver(
     Whatever fails, the bundle in use stays. Exit codes: 0 in place, 1 it could not be delivered.
     """
     from training import deliver as job
+    from training import delivery_watch as watching
 
     console = Console(as_json)
     if rollback:
@@ -359,13 +370,15 @@ def deliver(
     registry = Registry(make_tracking(out or to.parent, tracking_uri, timeout))
 
     def once() -> Delivery:
-        return job.deliver(registry, alias, to, again=again)
+        if beside:
+            return job.deliver_beside(registry, alias or CHALLENGER, to)
+        return job.deliver(registry, alias or CHAMPION, to, again=again)
 
     if not watch:
         console.result(once().summary)
         return
     stop = _stop_event()
-    for each in job.watch(once, job.Schedule(interval), stop.wait):
+    for each in watching.watch(once, watching.Schedule(interval), stop.wait):
         if isinstance(each, job.Delivery):
             _report_delivery(each, console)
         else:

@@ -14,14 +14,20 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from recommender.bundle import load_bundle, sync_folder, write_synced
-from recommender.bundle_folder import publish, read_pointer, rollback
-from recommender.errors import BundleError, DesirepathError, RefusedError, StorageError
+from recommender.bundle_folder import (
+    CHALLENGER_POINTER,
+    publish,
+    publish_challenger,
+    read_pointer,
+    rollback,
+)
+from recommender.errors import BundleError, RefusedError, StorageError
 from training.registry import RegisteredModel
 
 _HELD: Final = "held.json"
@@ -49,11 +55,11 @@ class Delivery:
     Parameters
     ----------
     outcome
-        ``delivered``, ``unchanged`` or ``rolled_back``.
+        ``delivered``, ``beside``, ``unchanged`` or ``rolled_back``.
     bundle_version
-        The bundle in use now.
+        The bundle in use now; the challenger, where that was delivered.
     previous
-        The bundle in use before.
+        The bundle in use before, or the challenger before.
     registered_version
         Version in the registry; None after a rollback.
     """
@@ -111,6 +117,34 @@ def deliver(source: BundleSource, name: str, root: Path, *, again: bool = False)
     return Delivery("delivered", version, root / version, before, registered.version)
 
 
+def deliver_beside(source: BundleSource, name: str, root: Path) -> Delivery:
+    """Put the bundle that `name` names beside the one in use, as the challenger of experiments.
+
+    Nobody is served by it unless an arm of a running experiment says so.
+
+    Raises
+    ------
+    RegistryError
+        The registry is down or hangs.
+    BundleError
+        What it gave is not a valid bundle, or not the one that it announced.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root):
+        _remove_stale(root)
+        pointer = read_pointer(root, CHALLENGER_POINTER)
+    registered = source.require(name)
+    before = pointer.version if pointer else None
+    if before == registered.bundle_version:
+        return Delivery("unchanged", before, root / before, before, registered.version)
+    with _incoming(root) as scratch:
+        folder = source.fetch(registered, scratch)
+        _verify(folder, registered)
+        with _locked(root):
+            version = publish_challenger(folder, root)
+    return Delivery("beside", version, root / version, before, registered.version)
+
+
 def roll_back(root: Path) -> Delivery:
     """Go back to the bundle before the current one, and hold the current one off.
 
@@ -129,49 +163,6 @@ def roll_back(root: Path) -> Delivery:
         version = rollback(root)
         _hold(root, before)
     return Delivery("rolled_back", version, root / version, before)
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When to look again.
-
-    Parameters
-    ----------
-    interval_seconds
-        After a delivery, or when nothing changed.
-    longest_seconds
-        Upper bound of the wait after failures, which doubles each time.
-    """
-
-    interval_seconds: float = 30.0
-    longest_seconds: float = 600.0
-
-    def wait_seconds(self, failures: int) -> float:
-        """Seconds until the next look, after so many failures in a row."""
-        longest = max(self.longest_seconds, self.interval_seconds)
-        return min(self.interval_seconds * 2.0 ** min(failures, 30), longest)
-
-
-def watch(
-    once: Callable[[], Delivery], schedule: Schedule, wait: Callable[[float], bool]
-) -> Iterator[Delivery | DesirepathError | OSError]:
-    """Deliver again and again; a failure is reported and the next try comes later.
-
-    Parameters
-    ----------
-    wait
-        Waits so many seconds; True ends the watch.
-    """
-    failures = 0
-    while True:
-        try:
-            yield once()
-            failures = 0
-        except (DesirepathError, OSError) as error:
-            failures += 1
-            yield error
-        if wait(schedule.wait_seconds(failures)):
-            return
 
 
 def _unchanged(registered: RegisteredModel, root: Path) -> Delivery | None:

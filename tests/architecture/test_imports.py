@@ -21,14 +21,14 @@ ALLOWED = (
     (r"recommender/compiled\.py", {"numpy", "numba"}),
     (r"recommender/", {"numpy"}),
     (
-        r"(\w+)/cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py|training/(reports/|experiment_)cli\.py",
+        r"(\w+)/(experiments_)?cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py|training/(reports/|experiment_)cli\.py",
         {"typer", "numpy", "polars", *CONSOLE},
     ),
     (r"feature_store/console\.py", CONSOLE),
-    (r"feature_store/(cli_options|experiment_cli)\.py", {"typer"}),
+    (r"feature_store/cli_options\.py", {"typer"}),
     (
         r"feature_store/(events|event_\w+|event_log/\w+|dialects/\w+|dialects|dedup|quarantine"
-        r"|file_lock|atomic_file|verdicts|quarantine_replay|intake|intake_\w+|records|layout|erasures|pseudonyms|online/\w+|personal_data)(\.py)?$",
+        r"|file_lock|atomic_file|verdicts|quarantine_replay|intake|intake_\w+|records|layout|erasures|pseudonyms|experiment_(?!rows)\w+|online/\w+|personal_data)(\.py)?$",
         ONLINE,
     ),
     (r"feature_store/", ONLINE | {"polars", "fastexcel"}),

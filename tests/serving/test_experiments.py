@@ -10,7 +10,7 @@ from recommender.bucketing import bucket_of
 from recommender.bundle_folder import publish_challenger
 from tests.bundles import saved_bundle
 from tests.serving.experiments import URL, ask, make, put, refused, spec, visitors_of
-from tests.serving.service import TestClient, decisions, in_process, make_keys, wait_for
+from tests.serving.service import TestClient, decisions, in_process, make_keys, running, wait_for
 
 HALF = [{"key": "control"}, {"key": "short", "placement": {"limit": 3}}]
 
@@ -281,6 +281,26 @@ def test_an_arm_with_another_blend(client: TestClient) -> None:
         client, "wrong", {"key": "a"}, {"key": "b", "blend": {"nothing": 1.0}}, placements=["cart"]
     )
     ask(client, placement="cart", force={"wrong": "b"})
+
+
+def test_all_workers_follow(root: Path) -> None:
+    """Each question on a connection of its own, so that both workers are met."""
+    with running(root, "--dev", "--workers", "2") as process:
+
+        def arms() -> set[str]:
+            found: set[str] = set()
+            for _ in range(12):
+                with process.client() as client:
+                    found |= {each["variant"] for each in ask(client)["assignments"]} or {"none"}
+            return found
+
+        with process.client() as client:
+            etag = make(client, "test")
+        wait_for(lambda: "none" not in arms())
+        assert len(arms()) == 1
+        with process.client() as client:
+            assert put(client, "test", spec(status="paused"), etag).status_code == 200
+        wait_for(lambda: arms() == {"none"})
 
 
 def test_a_broken_or_missing_file_changes_nothing(root: Path, client: TestClient) -> None:

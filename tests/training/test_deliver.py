@@ -13,10 +13,18 @@ from pathlib import Path
 import pytest
 
 from recommender.bundle import load_bundle
-from recommender.bundle_folder import current, read_pointer
+from recommender.bundle_folder import CHALLENGER_POINTER, current, publish, read_pointer
 from recommender.errors import BundleError, RefusedError
 from tests.bundles import saved_bundle
-from training.deliver import Delivery, Schedule, deliver, held, open_lock, roll_back, watch
+from training.deliver import (
+    Delivery,
+    deliver,
+    deliver_beside,
+    held,
+    open_lock,
+    roll_back,
+)
+from training.delivery_watch import Schedule, watch
 from training.registry import RegisteredModel, RegistryError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +78,29 @@ def root(tmp_path: Path) -> Path:
 def _in_use(root: Path) -> str | None:
     folder = current(root)
     return None if folder is None else load_bundle(folder).version
+
+
+def test_a_challenger_stands_beside_and_outlives_deliveries(
+    shelf: Shelf, second: Path, root: Path, tmp_path: Path
+) -> None:
+    deliver(shelf, "champion", root)
+    challenger = shelf.put("champion", second)
+    delivery = deliver_beside(shelf, "champion", root)
+    assert delivery == Delivery("beside", challenger, root / challenger, None, "1")
+    assert _in_use(root) != challenger
+    assert deliver_beside(shelf, "champion", root).outcome == "unchanged"
+    for seed in range(3, 10):  # more than are kept of those that were in use
+        saved_bundle(tmp_path / f"{seed}", seed=seed)
+        publish(tmp_path / f"{seed}", root)
+    assert load_bundle(root / challenger).version == challenger
+    pointer = read_pointer(root, CHALLENGER_POINTER)
+    assert pointer is not None
+    assert pointer.version == challenger
+    shelf.spoil = lambda folder: next(folder.glob("*.npy")).write_bytes(b"")
+    shelf.put("champion", tmp_path / "one")
+    with pytest.raises(BundleError):
+        deliver_beside(shelf, "champion", root)
+    assert read_pointer(root, CHALLENGER_POINTER) == pointer
 
 
 def test_delivers_what_the_alias_names(shelf: Shelf, root: Path) -> None:
