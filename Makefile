@@ -8,6 +8,7 @@ SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
 .PHONY: demo test lint docs lock crash image-steps bench-ingest bench-forest bench-rules bench-latency bench-exploration \
+	bench-off-policy bench-open-bandit \
 	bench-closed-loop bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
 help: ## show the targets
@@ -60,6 +61,12 @@ bench-rules: $(VENV)/.installed ## milliseconds of the pipeline without and with
 
 bench-exploration: $(VENV)/.installed ## a million lists drawn, and how well they follow the logged probabilities
 	$(BIN)/python -m benchmarks.exploration --draws 1000000
+
+bench-off-policy: $(VENV)/.installed ## off-policy estimates of simulated lists, and how often they are near the truth
+	$(BIN)/python -m benchmarks.off_policy --runs 200
+
+bench-open-bandit: $(VENV)/.installed ## off-policy estimates on the Open Bandit logs, beside the truth (ARGS="--folder DIR")
+	$(BIN)/python -m benchmarks.open_bandit $(ARGS)
 
 bench-latency: $(VENV)/.installed ## the service over HTTP beside an empty route, loaded by wrk (ARGS="--quick", "--root .demo")
 	$(BIN)/python -m benchmarks.latency --json $(ARGS)
