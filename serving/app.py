@@ -21,6 +21,7 @@ from feature_store.intake import Intake, IntakeOptions
 from feature_store.online.erase import Eraser
 from feature_store.online.lmdb import LmdbStore
 from feature_store.online.visitors import Visitors
+from feature_store.pseudonyms import SECRET_FILE, Pseudonyms
 from recommender.errors import StorageError
 from recommender.merchandising.rules_file import DEFAULT_FILE as RULES_FILE
 from recommender.placements import DEFAULT_FILE, read_placements
@@ -36,7 +37,7 @@ from serving.limits import Gate, too_large
 from serving.openapi import openapi_of
 from serving.routes import events, recommendations, rules, similar_items, visitors
 from serving.rule_source import RuleSource
-from serving.security import AccessTable, Pseudonyms, read_secret
+from serving.security import AccessTable, read_secret
 from serving.settings import Settings
 from serving.state import ServiceState, code_version
 from serving.telemetry import Metrics
@@ -51,7 +52,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *rules.ENDPOINTS,
     *health.ENDPOINTS,
 )
-SECRET_FILE = "pseudonym.key"  # noqa: S105 - a file name
 WRITER_PREFIX = "serve"
 MIRROR_SECONDS = 1.0
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from feature_store.pseudonyms import SECRET_BYTES
 from recommender.errors import ConfigError
 from serving.errors import Problem
 
@@ -24,7 +25,6 @@ SUGGEST, WRITE, ADMIN = "suggest", "write", "admin"
 SCOPES = (SUGGEST, WRITE, ADMIN)
 PUBLIC: frozenset[str] = frozenset()
 KEY_BYTES = 32
-SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +124,6 @@ def read_secret(path: Path, random_bytes: Callable[[int], bytes]) -> bytes:
     if len(secret) != SECRET_BYTES:
         raise ConfigError(f"{path} holds {len(secret)} bytes; accepted: {SECRET_BYTES}")
     return secret
-
-
-@dataclass(frozen=True, slots=True)
-class Pseudonyms:
-    """Names under which the decision log knows people: always the same, readable by nobody."""
-
-    secret: bytes = field(repr=False)
-
-    def of(self, kind: str, outside_id: str) -> str:
-        """Keyed BLAKE2b of an id, 32 hex digits. `kind` keeps visitors and users apart."""
-        digest = hashlib.blake2b(key=self.secret, digest_size=16, person=kind.encode()[:16])
-        digest.update(outside_id.encode("utf-8", "surrogatepass"))
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from feature_store.intake import Intake
 from feature_store.online.erase import Eraser
 from feature_store.online.store import OnlineStore
 from feature_store.online.visitors import Visitors
+from feature_store.pseudonyms import Pseudonyms
 from recommender.exploration import ExploringPolicy
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
@@ -18,7 +19,6 @@ from serving.bundle_source import BundleSource
 from serving.key_source import KeySource
 from serving.limits import Gate
 from serving.rule_source import RuleSource
-from serving.security import Pseudonyms
 from serving.settings import Settings
 from serving.telemetry import Metrics
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feature_store.pseudonyms import Pseudonyms
 from recommender.errors import ConfigError
 from serving.errors import Problem
 from serving.key_source import CHECK_SECONDS, KeySource
@@ -20,7 +21,6 @@ from serving.security import (
     AccessTable,
     Caller,
     Keyring,
-    Pseudonyms,
     Rule,
     authorise,
     create_key_file,
