@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from recommender.bundle import load_bundle, sync_folder, write_synced
 from recommender.bundle_folder import publish, read_pointer, rollback
@@ -28,6 +28,8 @@ _HELD: Final = "held.json"
 _LOCK: Final = ".deliver.lock"
 _INCOMING: Final = ".incoming-"
 LOCK_SECONDS: Final = 5.0
+
+Outcome = TypeVar("Outcome")
 
 
 class BundleSource(Protocol):
@@ -153,9 +155,9 @@ class Schedule:
 
 
 def watch(
-    once: Callable[[], Delivery], schedule: Schedule, wait: Callable[[float], bool]
-) -> Iterator[Delivery | DesirepathError | OSError]:
-    """Deliver again and again; a failure is reported and the next try comes later.
+    once: Callable[[], Outcome], schedule: Schedule, wait: Callable[[float], bool]
+) -> Iterator[Outcome | DesirepathError | OSError]:
+    """Do something again and again; a failure is reported and the next try comes later.
 
     Parameters
     ----------

@@ -12,10 +12,12 @@ from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.errors import InvalidInputError
-from training.wiring import make_workbench, micros
+from training.wiring import make_workbench, micros, stop_event
 
 if TYPE_CHECKING:
     from training.evaluation.experiment.report import ExperimentReading
+    from training.experiment_spec import ExperimentSpec
+    from training.guard import Guarded
 
 app = typer.Typer(help="Experiments: what a test says.", no_args_is_help=True)
 
@@ -26,6 +28,17 @@ Root = Annotated[
 Phase = Annotated[int | None, typer.Option(min=0, help="Phase to read. Default: the last one.")]
 Until = Annotated[
     datetime | None, typer.Option(formats=MOMENTS, help="Only what was before this moment (UTC).")
+]
+
+Config = Annotated[
+    Path | None, typer.Option(help="Training file with [experiment]; defaults without.")
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        envvar="DESIREPATH_TRACKING_URI",
+        help="MLflow server or database; without it mlflow.db in the root is used.",
+    ),
 ]
 
 
@@ -55,9 +68,7 @@ def read(
     same: Annotated[
         bool, typer.Option("--aa", help="The arms are alike (A/A): any difference is a fault.")
     ] = False,
-    config: Annotated[
-        Path | None, typer.Option(help="Training file with [experiment]; defaults without.")
-    ] = None,
+    config: Config = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the files. Default: `reports/experiment-KEY` in the root."),
@@ -65,13 +76,7 @@ def read(
     record: Annotated[
         bool, typer.Option("--record/--no-record", help="Keep the reading in MLflow.")
     ] = True,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            envvar="DESIREPATH_TRACKING_URI",
-            help="MLflow server or database; without it mlflow.db in the root is used.",
-        ),
-    ] = None,
+    tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a test: sample ratio, the time before it, metrics, guardrails.
@@ -83,13 +88,11 @@ def read(
     """
     from training.evaluation.experiment.reading import ReadRequest, read_experiment
     from training.experiment_record import keep, reading_folder, record_reading
-    from training.spec import TrainingSpec, load_spec
 
     folder = out or reading_folder(StoreLayout(root), key)
-    spec = load_spec(config) if config else TrainingSpec()
     request = ReadRequest(key, control, _weights(weight or []), phase, micros(until), same)
     console = Console(as_json)
-    reading = read_experiment(StoreLayout(root), request, spec.experiment)
+    reading = read_experiment(StoreLayout(root), request, _spec(config))
     files = keep(reading, folder)
     if record:
         run_id = record_reading(reading, folder, make_workbench(root, tracking_uri, console))
@@ -99,6 +102,68 @@ def read(
     if as_json:
         console.result(reading.figures)
     raise typer.Exit(1 if reading.is_refused else 0)
+
+
+@app.command()
+def guard(
+    key: Key,
+    *,
+    root: Root = DEFAULT_STORE,
+    control: Annotated[str | None, typer.Option(help="Arm to compare with, as for `read`.")] = None,
+    phase: Phase = None,
+    config: Config = None,
+    roll_back: Annotated[
+        bool,
+        typer.Option(
+            "--roll-back",
+            help="Where a guardrail is broken: bring the champion before back and deliver it, or "
+            "mark the version where it is not the champion. Without it nothing is done.",
+        ),
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option(help="Go on until stopped, or until a guardrail is broken.")
+    ] = False,
+    interval: Annotated[float, typer.Option(min=1, help="Seconds between looks.")] = 300.0,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look whether a running test breaks a guardrail; bring the service's log in before.
+
+    Exit codes: 0 none is broken, 1 one is broken or the reading is refused, 2 wrong usage.
+    """
+    from training import deliver as job
+    from training.evaluation.experiment.reading import ReadRequest
+    from training.guard import Guarded
+    from training.guard import guard as look
+
+    console, layout = Console(as_json), StoreLayout(root)
+    spec, request = _spec(config), ReadRequest(key, control, phase=phase)
+    registry = make_workbench(root, tracking_uri, console).registry if roll_back else None
+
+    def once() -> Guarded:
+        return look(layout, request, spec, registry)
+
+    if not watch:
+        _leave(once(), console)
+    stop = stop_event()
+    for each in job.watch(once, job.Schedule(interval), stop.wait):
+        if not isinstance(each, Guarded):
+            console.say(f"not read: {each}")
+        elif each.is_alarm:
+            _leave(each, console)
+
+
+def _leave(found: Guarded, console: Console) -> None:
+    for text in (*found.broken, *found.effects):
+        console.say(text)
+    console.result(found.summary)
+    raise typer.Exit(1 if found.is_alarm else 0)
+
+
+def _spec(config: Path | None) -> ExperimentSpec:
+    from training.spec import TrainingSpec, load_spec
+
+    return (load_spec(config) if config else TrainingSpec()).experiment
 
 
 def _weights(given: list[str]) -> tuple[tuple[str, float], ...]:
