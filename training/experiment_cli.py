@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson
@@ -151,6 +152,43 @@ def guard(
             console.say(f"not read: {each}")
         elif each.is_alarm:
             _leave(each, console)
+
+
+@app.command()
+def health(
+    key: Key, *, root: Root = DEFAULT_STORE, phase: Phase = None, as_json: AsJson = False
+) -> None:
+    """Say how a running test is doing, from the log alone: arms, sample ratio, losses.
+
+    No tables are needed. Exit codes: 0 as promised, 1 the sample ratio is not, 2 wrong usage.
+    """
+    from feature_store.experiment_health import experiment_health
+
+    console = Console(as_json)
+    found = experiment_health(StoreLayout(root), key, phase)
+    fields = msgspec.to_builtins(found)
+    console.table(f"{key}, phase {found.phase}", fields["arms"])
+    console.result(fields if as_json else {k: v for k, v in fields.items() if k != "arms"})
+    raise typer.Exit(1 if found.is_mismatch else 0)
+
+
+@app.command()
+def export(
+    key: Key,
+    *,
+    to: Annotated[Path, typer.Option(help="File to write: .parquet, or .ndjson for JSON lines.")],
+    root: Root = DEFAULT_STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Write who was in which arm when, as experiment tools take it from a warehouse.
+
+    Columns: timestamp, experiment_id, variation_id, subject_id (the pseudonym); one row per answer.
+    """
+    from training.experiment_table import write_assignments
+
+    console = Console(as_json)
+    rows = write_assignments(StoreLayout(root), key, to)
+    console.result({"experiment": key, "rows": rows, "file": str(to)})
 
 
 def _leave(found: Guarded, console: Console) -> None:
