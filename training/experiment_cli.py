@@ -13,6 +13,7 @@ from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.errors import InvalidInputError
+from recommender.terms import INTERACTION_TYPES, SELECT_ITEM
 from training.wiring import make_workbench, micros, stop_event
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ Until = Annotated[
 Config = Annotated[
     Path | None, typer.Option(help="Training file with [experiment]; defaults without.")
 ]
+Record = Annotated[bool, typer.Option("--record/--no-record", help="Keep the reading in MLflow.")]
 TrackingUri = Annotated[
     str | None,
     typer.Option(
@@ -74,9 +76,7 @@ def read(
         Path | None,
         typer.Option(help="Folder for the files. Default: `reports/experiment-KEY` in the root."),
     ] = None,
-    record: Annotated[
-        bool, typer.Option("--record/--no-record", help="Keep the reading in MLflow.")
-    ] = True,
+    record: Record = True,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
@@ -155,6 +155,43 @@ def guard(
 
 
 @app.command()
+def preference(
+    key: Key,
+    *,
+    root: Root = DEFAULT_STORE,
+    control: Annotated[
+        str | None,
+        typer.Option(help="Team to compare with. Default: `control`, else the first by name."),
+    ] = None,
+    outcome: Annotated[
+        str, typer.Option(help="Event type that is credited, such as purchase.")
+    ] = SELECT_ITEM,
+    until: Until = None,
+    config: Config = None,
+    record: Record = True,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read an interleaved test: which of the two rankings the outcomes prefer.
+
+    Bring the service's log in first: `desirepath ingest`. Writes preference.json into
+    `reports/experiment-KEY` of the root.
+    """
+    from training.evaluation.experiment.drafts import DraftRequest, read_drafts
+    from training.experiment_record import keep_preference, reading_folder, record_preference
+
+    layout, console = StoreLayout(root), Console(as_json)
+    folder = reading_folder(layout, key)
+    request = DraftRequest(key, control, _event_type(outcome), micros(until))
+    found = read_drafts(layout, request, _spec(config))
+    path = keep_preference(found, folder)
+    if record:
+        run_id = record_preference(found, path, make_workbench(root, tracking_uri, console))
+        console.say(f"MLflow run: {run_id}")
+    console.result(found.figures)
+
+
+@app.command()
 def health(
     key: Key, *, root: Root = DEFAULT_STORE, phase: Phase = None, as_json: AsJson = False
 ) -> None:
@@ -189,6 +226,12 @@ def export(
     console = Console(as_json)
     rows = write_assignments(StoreLayout(root), key, to)
     console.result({"experiment": key, "rows": rows, "file": str(to)})
+
+
+def _event_type(name: str) -> str:
+    if name not in INTERACTION_TYPES:
+        raise InvalidInputError(f"--outcome {name}; accepted: {', '.join(INTERACTION_TYPES)}")
+    return name
 
 
 def _leave(found: Guarded, console: Console) -> None:
