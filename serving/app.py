@@ -35,7 +35,7 @@ from serving.exchange import exchange_of
 from serving.key_source import KeySource
 from serving.limits import Gate, too_large
 from serving.openapi import openapi_of
-from serving.routes import events, recommendations, rules, similar_items, visitors
+from serving.routes import events, experiment_log, recommendations, rules, similar_items, visitors
 from serving.rule_source import RuleSource
 from serving.security import AccessTable, read_secret
 from serving.settings import Settings
@@ -50,6 +50,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *events.ENDPOINTS,
     *visitors.ENDPOINTS,
     *rules.ENDPOINTS,
+    *experiment_log.ENDPOINTS,
     *health.ENDPOINTS,
 )
 WRITER_PREFIX = "serve"

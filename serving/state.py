@@ -36,6 +36,8 @@ class ServiceState:
         How many may be under way at a time, and how many may wait for the pipeline.
     answering
         The thread of the pipeline.
+    looks
+        How many may read the whole log at a time.
     is_draining
         The process has been told to stop and takes leave of its callers.
     """
@@ -56,6 +58,7 @@ class ServiceState:
     requests: Gate
     answers: Gate
     answering: Executor
+    looks: Gate = field(default_factory=lambda: Gate(1, "looks at the whole log"))
     policy: SlatePolicy = field(default_factory=TopPolicy)
     code_version: str = ""
     is_draining: bool = False

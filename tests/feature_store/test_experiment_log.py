@@ -78,6 +78,22 @@ def test_every_page_goes_on_where_the_last_one_ended(layout: StoreLayout) -> Non
     assert export_page(layout, KEY, cursor).rows == ()
 
 
+def test_a_cursor_goes_on_in_later_segments_of_every_writer(layout: StoreLayout) -> None:
+    cursor = export_page(layout, KEY).cursor
+    for writer in ("serve", "another"):
+        visitors = Visitors(MemoryStore(lambda: FIRST))
+        intake = Intake(layout, visitors, lambda: FIRST, writer=writer)
+        for n in range(3):
+            assert intake.record(answer(n, f"{writer}{n}", "control", n)) is not None
+        intake.close()
+    later = export_page(layout, KEY, cursor)
+    assert {row.subject_id for row in later.rows} == {
+        NAMES.of("visitor", f"{writer}{n}") for writer in ("serve", "another") for n in range(3)
+    }
+    assert len(later.cursor) < 200
+    assert export_page(layout, KEY, later.cursor).rows == ()
+
+
 def test_the_erased_are_not_exported(layout: StoreLayout) -> None:
     subject = subject_of(RECORD, NAMES.of("visitor", "a"))
     Erasures(layout.erasures).add([subject], FIRST + HOUR)
@@ -85,7 +101,7 @@ def test_the_erased_are_not_exported(layout: StoreLayout) -> None:
     assert experiment_health(layout, KEY).left_out["erased"] == 2
 
 
-@pytest.mark.parametrize("cursor", ["x", "e30x", "W10=", "eyJhIjotMX0=", "eyJhIjoieCJ9", "é"])
+@pytest.mark.parametrize("cursor", ["x", "e30x", "W10=", "eyJhIjotMX0=", "eyJhIjpbLTEsMF19", "é"])
 def test_a_cursor_of_somebody_else_is_refused(layout: StoreLayout, cursor: str) -> None:
     with pytest.raises(InvalidInputError, match="cursor"):
         export_page(layout, KEY, cursor)
