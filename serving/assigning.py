@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from msgspec import UNSET
 
@@ -22,11 +23,17 @@ from recommender.assignment import (
 )
 from serving.errors import Problem
 from serving.experiment_source import LiveExperiment
-from serving.schemas import AssignmentView
+from serving.schemas import AssignmentView, Context
 
+ATTRIBUTES = ("page_type", "device", "locale", "currency", "category")
 Pseudonym = Callable[[str, str], str]
 SERVICE = "service"
 _ASSIGNED_BY = {EXTERNAL: EXTERNAL, FORCED: FORCED, REMEMBERED: "sticky"}
+
+
+def attributes_of(context: Context) -> dict[str, object]:
+    """What an experiment's audience may ask for."""
+    return {name: getattr(context, name) for name in ATTRIBUTES}
 
 
 def subject_of(
@@ -42,8 +49,21 @@ def subject_of(
     return Subject(known, is_eligible, forced or {}, bool(forced), notes)
 
 
-def assigned(live: LiveExperiment, subject: Subject, outer: Mapping[str, str]) -> Assignment:
-    """The arm of a subject; that which somebody else gave it, where they gave it one."""
+def assigned(
+    live: LiveExperiment,
+    subject: Subject,
+    outer: Mapping[str, str],
+    attributes: Mapping[str, object],
+) -> Assignment:
+    """The arm of a subject; that which somebody else gave it, where they gave it one.
+
+    Parameters
+    ----------
+    attributes
+        Of page and device: what an experiment's audience may ask for.
+    """
+    if not live.spec.is_for(attributes):
+        subject = replace(subject, is_eligible=False)
     experiment, variant = live.experiment, outer.get(live.key)
     if live.key in subject.forced or (variant is None and live.spec.assigner == SERVICE):
         return assign(experiment, subject)

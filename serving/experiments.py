@@ -14,7 +14,14 @@ from recommender.errors import ConfigError
 from recommender.placements import Placement
 from recommender.terms import OFF
 from serving.asker import Asker
-from serving.assigning import assigned, assignment_view, check_arms, record_of, subject_of
+from serving.assigning import (
+    assigned,
+    assignment_view,
+    attributes_of,
+    check_arms,
+    record_of,
+    subject_of,
+)
 from serving.bundle_source import ServingModel
 from serving.cursor import (
     MOST_SHOWN,
@@ -118,7 +125,8 @@ def _assigned_entry(
         is_eligible=_may_take_part(request, entry.asker),
         forced=request.force,
     )
-    found = [assigned(each, subject, request.assignments) for each in experiments]
+    attributes = attributes_of(request.context)
+    found = [assigned(each, subject, request.assignments, attributes) for each in experiments]
     kind, _ = subject_key(request, exchange.state.pseudonyms)
     records = tuple(record_of(each, kind, exchange.state.pseudonyms.of) for each in found)
     views = tuple(assignment_view(r, each) for r, each in zip(records, found, strict=True))
