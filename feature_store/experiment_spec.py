@@ -12,7 +12,7 @@ from msgspec import Meta
 from recommender.bucketing import UNBIASED
 from recommender.errors import InvalidInputError
 from recommender.experiment import BucketFilter, Experiment, Holdout, Namespace, Sticky
-from recommender.targeting import LOGICAL, OPERATORS, PATTERNS, meets, operators_of
+from recommender.targeting import LOGICAL, OPERATORS, PATTERNS, check_condition, meets
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 # Files that are being written are named tmp-..., see `feature_store.atomic_file`.
@@ -153,8 +153,7 @@ class ExperimentSpec(Spec, frozen=True):
                 f"hash_version {self.hash_version}; accepted: 2. Version 1 is biased: two tests of "
                 "one site agree for too many subjects"
             )
-        if unknown := sorted(set(operators_of(self.audience)) - AUDIENCE_OPERATORS):
-            raise ValueError(f"audience: {unknown}; accepted: {sorted(AUDIENCE_OPERATORS)}")
+        check_condition(self.audience, AUDIENCE_OPERATORS)
         if self.kind == "aa" and any(arm.changes for arm in self.arms):
             raise ValueError(
                 "an A/A test with arms that differ; accepted: arms that change nothing"

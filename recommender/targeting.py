@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final, TypeAlias
+
+from recommender.errors import InvalidInputError
 
 Groups: TypeAlias = Mapping[str, list[Any]]
 Operator: TypeAlias = Callable[[Any, Any, Groups], bool]
 NO_GROUPS: Final[Groups] = {}
 LOGICAL: Final = ("$or", "$nor", "$and", "$not")
+_OF_LISTS: Final = ("$or", "$nor", "$and", "$in", "$nin", "$ini", "$nini", "$all", "$alli")
 PATTERNS: Final = ("$regex", "$regexi", "$notRegex", "$notRegexi")
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
@@ -40,28 +43,45 @@ def meets(
     return all(_part(attributes, name, wanted, groups) for name, wanted in condition.items())
 
 
-def operators_of(condition: Any) -> Iterator[str]:
-    """Names of all operators in a condition, known or not."""
-    if isinstance(condition, Mapping):
-        for name, part in condition.items():
-            if name.startswith("$"):
-                yield name
-            yield from operators_of(part)
-    elif isinstance(condition, list):
-        for part in condition:
-            yield from operators_of(part)
+def check_condition(condition: object, accepted: Set[str]) -> None:
+    """Raise `InvalidInputError` for a condition that no subject could meet as it is meant.
+
+    Parameters
+    ----------
+    accepted
+        Names of the operators that may be used.
+    """
+    if not isinstance(condition, Mapping):
+        raise InvalidInputError(f"condition {condition!r}; accepted: an object")
+    for name, part in condition.items():
+        if name.startswith("$") and name not in accepted:
+            raise InvalidInputError(f"operator {name!a}; accepted: {sorted(accepted)}")
+        if name in _OF_LISTS and not isinstance(part, list):
+            raise InvalidInputError(f"{name}: {part!r}; accepted: a list")
+        for each in part if name in LOGICAL and isinstance(part, list) else [part]:
+            if name in LOGICAL or isinstance(each, Mapping):
+                check_condition(each, accepted)
 
 
 def _part(attributes: Any, name: str, wanted: Any, groups: Groups) -> bool:
     if name == "$or":
-        return not wanted or any(meets(attributes, each, groups) for each in wanted)
+        return not wanted or _any(attributes, wanted, groups)
     if name == "$nor":
-        return not (not wanted or any(meets(attributes, each, groups) for each in wanted))
+        return not (not wanted or _any(attributes, wanted, groups))
     if name == "$and":
-        return all(meets(attributes, each, groups) for each in wanted)
+        return isinstance(wanted, list) and all(_meets(attributes, c, groups) for c in wanted)
     if name == "$not":
-        return not meets(attributes, wanted, groups)
+        return not _meets(attributes, wanted, groups)
     return _value_meets(_at(attributes, name), wanted, groups)
+
+
+def _any(attributes: Any, wanted: Any, groups: Groups) -> bool:
+    return isinstance(wanted, list) and any(_meets(attributes, c, groups) for c in wanted)
+
+
+def _meets(attributes: Any, condition: Any, groups: Groups) -> bool:
+    """`meets` for what may be no condition, which nobody meets."""
+    return isinstance(condition, Mapping) and meets(attributes, condition, groups)
 
 
 def _at(attributes: Any, path: str) -> Any:
@@ -77,7 +97,7 @@ def _value_meets(value: Any, wanted: Any, groups: Groups) -> bool:
     if wanted is None:
         return value is None
     if isinstance(wanted, bool):
-        return value is not None and bool(value) == wanted
+        return value is not None and (bool(value) or isinstance(value, list | dict)) == wanted
     if isinstance(wanted, str):
         return _text(value) == wanted
     if isinstance(wanted, int | float):
@@ -157,7 +177,7 @@ def _all(value: Any, wanted: Any, groups: Groups) -> bool:
 
 
 def _has_element(value: Any, wanted: Any, groups: Groups) -> bool:
-    check = _value_meets if _is_operators(wanted) else meets
+    check = _value_meets if _is_operators(wanted) else _meets
     return isinstance(value, list) and any(check(each, wanted, groups) for each in value)
 
 
@@ -168,7 +188,7 @@ def _has_size(value: Any, wanted: Any, groups: Groups) -> bool:
 def _is_type(value: Any, wanted: Any, _: Groups) -> bool:
     if isinstance(value, bool):
         return bool(wanted == "boolean")
-    return isinstance(value, _TYPES.get(wanted, ()))
+    return isinstance(wanted, str) and isinstance(value, _TYPES.get(wanted, ()))
 
 
 def _matches(flags: int) -> Operator:
@@ -234,6 +254,6 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "$regexi": _matches(re.IGNORECASE),
     "$notRegex": _not(_matches(0)),
     "$notRegexi": _not(_matches(re.IGNORECASE)),
-    "$inGroup": lambda value, wanted, groups: _is_in(value, groups.get(wanted, [])),
-    "$notInGroup": lambda value, wanted, groups: not _is_in(value, groups.get(wanted, [])),
+    "$inGroup": lambda value, wanted, groups: _is_in(value, groups.get(f"{wanted}", [])),
+    "$notInGroup": lambda value, wanted, groups: not _is_in(value, groups.get(f"{wanted}", [])),
 }

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.targeting import OPERATORS, meets, operators_of, padded_version
+from recommender.errors import InvalidInputError
+from recommender.targeting import (
+    LOGICAL,
+    OPERATORS,
+    PATTERNS,
+    check_condition,
+    meets,
+    padded_version,
+)
 
 plain = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4)
 values = st.recursive(
@@ -16,15 +24,44 @@ values = st.recursive(
 )
 
 
-@given(value=values, wanted=values, name=st.sampled_from(sorted(OPERATORS)))
-def test_whatever_is_compared_gives_an_answer(value: Any, wanted: Any, name: str) -> None:
-    if name == "$elemMatch" and not isinstance(wanted, dict):
-        wanted = {"a": wanted}
-    if name in ("$inGroup", "$notInGroup") and not isinstance(wanted, str):
-        wanted = "group"
-    condition = {"a": {name: wanted}}
-    assert meets({"a": value}, condition) in (True, False)
-    assert meets({"a": value}, {"$not": condition}) != meets({"a": value}, condition)
+names = st.sampled_from([*OPERATORS, *LOGICAL, "a", "a.b"])
+conditions = st.recursive(
+    plain,
+    lambda part: st.lists(part, max_size=3) | st.dictionaries(names, part, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150)
+@given(value=values, condition=st.dictionaries(names, conditions, max_size=3))
+def test_whatever_is_compared_gives_an_answer(value: Any, condition: dict[str, Any]) -> None:
+    found = meets({"a": value}, condition)
+    assert found in (True, False)
+    assert meets({"a": value}, {"$not": condition}) != found
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        [],
+        {"$or": {}},
+        {"$and": [1]},
+        {"$not": "a"},
+        {"a": {"$in": "b"}},
+        {"a": {"$like": "b"}},
+        {"a": {"$elemMatch": {"b": {"$regex": "c"}}}},
+        {"$or": [{"a": {"$not": {"$regex": "c"}}}]},
+    ],
+)
+def test_what_is_no_condition_is_refused(condition: object) -> None:
+    with pytest.raises(InvalidInputError, match="accepted"):
+        check_condition(condition, {*OPERATORS, *LOGICAL} - set(PATTERNS))
+
+
+def test_a_condition_may_be_used() -> None:
+    check_condition(
+        {"$or": [{"a": {"$in": [1]}}, {"$not": {"b": 1}}], "c": {"d": 1}}, {*OPERATORS, *LOGICAL}
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,8 +77,3 @@ def test_nothing_is_converted_where_equality_is_asked_for(
 def test_versions_are_ordered() -> None:
     versions = ["v0.9", "1.0.0-alpha", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0", "1.2.3", "1.10.0"]
     assert sorted(versions, key=padded_version) == versions
-
-
-def test_all_operators_are_found() -> None:
-    condition = {"$or": [{"a": {"$in": [1]}}, {"$not": {"b": {"$like": {"$gt": 1}}}}], "c": 1}
-    assert sorted(operators_of(condition)) == ["$gt", "$in", "$like", "$not", "$or"]

@@ -113,6 +113,12 @@ def test_a_list_ends_with_its_model(root: Path, tmp_path: Path, client: TestClie
     assert refused(client, **question) == (410, "cursor_expired")
 
 
+def test_a_list_of_a_page_goes_on(client: TestClient) -> None:
+    question = {"placements": [{"placement": "home", "limit": 4}], "visitor_id": "v"}
+    (first,) = client.post("/v1/recommendations/page", json=question).json()["answers"]
+    assert set(ids_of(first)).isdisjoint(ids_of(ask(client, cursor=first["next_cursor"])))
+
+
 def test_the_cacheable_form_goes_on_too(client: TestClient) -> None:
     first = client.get("/v1/recommendations?placement=home&limit=5").json()
     params = {"placement": "home", "limit": 5, "cursor": first["next_cursor"]}

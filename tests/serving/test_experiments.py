@@ -268,6 +268,27 @@ def test_an_arm_with_another_bundle(root: Path, tmp_path: Path) -> None:
         assert ask(client, **pinned)["model_version"] == other
 
 
+def test_a_damaged_bundle_of_an_arm_is_refused_until_it_is_replaced(
+    root: Path, tmp_path: Path
+) -> None:
+    saved_bundle(tmp_path / "other", seed=1)
+    bundles = StoreLayout(root).bundles
+    other = publish_challenger(tmp_path / "other", bundles)
+    victim = next((bundles / other).glob("*.npy"))
+    good = victim.read_bytes()
+    victim.write_bytes(good[:-1])
+    with in_process(root) as client:
+        make(client, "test", {"key": "control"}, {"key": "new", "bundle": "challenger"})
+        models = client.app.state.service.experiments.models
+        wait_for(lambda: other in models.refused)
+        assert "arm" in client.get("/health/ready").json()["warnings"][0]
+        assert ask(client, force={"test": "new"})["model_version"] != other
+        victim.write_bytes(good)
+        (bundles / other / "manifest.json").touch()
+        wait_for(lambda: ask(client, force={"test": "new"})["model_version"] == other)
+        wait_for(lambda: not client.get("/health/ready").json()["warnings"])
+
+
 def test_an_arm_whose_bundle_is_missing_stays_an_arm(root: Path, client: TestClient) -> None:
     make(client, "test", {"key": "control"}, {"key": "new", "bundle": "0123456789abcdef"})
     (visitor_id,) = [v for v, arm in visitors_of(client, "test").items() if arm == "new"][:1]
