@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import msgspec
 from msgspec import UNSET
 
 from feature_store.records import AssignmentRecord
@@ -108,6 +109,20 @@ def record_of(found: Assignment, subject_type: str, pseudonym: Pseudonym) -> Ass
         unit=unit[0] if unit else experiment.unit,
         unit_key=pseudonym(*unit) if is_other and unit else None,
     )
+
+
+def with_unit(
+    record: AssignmentRecord,
+    ids: Mapping[str, str | None],
+    subject_type: str,
+    pseudonym: Pseudonym,
+) -> AssignmentRecord:
+    """A record that went out without its pseudonym, with it again."""
+    value = ids.get(record.unit)
+    by_hash = record.in_experiment and record.bucket is not None
+    if not by_hash or value is None or record.unit == subject_type:
+        return record
+    return msgspec.structs.replace(record, unit_key=pseudonym(record.unit, value))
 
 
 def assignment_view(record: AssignmentRecord, found: Assignment | None = None) -> AssignmentView:

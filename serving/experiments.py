@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from feature_store.experiment_spec import ArmSpec
 from feature_store.records import AssignmentRecord
 from recommender.assignment import FORCED
@@ -21,6 +23,7 @@ from serving.assigning import (
     check_arms,
     record_of,
     subject_of,
+    with_unit,
 )
 from serving.bundle_source import ServingModel
 from serving.cursor import (
@@ -31,6 +34,7 @@ from serving.cursor import (
     question_digest,
     seal,
     split_by_model,
+    subject_digest,
     unseal,
 )
 from serving.errors import Problem
@@ -116,11 +120,7 @@ def _assigned_entry(
     experiments: list[LiveExperiment],
 ) -> Entry:
     subject = subject_of(
-        {
-            "visitor": request.visitor_id,
-            "user": request.user_id,
-            "session": request.session_id,
-        },
+        _ids(request),
         request.remembered,
         is_eligible=_may_take_part(request, entry.asker),
         forced=request.force,
@@ -144,6 +144,14 @@ def _assigned_entry(
         change.failure,
         qa=bool(request.force),
     )
+
+
+def _ids(request: RecommendationRequest) -> dict[str, str | None]:
+    return {
+        "visitor": request.visitor_id,
+        "user": request.user_id,
+        "session": request.session_id,
+    }
 
 
 def _experiments_at(
@@ -190,8 +198,10 @@ def _continued(
     """The next page of a list: the arms and the model of the first one, or a refusal."""
     state = exchange.state
     before = unseal(request.cursor or "", state.pseudonyms.secret)
-    _, subject = subject_key(request, state.pseudonyms)
+    kind, subject = subject_key(request, state.pseudonyms)
     check_same(before, request, placement.name, subject)
+    ids = _ids(request)
+    records = tuple(with_unit(each, ids, kind, state.pseudonyms.of) for each in before.assignments)
     arms = [
         _arm_of(record, state.experiments.current)
         for record in before.assignments
@@ -207,8 +217,8 @@ def _continued(
     return Entry(
         replace(change.placement, navigation=0),
         replace(asker, model=model),
-        before.assignments,
-        tuple(assignment_view(record) for record in before.assignments),
+        records,
+        tuple(assignment_view(record) for record in records),
         change.failure,
         before.qa,
         before,
@@ -238,12 +248,12 @@ def cursor_after(
     after = Continuation(
         before.decision_id if before else decision_id,
         request.placement,
-        subject,
+        subject_digest(subject),
         question_digest(request),
         model.version,
         indices,
         ids,
-        entry.records,
+        tuple(msgspec.structs.replace(each, unit_key=None) for each in entry.records),
         entry.qa,
     )
     return None if after.shown > MOST_SHOWN else seal(after, exchange.state.pseudonyms.secret)

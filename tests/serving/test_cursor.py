@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,22 @@ def test_a_tried_arm_stays_tried(root: Path, client: TestClient) -> None:
     first = ask(client, force={"test": "short"})
     assert len(ask(client, cursor=first["next_cursor"])["items"]) == 3
     assert [each.qa for each in decisions(root)] == [True, True]
+
+
+def test_the_names_of_the_log_stay_inside(root: Path, client: TestClient) -> None:
+    make(client, "test", unit="user")
+    question = {"visitor_id": "v", "user_id": "u"}
+    cursor = ask(client, **question)["next_cursor"]
+    ask(client, **question, cursor=cursor)
+    first, second = decisions(root)
+    assert first.assignments == second.assignments
+    unit_key = first.assignments[0].unit_key
+    assert unit_key is not None
+    content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    assert unit_key.encode() not in content
+    assert first.subject_key.encode() not in content
+    other = {"visitor_id": "v", "user_id": "w", "cursor": cursor}
+    assert refused(client, **other) == (422, "cursor_foreign")
 
 
 def test_cursors_of_others_are_refused(client: TestClient) -> None:
