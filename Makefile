@@ -8,7 +8,8 @@ SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
 .PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-exploration \
-	bench-closed-loop bench-experiments bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
+	bench-off-policy bench-open-bandit bench-closed-loop bench-experiments \
+	bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-24s %s\n", $$1, $$2}'
@@ -66,6 +67,12 @@ bench-rules: $(VENV)/.installed ## milliseconds of the pipeline without and with
 
 bench-exploration: $(VENV)/.installed ## a million lists drawn, and how well they follow the logged probabilities
 	$(BIN)/python -m benchmarks.exploration --draws 1000000
+
+bench-off-policy: $(VENV)/.installed ## off-policy estimates of simulated lists, and how often they are near the truth
+	$(BIN)/python -m benchmarks.off_policy --runs 200
+
+bench-open-bandit: $(VENV)/.installed ## off-policy estimates on the Open Bandit logs, beside the truth (ARGS="--folder DIR")
+	$(BIN)/python -m benchmarks.open_bandit $(ARGS)
 
 bench-latency: $(VENV)/.installed ## the service over HTTP beside an empty route, loaded by wrk (ARGS="--quick", "--root .demo")
 	$(BIN)/python -m benchmarks.latency --json $(ARGS)

@@ -170,6 +170,20 @@ def evaluate(
             "the bought item have been shown? Writes journeys.json, journeys.md and pictures.",
         ),
     ] = False,
+    off_policy: Annotated[
+        bool,
+        typer.Option(
+            "--off-policy",
+            help="Estimate instead what --candidate would have earned on the service's log; "
+            "refuses where the log cannot tell. Writes off_policy.json, .md and .png.",
+        ),
+    ] = False,
+    candidate: Annotated[
+        str, typer.Option(help="With --off-policy: alias, version number, or folder of a bundle.")
+    ] = CHALLENGER,
+    reward: Annotated[
+        str, typer.Option(help="With --off-policy: taken_up or purchase, of items in lists.")
+    ] = "taken_up",
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
@@ -177,6 +191,8 @@ def evaluate(
 
     A model that has learnt from the hold-out period is not asked itself: its recipe is, fitted
     on what was before. The result says which of the two it was.
+
+    Exit codes: 0 a result, 1 an off-policy estimate refused, 2 wrong usage.
     """
     from training import summary
     from training.reevaluation import measure_candidates, reevaluate
@@ -184,6 +200,9 @@ def evaluate(
     console = Console(as_json)
     bench = make_workbench(out, tracking_uri, console)
     place = placements or DEFAULT_FILE
+    if off_policy:
+        _evaluate_off_policy((candidate, reward), StoreLayout(out), bench, (place, as_of))
+        return
     if journeys:
         _evaluate_journeys(model, StoreLayout(out), bench, (place, as_of))
         return
@@ -209,6 +228,23 @@ def _evaluate_journeys(
     report = journey_report(request, bench)
     show_journeys(report, bench.console)
     bench.console.result(journey_summary(report, as_json=bench.console.as_json))
+
+
+def _evaluate_off_policy(
+    wanted: tuple[str, str],
+    layout: StoreLayout,
+    bench: Workbench,
+    question: tuple[Path, datetime | None],
+) -> None:
+    from training.off_policy import OffPolicyRequest, off_policy_report
+    from training.summary import off_policy_summary, show_off_policy
+
+    (candidate, reward), (placements, as_of) = wanted, question
+    request = OffPolicyRequest(candidate, layout, placements, reward, micros(as_of))
+    report = off_policy_report(request, bench)
+    show_off_policy(report, bench.console)
+    bench.console.result(off_policy_summary(report, as_json=bench.console.as_json))
+    raise typer.Exit(1 if report.refusal else 0)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from training.data_checks import check_rows
 from training.evaluation.bootstrap import Interval
 from training.evaluation.candidate_report import CandidateReport, SourceRecall, recall_rows
 from training.evaluation.journey_report import JourneyReport, share_cell, steps_cell
+from training.evaluation.off_policy_report import OffPolicyReport
 from training.evaluation.report import BLEND, EvaluationReport, shown
 from training.gate import GateReport
 from training.promote import Promotion
@@ -187,6 +188,32 @@ def journey_summary(report: JourneyReport, *, as_json: bool) -> dict[str, object
         for name, figures in report.whole.variants.items()
     }
     return lines | {"conversion": share_cell(report.whole.conversion)}
+
+
+def show_off_policy(report: OffPolicyReport, console: Console) -> None:
+    """What estimates rest on, and the estimates, or why there are none."""
+    basis = [{"": name, "value": value} for name, value in report.basis().items()]
+    console.table(f"what {report.candidate} would have earned", basis)
+    counts = [{"": name, "number": number} for name, number in report.counts.items()]
+    console.table("answers and outcomes of the log", counts)
+    if report.diagnosis.warning:
+        console.say(f"warning: {report.diagnosis.warning}")
+    console.table("estimates", report.rows())
+    if report.refusal:
+        console.say(f"no estimate: {report.refusal}")
+
+
+def off_policy_summary(report: OffPolicyReport, *, as_json: bool) -> dict[str, object]:
+    """The whole report for machines; its headline for people, who have seen the tables."""
+    if as_json:
+        whole: dict[str, object] = msgspec.to_builtins(report)
+        return whole
+    lift = report.lift
+    return {
+        "candidate": report.candidate,
+        "asked": report.asked,
+        "lift": f"{lift.value:+.5f} [{lift.low:+.5f}, {lift.high:+.5f}]" if lift else "no estimate",
+    }
 
 
 def candidates_summary(found: CandidateRecall) -> dict[str, object]:

@@ -1,0 +1,220 @@
+"""Logged answers once more: what another model would have shown, and what logging could have.
+
+The service's log is walked in the order of its moments: events change the states of shoppers as
+they did in the online store, and each answer's question is asked again with what was known right
+then. A record names its shopper by a pseudonym; who it is follows from the ids in the events. Of
+somebody without an event nothing is known, as it was.
+
+Some of a question is not in the record and is left out: the filter, items that the caller kept out,
+a cart that only the page knew, the limit beyond the list that was given, and the shop's rules.
+
+What logging could have shown instead is worked out from the record's candidates, and believed only
+where the same working gives the logged probabilities of the logged list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, product
+from typing import Any, Final
+
+import numpy as np
+
+from feature_store.online.known import informed
+from feature_store.online.memory import MemoryStore
+from feature_store.online.state import SESSION_GAP
+from feature_store.online.visitors import VisitorOptions, Visitors
+from feature_store.records import DecisionItem, DecisionRecord, EventRecord, ExploreRecord
+from recommender.bundle import ModelBundle
+from recommender.exploration import likelihood
+from recommender.explore_settings import NO_SCHEME, ExploreSettings
+from recommender.merchandising.arrangement import PINNED, PROMOTED
+from recommender.pace import Pace
+from recommender.pipeline import recommend
+from recommender.placements import MAX_LIMIT, Placement
+from recommender.policy import Leeway, TopPolicy
+from recommender.query import Query
+from recommender.ranking import Ranking, same_text
+from recommender.terms import ITEM, OFF, PERSONALISED
+from training.dataset import moment
+
+_POLICY: Final = TopPolicy()
+_FOR_EVER: Final = VisitorOptions(ttl_seconds=3650 * 86_400)
+_CLOSE: Final = 1e-6
+Pseudonym = Callable[[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One logged answer, and what another model would have shown.
+
+    Parameters
+    ----------
+    target
+        Item ids of the other list, as long as the logged one or shorter.
+    """
+
+    record: DecisionRecord
+    target: tuple[str, ...]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Item ids of the logged list."""
+        return tuple([item.item_id for item in self.record.items])
+
+
+def replay(
+    records: Iterable[object],
+    wanted: frozenset[str],
+    bundle: ModelBundle,
+    placements: Mapping[str, Placement],
+    pseudonym: Pseudonym,
+) -> Iterator[Replayed]:
+    """Ask a model the questions of logged answers, each with what was known at its moment.
+
+    Parameters
+    ----------
+    records
+        Records of the log, in any order.
+    wanted
+        Ids of the answers; their placements must be known.
+    """
+    visitors, names = Visitors(MemoryStore(lambda: 0), _FOR_EVER), _Names(pseudonym)
+    for _, _, record in _in_time(records, wanted):
+        if isinstance(record, EventRecord):
+            visitors.apply([record.event])
+            names.learn(record)
+        else:
+            asker = names.who(record)
+            state = visitors.get(*asker, moment(record.ts_server))
+            place = placements[record.surface]
+            query = informed(question_of(record, place), state, SESSION_GAP)
+            slate = recommend(query, bundle, place, _POLICY)
+            items = [each.item_id for each in slate.items]
+            yield Replayed(record, tuple(items[: len(record.items)]))
+
+
+def _in_time(
+    records: Iterable[object], wanted: frozenset[str]
+) -> list[tuple[int, int, EventRecord | DecisionRecord]]:
+    """Events and wanted answers by moment; of one moment, the events first."""
+    found: list[tuple[int, int, EventRecord | DecisionRecord]] = []
+    for record in records:
+        if isinstance(record, EventRecord):
+            found.append((record.received_at, 0, record))
+        elif isinstance(record, DecisionRecord) and record.decision_id in wanted:
+            found.append((record.ts_server, 1, record))
+    return sorted(found, key=lambda each: each[:2])
+
+
+class _Names:
+    """Who is behind the pseudonyms of records, as far as events have told."""
+
+    def __init__(self, pseudonym: Pseudonym) -> None:
+        self._pseudonym = pseudonym
+        self._seen: set[tuple[str, str]] = set()
+        self._known: dict[str, tuple[str, str | None]] = {}
+
+    def learn(self, record: EventRecord) -> None:
+        """Note the ids of an event."""
+        event = record.event
+        for kind, name in (("visitor", event.visitor_id), ("user", event.user_id)):
+            if name and (kind, name) not in self._seen:
+                self._seen.add((kind, name))
+                asker = (name, None) if kind == "visitor" else ("", name)
+                self._known[self._pseudonym(kind, name)] = asker
+
+    def who(self, record: DecisionRecord) -> tuple[str, str | None]:
+        """Visitor and user id of who asked; nobody's where no event told."""
+        return self._known.get(record.subject_key, ("", None))
+
+
+def question_of(record: DecisionRecord, placement: Placement) -> Query:
+    """The question behind a record, as far as the record tells it."""
+    context: Mapping[str, Any] = record.context
+    length = len(record.items) + len(record.ways)
+    return Query(
+        at=moment(record.ts_server),
+        placement=placement.name,
+        limit=_asked_for(length, record, placement),
+        context_items=tuple(context.get("item_ids", ())),
+        category=context.get("category"),
+        page_type=context.get("page_type"),
+        device=context.get("device"),
+        locale=context.get("locale"),
+        currency=context.get("currency"),
+        personalize=str(record.attributes_used.get("personalize", OFF)),
+    )
+
+
+def _asked_for(length: int, record: DecisionRecord, placement: Placement) -> int:
+    """The shortest list that, asked for at the visit's pace, is given as long as it was."""
+    style = placement.style(Pace(record.session_mode, record.session_mode_confidence))
+    for limit in range(max(length, 1), MAX_LIMIT + 1):
+        if style.limit(limit) >= length:
+            return limit
+    return MAX_LIMIT
+
+
+def is_supported(answer: Replayed) -> bool:
+    """Whether logging could have shown the other model's list, by what the record tells.
+
+    False where that cannot be worked out, unless both lists are the same.
+    """
+    if answer.target == answer.shown:
+        return True
+    record = answer.record
+    if record.explore.scheme == NO_SCHEME or len(answer.target) < len(record.items):
+        return False
+    rows = {item_id: row for row, (item_id, _) in enumerate(record.candidates)}
+    if not {*answer.target, *answer.shown} <= rows.keys():
+        return False
+    logged = [rows[item_id] for item_id in answer.shown]
+    wanted = [rows[item_id] for item_id in answer.target]
+    propensities = [item.p_slot for item in record.items]
+    for ranking, leeway in _workings(record):
+        found = likelihood(ranking, len(logged), leeway, logged)
+        if np.allclose(found, propensities, atol=_CLOSE, rtol=_CLOSE):
+            return min(likelihood(ranking, len(wanted), leeway, wanted)) > 0
+    return False
+
+
+def _workings(record: DecisionRecord) -> Iterator[tuple[Ranking, Leeway]]:
+    """Ways in which the logged list may have come about; the record does not name the rows.
+
+    With and without candidates below the list among those that change places; any slot in which
+    chance took part may be the exploring one.
+    """
+    n, settings = len(record.items), _settings(record.explore)
+    whole = _ranking(record.candidates)
+    places = {item.slot: row for row, item in enumerate(record.items)}
+    fixed = {row for row, item in enumerate(record.items) if _is_fixed(item)}
+    slots = [frozenset({places[slot]}) for slot in reversed(record.explore.slots) if slot in places]
+    below = range(n, len(whole))
+    cut = (whole.take(range(n)), whole.take(below))
+    for replaceable, (ranking, spare) in product(
+        chain(slots, [None]), ((whole, whole.take([])), cut)
+    ):
+        yield ranking, Leeway(settings, fixed, replaceable, spare)
+
+
+def _settings(explore: ExploreRecord) -> ExploreSettings:
+    return ExploreSettings(
+        epsilon=explore.epsilon,
+        reach=explore.reach,
+        temperature=explore.temperature,
+        gap=explore.gap,
+    )
+
+
+def _ranking(candidates: tuple[tuple[str, float], ...]) -> Ranking:
+    n = len(candidates)
+    scores = np.array([score for _, score in candidates], np.float32)
+    return Ranking(
+        np.arange(n, dtype=np.int32), scores, same_text("", n), same_text(PERSONALISED, n)
+    )
+
+
+def _is_fixed(item: DecisionItem) -> bool:
+    return item.kind != ITEM or item.source in (PINNED, PROMOTED) or item.promotion is not None

@@ -1,0 +1,116 @@
+"""What an off-policy evaluation of a model found, as data: JSON and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from training.evaluation.off_policy import Diagnosis, Estimate
+from training.evaluation.report import markdown_table
+
+
+class OffPolicyReport(msgspec.Struct, frozen=True):
+    """What a model would have earned on the served log; without estimates where it cannot be told.
+
+    Parameters
+    ----------
+    candidate, asked
+        Version of the bundle, and whether it was asked itself or its recipe, see `training.exam`.
+    logged_models
+        Versions that served the answers.
+    reward
+        What counts, per list.
+    lists, subjects
+        Answers looked at, and of how many shoppers.
+    counts
+        Answers of the log, by why they were looked at or left out; outcomes by how credited.
+    observed
+        What the served lists earned.
+    same_lists
+        Share of the answers in which the candidate would have shown the served list.
+    lift
+        RIPS less what was observed, of the same lists.
+    refusal
+        Why there is no estimate.
+    """
+
+    candidate: str
+    asked: str
+    logged_models: tuple[str, ...]
+    reward: str
+    period_start: str
+    period_end: str
+    lists: int
+    subjects: int
+    counts: Mapping[str, int]
+    observed: Estimate
+    same_lists: float
+    diagnosis: Diagnosis
+    estimates: tuple[Estimate, ...] = ()
+    lift: Estimate | None = None
+    refusal: str | None = None
+
+    def to_json(self) -> bytes:
+        """The whole report."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+
+    def to_markdown(self) -> str:
+        """The report as text and tables."""
+        return "\n\n".join([self._head(), self._basis(), self._found()]) + "\n"
+
+    def rows(self) -> list[dict[str, str]]:
+        """Observed and estimated values as rows of text."""
+        named = [self.observed, *self.estimates, *([self.lift] if self.lift else [])]
+        return [
+            {
+                "": each.name,
+                f"{self.reward} per list": f"{each.value:.5f}",
+                "95 % interval": f"[{each.low:.5f}, {each.high:.5f}]",
+            }
+            for each in named
+        ]
+
+    def basis(self) -> dict[str, str]:
+        """What the estimates rest on."""
+        found = self.diagnosis
+        outside = "" if found.outside is None else f"{found.outside:.1%}"
+        return {
+            "lists": f"{self.lists:,} of {self.subjects:,} shoppers",
+            "the candidate shows the same list": f"{self.same_lists:.1%}",
+            "effective sample size": f"{found.ess:,.1f}",
+            "largest weight": f"{found.max_weight:,.2f}",
+            "mean weight": f"{found.mean_weight:.4f} ± {found.weight_error:.4f} (should be 1)",
+            "mass where logging has none": outside,
+        }
+
+    def _head(self) -> str:
+        return (
+            f"# What {self.candidate} would have earned\n\n"
+            f"Lists that {', '.join(self.logged_models)} served between {self.period_start} and "
+            f"{self.period_end}; reward: {self.reward}, per list. The candidate was asked "
+            f"{self.asked}."
+        )
+
+    def _basis(self) -> str:
+        rows = [[name, value] for name, value in self.basis().items()]
+        counts = [[name, f"{value:,}"] for name, value in self.counts.items()]
+        basis = markdown_table(["what it rests on", ""], rows)
+        return f"{basis}\n\n{markdown_table(['of the log', ''], counts)}"
+
+    def _found(self) -> str:
+        rows = self.rows()
+        lines = [markdown_table(list(rows[0]), [list(row.values()) for row in rows])]
+        if self.diagnosis.warning:
+            lines.insert(0, f"Warning: {self.diagnosis.warning}.")
+        if self.refusal:
+            lines.insert(0, f"**No estimate**: {self.refusal}.")
+        return "\n\n".join(lines)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write ``off_policy.json`` and ``off_policy.md`` into an existing folder."""
+        paths = [folder / "off_policy.json", folder / "off_policy.md"]
+        paths[0].write_bytes(self.to_json())
+        paths[1].write_text(self.to_markdown(), "utf-8")
+        return paths

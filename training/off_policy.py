@@ -1,0 +1,238 @@
+"""What a model would have earned on the service's log; the report is kept."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from feature_store.attribution import DAY_MICROS, DECISION_ID, SLOT, Attribution
+from feature_store.attribution_log import attributed, log_records
+from feature_store.layout import StoreLayout
+from feature_store.pseudonyms import read_pseudonyms
+from feature_store.records import DecisionRecord
+from recommender.bundle import ModelBundle
+from recommender.errors import DataError, InvalidInputError
+from recommender.explore_settings import NO_SCHEME
+from recommender.placements import Placement, read_placements
+from recommender.terms import EVENT_TYPE, PURCHASE, Float64Array
+from training.dataset import moment
+from training.evaluation.off_policy import Estimate, mean_of
+from training.evaluation.off_policy_replay import Replayed, is_supported, replay
+from training.evaluation.off_policy_report import OffPolicyReport
+from training.evaluation.off_policy_slates import LoggedSlates, judge_slates, rips
+from training.evaluation.plots_off_policy import draw_off_policy
+from training.exam import Store, innocent, window_end
+from training.reevaluation import named_bundle
+from training.registry import RegisteredModel
+from training.registry_run import Run
+from training.spec import parse_spec
+from training.split import find_cuts
+from training.workflow import Workbench
+
+TAKEN_UP, BOUGHT = "taken_up", "purchase"
+REWARDS: Final = (TAKEN_UP, BOUGHT)
+AS_IT_IS: Final = "as it is"
+
+
+@dataclass(frozen=True, slots=True)
+class OffPolicyRequest:
+    """What to ask of which log.
+
+    Parameters
+    ----------
+    candidate
+        Alias, version number, or folder of a bundle.
+    reward
+        Of `REWARDS`: each item counts once that was taken up, or bought, within a day.
+    as_of
+        Only what was known before counts, microseconds since the epoch; None: all of the log.
+    """
+
+    candidate: str
+    layout: StoreLayout
+    placements: Path
+    reward: str = TAKEN_UP
+    as_of: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.reward not in REWARDS:
+            raise InvalidInputError(f"reward {self.reward!r}; accepted: {', '.join(REWARDS)}")
+
+
+def off_policy_report(request: OffPolicyRequest, bench: Workbench) -> OffPolicyReport:
+    """Replay the answers that left something to chance, and estimate; write the report.
+
+    The report (``off_policy.json``, ``off_policy.md``, ``off_policy.png``) goes into the store's
+    folder, and into the MLflow run of the model where it is a registered version.
+
+    Raises
+    ------
+    DataError
+        The log holds no answer that can be looked at.
+    ConfigError
+        The folder is not that of a service.
+    """
+    bundle, registered = named_bundle(request.candidate, bench.registry)
+    pseudonyms, placements = (
+        read_pseudonyms(request.layout.pseudonyms),
+        read_placements(request.placements),
+    )
+    records = list(log_records(request.layout))
+    usable, counts = _usable(records, placements, request.as_of)
+    with tempfile.TemporaryDirectory(prefix="desirepath-off-policy-") as scratch:
+        model, how, start = _fair(bundle, usable, request, (bench, Path(scratch)))
+    kept = {each.decision_id: each for each in usable if each.ts_server >= start}
+    counts["left out: the model learnt from their time"] = len(usable) - len(kept)
+    if not kept:
+        raise DataError(
+            f"no answer of the log left anything to chance and lies behind what the model learnt "
+            f"from: {counts}; set [explore] in the placements, and serve"
+        )
+    with bench.console.progress("answers", len(kept)) as progress:
+        answers = []
+        for each in replay(records, frozenset(kept), model, placements, pseudonyms.of):
+            answers.append(each)
+            progress.advance()
+    first, last = answers[0].record.ts_server, answers[-1].record.ts_server
+    found = attributed(request.layout, records, first, last + 1, DAY_MICROS)
+    counts |= {f"outcomes: {name}": number for name, number in found.outcomes.items()}
+    log = slates_of(answers, rewards_of(answers, found, request.reward))
+    report = _report((model.version, how), request.reward, answers, log, counts)
+    _keep(report, log.running_weight[:, -1], request.layout.root, registered, bench)
+    return report
+
+
+def _usable(
+    records: Sequence[object], placements: Mapping[str, Placement], as_of: int | None
+) -> tuple[list[DecisionRecord], dict[str, int]]:
+    """Answers that may be looked at, and how many of the log are or are not."""
+    counts, kept = Counter[str](), []
+    for record in records:
+        if not isinstance(record, DecisionRecord):
+            continue
+        reason = _left_out(record, placements, as_of)
+        counts[reason or "answers that left something to chance"] += 1
+        if reason is None:
+            kept.append(record)
+    return kept, dict(counts)
+
+
+def _left_out(
+    record: DecisionRecord, placements: Mapping[str, Placement], as_of: int | None
+) -> str | None:
+    if as_of is not None and record.ts_server >= as_of:
+        return "left out: later"
+    if record.qa:
+        return "left out: tests"
+    if record.surface not in placements:
+        return "left out: unknown placement"
+    if not record.items:
+        return "left out: empty"
+    if record.explore.scheme == NO_SCHEME:
+        return "left out: nothing left to chance"
+    return None
+
+
+def _fair(
+    bundle: ModelBundle,
+    usable: Sequence[DecisionRecord],
+    request: OffPolicyRequest,
+    work: tuple[Workbench, Path],
+) -> tuple[ModelBundle, str, int]:
+    """A model, how it came about, and the moment from which it knows nothing.
+
+    The model itself where answers lie behind what it learnt from; else its recipe, fitted on what
+    was before the store's test period.
+    """
+    if any(each.ts_server >= window_end(bundle) for each in usable) or not usable:
+        return bundle, AS_IT_IS, window_end(bundle)
+    bench, scratch = work
+    spec = parse_spec(bundle.manifest.info.config)
+    store = Store(bench.engine, request.layout, scratch, request.as_of)
+    window = store.engine.ingest_window(store.layout, spec, store.as_of, store.workspace)
+    cuts = find_cuts(window.period, spec)
+    return *innocent(bundle, store, cuts), cuts.test
+
+
+def rewards_of(answers: Sequence[Replayed], found: Attribution, reward: str) -> Float64Array:
+    """What each slot earned, float64 (n, K): 1 where its item was taken up, or bought."""
+    width = max(len(each.record.items) for each in answers)
+    earned = np.zeros((len(answers), width))
+    credited = found.credited
+    if reward == BOUGHT:
+        credited = credited.filter(pl.col(EVENT_TYPE) == PURCHASE)
+    hits = set(credited.select(DECISION_ID, SLOT).unique().iter_rows())
+    for row, each in enumerate(answers):
+        for place, item in enumerate(each.record.items):
+            earned[row, place] = (each.record.decision_id, item.slot) in hits
+    return earned
+
+
+def slates_of(answers: Sequence[Replayed], earned: Float64Array) -> LoggedSlates:
+    """The answers as the estimators take them."""
+    propensity, target = np.ones_like(earned), np.ones_like(earned)
+    for row, each in enumerate(answers):
+        n = len(each.record.items)
+        propensity[row, :n] = [item.p_slot for item in each.record.items]
+        wanted = [*each.target, *[""] * (n - len(each.target))]
+        target[row, :n] = [one == other for one, other in zip(each.shown, wanted, strict=True)]
+    outside = np.array([not is_supported(each) for each in answers], np.float64)
+    # Nobody is told apart who has no name: each of their lists stands for itself.
+    keys = [each.record.subject_key or each.record.decision_id for each in answers]
+    subject = np.unique(keys, return_inverse=True)[1].astype(np.int64)
+    return LoggedSlates(earned, propensity, target, outside, subject=subject)
+
+
+def _report(
+    asked: tuple[str, str],
+    reward: str,
+    answers: Sequence[Replayed],
+    log: LoggedSlates,
+    counts: Mapping[str, int],
+) -> OffPolicyReport:
+    verdict = judge_slates(log)
+    records = [each.record for each in answers]
+    return OffPolicyReport(
+        candidate=asked[0],
+        asked=asked[1],
+        logged_models=tuple(sorted({each.model_version for each in records})),
+        reward=reward,
+        period_start=moment(records[0].ts_server).isoformat(),
+        period_end=moment(records[-1].ts_server).isoformat(),
+        lists=len(log),
+        subjects=len({each.subject_key for each in records}),
+        counts=counts,
+        observed=mean_of("served", log.total, log.subject),
+        same_lists=float(np.mean([each.target == each.shown for each in answers])),
+        diagnosis=verdict.diagnosis,
+        estimates=verdict.estimates,
+        lift=None if verdict.refusal else _lift(log),
+        refusal=verdict.refusal,
+    )
+
+
+def _lift(log: LoggedSlates) -> Estimate:
+    """RIPS less what was earned, list by list: what both have in common cancels out."""
+    gains = (log.running_weight * log.reward).sum(axis=1) - log.total
+    return mean_of(f"{rips(log).name} less served", gains, log.subject)
+
+
+def _keep(
+    report: OffPolicyReport,
+    weight: Float64Array,
+    root: Path,
+    registered: RegisteredModel | None,
+    bench: Workbench,
+) -> None:
+    files = [*report.save(root), draw_off_policy(report, weight, root)]
+    if registered is not None:
+        run = Run(bench.registry, registered.run_id, bench.clock)
+        for path in files:
+            run.log_file(path, "off_policy")
