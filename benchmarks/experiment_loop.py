@@ -19,16 +19,16 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.experiment_parts.decisions import checks_of, decided
+from benchmarks.experiment_parts.decisions import Court, checks_of
 from benchmarks.experiment_parts.models import LoopShop, learn_both, open_shop, write_log
 from benchmarks.experiment_parts.service import (
-    Service,
     make_keys,
     served,
     subjects,
@@ -50,40 +50,43 @@ DAY_SECONDS: Final = 86_400
 Findings = dict[str, Any]
 
 
-def run(given: argparse.Namespace, root: Path, console: Console) -> Findings:
-    """The whole loop in a folder; gives what was found."""
+def shop_of(given: argparse.Namespace) -> LoopShop:
+    """The shop before its first day; its warm-up ends with the day before this one."""
     spec = ShopSpec(
         start=live_start(datetime.now(UTC), given.warm_up),
         days=given.warm_up + given.days,
         catalogue=CatalogueSpec(items=given.items),
         shoppers=ShopperSpec(shoppers=given.shoppers),
     )
-    shop = open_shop(spec, given.warm_up, given.seed)
+    return open_shop(spec, given.warm_up, given.seed)
+
+
+def run(given: argparse.Namespace, root: Path, console: Console) -> Findings:
+    """The whole loop in a folder; gives what was found."""
+    shop = shop_of(given)
     events = write_log(shop, root / "warm-up")
     verb(["ingest", "--log", root / "warm-up", "--format", "desirepath-parquet", "--store", root])
-    models = learn_both(root, given.window / DAY_SECONDS, given.shoppers)
+    models = learn_both(root, given.window / DAY_SECONDS, given.shoppers // 10)
     console.say(f"learnt {models.good.bundle_version}, {models.weak.bundle_version}: {events}")
     found: Findings = {"seed": given.seed, "shoppers": given.shoppers, "learnt_from": events}
     specs = trials(models.good.bundle_version, models.weak.bundle_version)
-    found |= _open_day(given, root, shop, specs, console)
+    found |= open_days(given, root, shop, specs, console)
     verb(["ingest", "--store", root])
-    found |= decided(root, models, console)
+    found |= Court(root, models, console).decided()
     found["checks"] = checks_of(found)
     return found
 
 
-def _open_day(
-    given: argparse.Namespace,
-    root: Path,
-    shop: LoopShop,
-    specs: Findings,
-    console: Console,
+def open_days(
+    given: argparse.Namespace, root: Path, shop: LoopShop, specs: Findings, console: Console
 ) -> Findings:
     """Serve, let the shoppers come, and compare the arms that everybody gives the same ids."""
     keys, ids, digests = make_keys(root), subjects(given.ids), []
     name = f"{given.workers} workers"
     with served(root, keys, given.workers) as service:
-        _put_all(service, specs)
+        for key, each in specs.items():
+            service.put(key, each)
+        time.sleep(given.follow)
         digests.append(timed_digest(f"service, {name}", service, SHIP, ids))
         tally = run_days(shop, given.days, service.url, keys["admin"])
         console.say(f"{tally.answers} lists for {tally.visits} visits in {tally.seconds:.0f} s")
@@ -94,22 +97,8 @@ def _open_day(
         last_word(service.url, keys["admin"])
     digests.append(timed_digest_of_file(root, SHIP, ids))
     console.table(f"Arms of {given.ids} ids", digests)
-    traffic = {
-        "visits": tally.visits,
-        "answers": tally.answers,
-        "empty": tally.empty,
-        "events": tally.events,
-        "rejected": tally.rejected,
-        "seconds": round(tally.seconds, 1),
-        "workers_that_answered": workers_that_answered(root),
-    }
+    traffic = asdict(tally) | {"workers_that_answered": workers_that_answered(root)}
     return {"ids": given.ids, "assignments": digests, "traffic": traffic}
-
-
-def _put_all(service: Service, specs: Findings) -> None:
-    for key, spec in specs.items():
-        service.put(key, spec)
-    time.sleep(5)  # within which all workers follow
 
 
 def arguments_of(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -124,6 +113,9 @@ def arguments_of(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--ids", type=int, help="ids whose arms are compared")
     add("--window", type=float, help="seconds after the first answer in which outcomes count")
     add("--workers", type=int, default=4)
+    add(
+        "--follow", type=float, default=5.0, help="seconds that all workers have to follow a change"
+    )
     add("--seed", type=int, default=0)
     add("--folder", type=Path, help="where to write and what to keep; a temporary folder if unset")
     found = parser.parse_args(given)
@@ -145,14 +137,14 @@ QUICK: Final = {
     "shoppers": 2500,
     "items": 300,
     "warm_up": 8,
-    "days": 3,
+    "days": 4,
     "ids": 100_000,
     "window": 87.0,
 }
 
 
 @contextmanager
-def _folder(given: Path | None):  # noqa: ANN202
+def _folder(given: Path | None) -> Iterator[Path]:
     if given is not None:
         given.mkdir(parents=True, exist_ok=True)
         yield given

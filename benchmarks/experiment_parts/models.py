@@ -7,7 +7,7 @@ that pass: it plays the champion that a better challenger is to replace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ from training.wiring import make_tracking
 # Enough to tell the two apart, and no more: whoever trains in earnest leaves all of this out.
 _SMALL: Final = """
 [encoder]
-min_questions = 1000000000
+min_questions = 100000000
 [blend]
 restarts = 2
 max_users = 500
@@ -45,7 +45,7 @@ max_latency_ms = 1000
 """
 _POPULAR: Final = """
 [encoder]
-min_questions = 1000000000
+min_questions = 100000000
 [blend]
 learn = false
 [blend.weights]
@@ -64,15 +64,18 @@ max_ndcg_loss = 1.0
 min_overlap = 0.0
 max_latency_ms = 1000
 """
+# Days pass in seconds, so nobody is a bot for asking often; a few dozen shoppers must do; and what
+# popularity cannot help (fewer items, more answers that fit nobody) is not to be what decides.
 _READING: Final = """
 [experiment]
 primary = "clicks_per_answer"
 window_days = {window}
 bot_requests_per_minute = 100000
 tuned_subjects = {subjects}
+least_subjects = 30
 max_slow_gain = 0.5
-[verdict]
-guardrails_must_be_ok = false
+max_fallback_gain = 0.3
+max_coverage_loss = 0.9
 """
 
 
@@ -82,23 +85,27 @@ class LoopShop:
 
     Attributes
     ----------
-    shop
-        Its days are gone through once, the warm-up first.
+    warm_up
+        Days before the switch.
+    days
+        Of the shop, gone through once.
+    listeners
+        Told of all events.
     """
 
     shop: Shop
     warm_up: int
     days: Iterator[DayLog]
-    listeners: list[object]
+    listeners: list[Callable[[EventChunk], None]]
 
 
 def open_shop(spec: ShopSpec, warm_up: int, seed: int) -> LoopShop:
     """A shop before its first day; the same for the same seed."""
-    listeners: list[object] = []
+    listeners: list[Callable[[EventChunk], None]] = []
 
     def hear(chunk: EventChunk) -> None:
         for each in listeners:
-            each(chunk)  # type: ignore[operator]
+            each(chunk)
 
     shop = Shop(spec, np.random.default_rng(seed), None, hear)
     return LoopShop(shop, warm_up, shop.days(), listeners)
@@ -129,10 +136,17 @@ class Models:
     reading: Path
 
 
-def learn_both(root: Path, window_days: float, shoppers: int) -> Models:
+def learn_both(root: Path, window_days: float, subjects: int) -> Models:
     """Train both on a store's tables, and put them where a test finds them.
 
     The weak one is the champion and delivered; the good one stands beside it as the challenger.
+
+    Parameters
+    ----------
+    window_days
+        After the first answer, in which outcomes count.
+    subjects
+        At which the intervals of a test are to be narrowest.
     """
     layout = StoreLayout(root)
     registry = Registry(make_tracking(root, None, 120.0))
@@ -144,7 +158,7 @@ def learn_both(root: Path, window_days: float, shoppers: int) -> Models:
     publish_challenger(registry.fetch(good, root / "challenger"), layout.bundles)
     verb(["materialise", "--store", root])
     reading = root / "reading.toml"
-    reading.write_text(_READING.format(window=window_days, subjects=shoppers), "utf-8")
+    reading.write_text(_READING.format(window=window_days, subjects=subjects), "utf-8")
     return Models(good, weak, registry, reading)
 
 

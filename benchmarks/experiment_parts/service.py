@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any, Final
 
 import httpx
@@ -28,8 +28,6 @@ from training.simulation.service import Connection
 
 BATCH: Final = 1000
 ASKING_AT_A_TIME: Final = 4
-FOLLOW_SECONDS: Final = 5.0
-"""Within so many seconds all workers follow a change."""
 SERVE: Final = [sys.executable, "-m", "desirepath", "serve"]
 
 
@@ -59,9 +57,8 @@ def make_keys(root: Path) -> dict[str, str]:
 
 @contextmanager
 def served(root: Path, keys: Mapping[str, str], workers: int) -> Iterator[Service]:
-    """`desirepath serve` for the time of a ``with`` block, once all workers have read all tests."""
+    """`desirepath serve` for the time of a ``with`` block."""
     with running(root, "--workers", f"{workers}", command=SERVE) as process:
-        sleep(FOLLOW_SECONDS)
         yield Service(process.url, keys)
 
 

@@ -1,9 +1,9 @@
 """The tests of the loop, side by side: parts of one namespace, so that no shopper is in two.
 
-    ship    champion (popularity) against challenger (everything): the challenger is to be promoted
-    hold    the same with the parts swapped: the weaker one is the treatment and is to be held
-    guard   the weaker one behind a placement that leaves most lists empty: it is to be rolled back
-    draft   champion and challenger drafted into one list
+ship    champion (popularity) against challenger (everything): the challenger is to be promoted
+hold    the same with the parts swapped: the weaker one is the treatment and is to be held
+guard   the weaker one behind a placement that leaves most lists empty: it is to be rolled back
+draft   champion and challenger drafted into one list
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 SHIP, HOLD, GUARD, DRAFT = "ship", "hold", "guard", "draft"
-PARTS: Final = {SHIP: (0.0, 0.3), HOLD: (0.3, 0.6), GUARD: (0.6, 0.7), DRAFT: (0.7, 1.0)}
+PARTS: Final = {SHIP: (0.0, 0.3), HOLD: (0.3, 0.6), GUARD: (0.6, 0.75), DRAFT: (0.75, 1.0)}
 CONTROL, TREATMENT = "control", "treatment"
 # Only what was bought before and is due, and nothing to fill up with: empty for nearly everybody.
 MISTAKE: Final = {"sources": ["buy_again"], "ladder": []}

@@ -130,11 +130,10 @@ class Display:
         ids = np.full(len(batch), None, object)
         ways: list[SuggestedWay | None] = [None] * len(batch)
         contexts = self._contexts(batch)
-        for row, (context, answer) in enumerate(
-            zip(contexts, _answers(self.recommender, contexts), strict=True)
-        ):
-            if not isinstance(answer, Suggestion):
-                answer = Suggestion(answer, f"{context.session_id}.r{batch.pages[row]}")
+        given = _answers(self.recommender, contexts)
+        for row, (context, filled) in enumerate(zip(contexts, given, strict=True)):
+            name = f"{context.session_id}.r{batch.pages[row]}"
+            answer = filled if isinstance(filled, Suggestion) else Suggestion(filled, name)
             chosen = self._resolve(answer.item_ids, shelf.known)
             slate[row, : len(chosen)] = chosen
             ids[row], ways[row] = answer.recommendation_id, answer.way
