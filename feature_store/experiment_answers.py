@@ -13,8 +13,9 @@ from typing import Final
 
 import polars as pl
 
-from feature_store.erasures import RECORD, Erasures, subject_of
+from feature_store.erasures import Erasures
 from feature_store.event_log import LogReader
+from feature_store.experiment_rows import assigned, reason_left_out
 from feature_store.layout import StoreLayout
 from feature_store.records import AssignmentRecord, DecisionRecord
 from recommender.errors import DataError
@@ -26,7 +27,6 @@ VARIANT: Final = "variant"
 PHASE: Final = "phase"
 ANSWERED_AT: Final = "answered_at"
 SUBJECT: Final = (SUBJECT_TYPE, SUBJECT_KEY)
-FORCED: Final = "forced"
 
 SCHEMA: Final = pl.Schema(
     {
@@ -108,9 +108,7 @@ def _assigned(
             continue
         if until is not None and record.ts_server >= until:
             continue
-        for assignment in record.assignments:
-            if assignment.experiment == key:
-                yield record, assignment
+        yield from ((record, each) for each in assigned(record, key))
 
 
 def _reason(
@@ -121,15 +119,7 @@ def _reason(
 ) -> str | None:
     if record.decision_id in seen:
         return "repeated record"
-    if not assignment.in_experiment:
-        return "does not take part"
-    if record.qa or assignment.assigned_by == FORCED:
-        return "forced, or marked qa"
-    if not record.subject_key:
-        return "nobody in particular"
-    if erased and erased.get(subject_of(RECORD, record.subject_key), 0) >= record.ts_server:
-        return "erased"
-    return None
+    return reason_left_out(record, assignment, erased)
 
 
 def _row(record: DecisionRecord, assignment: AssignmentRecord) -> tuple[object, ...]:

@@ -38,6 +38,7 @@ from serving.limits import Gate
 from serving.openapi import openapi_of
 from serving.routes import (
     events,
+    experiment_log,
     experiments,
     exposures,
     ofrep,
@@ -64,6 +65,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *experiments.ENDPOINTS,
     *exposures.ENDPOINTS,
     *ofrep.ENDPOINTS,
+    *experiment_log.ENDPOINTS,
     *health.ENDPOINTS,
 )
 WRITER_PREFIX = "serve"

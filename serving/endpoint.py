@@ -36,6 +36,8 @@ class Endpoint:
         Parameters as OpenAPI describes them.
     response
         Struct of the answer; None for plain text.
+    text_type
+        Media type of an answer without a struct.
     same_shape
         Further statuses that answer with `response`.
     problems
@@ -58,6 +60,7 @@ class Endpoint:
     takes_beacons: bool = False
     same_shape: tuple[int, ...] = ()
     others: tuple[tuple[int, type | None], ...] = ()
+    text_type: str = "text/plain"
 
 
 def mount(app: FastAPI, access: AccessTable, endpoints: Iterable[Endpoint]) -> Routes:
@@ -102,7 +105,7 @@ def body_types(endpoints: Iterable[Endpoint]) -> list[type]:
 
 def _responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
     described: dict[int | str, dict[str, Any]] = {}
-    content = {"text/plain": {"schema": {"type": "string"}}}
+    content = {endpoint.text_type: {"schema": {"type": "string"}}}
     if endpoint.response:
         content = {JSON: {"schema": _reference(endpoint.response.__name__)}}
     for status in (endpoint.status, *endpoint.same_shape):

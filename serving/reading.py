@@ -18,6 +18,7 @@ from serving.strict_json import StrictJsonError, parse, text_of
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 # Numbers of query strings, which know texts only: how each is written, and what reads it.
 _NUMBERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], float]]] = {
+    "phase": (re.compile(r"-?[0-9]{1,18}"), int),
     "limit": (re.compile(r"-?[0-9]{1,18}"), int),
     "diversity": (re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?"), float),
 }

@@ -38,6 +38,8 @@ class ServiceState:
         How many may be under way at a time.
     turns
         Who waits for the pipeline.
+    looks
+        How many may read the whole log at a time.
     is_draining
         The process has been told to stop and takes leave of its callers.
     """
@@ -58,6 +60,7 @@ class ServiceState:
     metrics: Metrics
     requests: Gate
     turns: Turns
+    looks: Gate = field(default_factory=lambda: Gate(1, "looks at the whole log"))
     policy: SlatePolicy = field(default_factory=ExploringPolicy)
     code_version: str = ""
     is_draining: bool = False

@@ -5,8 +5,6 @@ Heavy libraries come in inside the functions, so that help and rollback are quic
 
 from __future__ import annotations
 
-import signal
-import threading
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -22,7 +20,7 @@ from recommender.placements import DEFAULT_FILE
 from training.registry import CHALLENGER, CHAMPION, Registry
 from training.reports import cli as reports
 from training.simulation.cli import simulate
-from training.wiring import make_request, make_tracking, make_workbench, micros
+from training.wiring import make_request, make_tracking, make_workbench, micros, stop_event
 
 if TYPE_CHECKING:
     from training.deliver import Delivery
@@ -397,7 +395,7 @@ def deliver(
     Whatever fails, the bundle in use stays. Exit codes: 0 in place, 1 it could not be delivered.
     """
     from training import deliver as job
-    from training import delivery_watch as watching
+    from training import watching
 
     console = Console(as_json)
     if rollback:
@@ -413,7 +411,7 @@ def deliver(
     if not watch:
         console.result(once().summary)
         return
-    stop = _stop_event()
+    stop = stop_event()
     for each in watching.watch(once, watching.Schedule(interval), stop.wait):
         if isinstance(each, job.Delivery):
             _report_delivery(each, console)
@@ -424,11 +422,3 @@ def deliver(
 def _report_delivery(delivery: Delivery, console: Console) -> None:
     if delivery.outcome != "unchanged":
         console.result(delivery.summary)
-
-
-def _stop_event() -> threading.Event:
-    """Set when the process is told to stop."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

@@ -8,6 +8,7 @@ from typing import Final
 
 from feature_store.layout import StoreLayout
 from recommender.errors import InvalidInputError
+from training.evaluation.experiment.drafts import InterleavingReading
 from training.evaluation.experiment.markdown import to_markdown
 from training.evaluation.experiment.plots import draw_all
 from training.evaluation.experiment.report import ExperimentReading
@@ -49,4 +50,27 @@ def record_reading(reading: ExperimentReading, folder: Path, bench: Workbench) -
         )
         run.log_metrics({_STRANGE.sub("_", name): value for name, value in reading.flat.items()})
         run.log_folder(folder, "experiment")
+    return run.run_id
+
+
+def keep_preference(reading: InterleavingReading, folder: Path) -> Path:
+    """Write ``preference.json``; returns the path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "preference.json"
+    path.write_bytes(reading.to_json())
+    return path
+
+
+def record_preference(reading: InterleavingReading, path: Path, bench: Workbench) -> str:
+    """Record a kept preference as an MLflow run; returns its id. Raises `RegistryError`."""
+    with start_run(bench.registry, f"interleaving {reading.experiment}", bench.clock) as run:
+        run.log_tags({"experiment.key": reading.experiment, "experiment.verdict": reading.verdict})
+        figures = {"preference": reading.preference.mean, "lists": float(reading.lists)}
+        if reading.always is not None:
+            figures |= {
+                "preference_low": reading.always.low,
+                "preference_high": reading.always.high,
+            }
+        run.log_metrics(figures)
+        run.log_file(path, "experiment")
     return run.run_id

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,3 +76,11 @@ def make_tracking(out: Path, tracking_uri: str | None, timeout: float) -> Tracki
 def micros(moment: datetime | None) -> int | None:
     """Microseconds since the epoch of a moment given in UTC."""
     return None if moment is None else round(moment.replace(tzinfo=UTC).timestamp() * 1e6)
+
+
+def stop_event() -> threading.Event:
+    """Set when the process is told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -24,8 +24,8 @@ from training.deliver import (
     open_lock,
     roll_back,
 )
-from training.delivery_watch import Schedule, watch
 from training.registry import RegisteredModel, RegistryError
+from training.watching import Schedule, watch
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import desirepath
 from recommender.errors import InvalidInputError
+from tests.training.evaluation.experiment.test_drafts import GOOD, POOR, lists
 from tests.training.evaluation.experiment.trial import KEY, trial
 from training.registry import Tracking, client_of
 
@@ -42,10 +43,29 @@ def test_a_refused_reading_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
     assert not (root / "mlflow.db").exists()
 
 
+def test_a_preference_is_read_and_kept_in_mlflow(tmp_path: Path) -> None:
+    root = lists(tmp_path, (POOR, GOOD)).root
+    (root.parent / "training.toml").write_text(
+        "[experiment]\nleast_subjects = 50\ntuned_subjects = 400\n"
+    )
+    config = ("--config", root.parent / "training.toml")
+    code, text = run("preference", KEY, "--root", root, "--json", *config)
+    assert code == 0
+    path = root / "reports" / f"experiment-{KEY}" / "preference.json"
+    found = json.loads(text)
+    assert found == json.loads(path.read_bytes())
+    client = client_of(Tracking.in_folder(root))
+    experiment = client.get_experiment_by_name("desirepath")
+    (kept,) = client.search_runs([experiment.experiment_id])
+    assert kept.data.metrics["preference"] == pytest.approx(found["preference"]["mean"], abs=1e-5)
+    assert kept.data.tags["experiment.verdict"] == "better"
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("read", "../x"), "accepted: letters"),
+        (("preference", "x", "--outcome", "y"), "accepted: select_item"),
         (("read", "x", "--weight", "a"), "accepted: ARM=NUMBER"),
         (("read", "x", "--weight", "a=b"), "accepted: ARM=NUMBER"),
     ],

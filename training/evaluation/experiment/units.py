@@ -22,11 +22,12 @@ from feature_store.experiment_answers import (
     VARIANT,
     ExperimentAnswers,
 )
+from feature_store.experiment_health import FITTING, arm_weights
 from feature_store.layout import StoreLayout
 from feature_store.pseudonyms import read_pseudonyms
 from feature_store.tables import read_manifests
 from recommender.errors import DataError
-from recommender.terms import AVAILABLE_AT, LADDER, MICROS_PER_SECOND, SIMILAR, TS
+from recommender.terms import AVAILABLE_AT, MICROS_PER_SECOND, TS
 from training.evaluation.experiment.metrics import ANSWERS
 from training.evaluation.experiment.outcomes import (
     FIRST_AT,
@@ -42,8 +43,6 @@ DAY_MICROS: Final = SECONDS_PER_DAY * MICROS_PER_SECOND
 MINUTE_MICROS: Final = 60 * MICROS_PER_SECOND
 BOT_DEVICES: Final = ("bot", "crawler", "spider")
 CLOSED_AT: Final = "closed_at"
-# Rungs that answer about the shopper, the visit or the item of the page; the others do not.
-_FITTING: Final = LADDER[: LADDER.index(SIMILAR) + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +147,8 @@ def _of_phase(
 
 
 def _weights(answers: pl.DataFrame) -> dict[str, float]:
-    """Weight of each arm. What the arms seen leave of 1 belongs to arms that nobody was seen in."""
     found = answers.group_by(VARIANT).agg(pl.col("p_arm").median()).sort(VARIANT)
-    shares = dict(found.iter_rows())
-    if any(share is None for share in shares.values()):
-        return dict.fromkeys(shares, 1.0)
-    missing = 1.0 - sum(shares.values())
-    return shares | ({"(nobody seen)": missing} if missing > 1e-6 else {})
+    return arm_weights(dict(found.iter_rows()))
 
 
 def _subjects(answers: pl.DataFrame, spec: ExperimentSpec, counts: Counter[str]) -> pl.DataFrame:
@@ -212,7 +206,7 @@ def _within(answers: pl.DataFrame, subjects: pl.DataFrame) -> pl.DataFrame:
 
 
 def _answer_sums(answers: pl.DataFrame) -> pl.DataFrame:
-    fits = pl.col("served_level").is_in(_FITTING)
+    fits = pl.col("served_level").is_in(FITTING)
     sums = (
         pl.len().alias("answers"),
         pl.col("is_degraded").sum().alias("degraded"),

@@ -1,12 +1,14 @@
-"""Delivers again and again, patiently while the registry is down."""
+"""Does a job again and again, patiently while what it needs is down."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from recommender.errors import DesirepathError
-from training.deliver import Delivery
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class Schedule:
     Parameters
     ----------
     interval_seconds
-        After a delivery, or when nothing changed.
+        After a success, or when nothing changed.
     longest_seconds
         Upper bound of the wait after failures, which doubles each time.
     """
@@ -31,9 +33,9 @@ class Schedule:
 
 
 def watch(
-    once: Callable[[], Delivery], schedule: Schedule, wait: Callable[[float], bool]
-) -> Iterator[Delivery | DesirepathError | OSError]:
-    """Deliver again and again; a failure is reported and the next try comes later.
+    once: Callable[[], Outcome], schedule: Schedule, wait: Callable[[float], bool]
+) -> Iterator[Outcome | DesirepathError | OSError]:
+    """Do something again and again; a failure is reported and the next try comes later.
 
     Parameters
     ----------
