@@ -83,6 +83,9 @@ bench-closed-loop: $(VENV)/.installed ## real steps to purchase of the same simu
 bench-experiments: $(VENV)/.installed ## whether tests are read truly: A/A, sample ratio, every look, interleaving (ARGS="--seed 2")
 	$(BIN)/python -m benchmarks.experiments --json $(ARGS)
 
+bench-experiment-loop: $(VENV)/.installed ## champion against challenger over HTTP, decided from the log, up to MLflow (ARGS="--quick")
+	$(BIN)/python -m benchmarks.experiment_loop $(ARGS)
+
 bench-quality-sessions: $(VENV)/.installed ## the next item of public visits, beside popularity and session neighbours
 	$(QUALITY) sessions --train $(SHARED)/sessions/retailrocket/train.parquet \
 		--test $(SHARED)/sessions/retailrocket/test.parquet --json $(ARGS)

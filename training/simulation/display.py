@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,12 @@ from training.simulation.behaviour import PLACEMENTS, Behaviour, Draw, Page
 from training.simulation.catalogue import Catalogue
 from training.simulation.chance import derive, normal
 from training.simulation.identity import Identity
-from training.simulation.recommenders import PageContext, Recommender, Suggestion
+from training.simulation.recommenders import (
+    ManyRecommender,
+    PageContext,
+    Recommender,
+    Suggestion,
+)
 from training.simulation.shoppers import NONE
 from training.simulation.stock import LISTING_PAGE, SLATE, Shelf, listing_slice
 from training.simulation.utility import match
@@ -124,10 +129,11 @@ class Display:
         slate = np.full((len(batch), SLATE), NONE, np.int32)
         ids = np.full(len(batch), None, object)
         ways: list[SuggestedWay | None] = [None] * len(batch)
-        for row, context in enumerate(self._contexts(batch)):
-            answer = self.recommender(context)
-            if not isinstance(answer, Suggestion):
-                answer = Suggestion(answer, f"{context.session_id}.r{batch.pages[row]}")
+        contexts = self._contexts(batch)
+        given = _answers(self.recommender, contexts)
+        for row, (context, filled) in enumerate(zip(contexts, given, strict=True)):
+            name = f"{context.session_id}.r{batch.pages[row]}"
+            answer = filled if isinstance(filled, Suggestion) else Suggestion(filled, name)
             chosen = self._resolve(answer.item_ids, shelf.known)
             slate[row, : len(chosen)] = chosen
             ids[row], ways[row] = answer.recommendation_id, answer.way
@@ -164,6 +170,14 @@ class Display:
             cart_items=tuple(self.catalogue.item_ids[one] for one in batch.cart[row] if one >= 0),
             limit=SLATE,
         )
+
+
+def _answers(
+    recommender: Recommender, contexts: Sequence[PageContext]
+) -> Iterable[Sequence[str] | Suggestion]:
+    if isinstance(recommender, ManyRecommender):
+        return recommender.many(contexts)
+    return map(recommender, contexts)
 
 
 def default_slate(batch: SessionBatch, shelf: Shelf) -> Int32Array:

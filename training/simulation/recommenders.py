@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -55,6 +55,15 @@ class Recommender(Protocol):
 
     def __call__(self, context: PageContext) -> Sequence[str] | Suggestion:
         """Give item ids, best first."""
+        ...
+
+
+@runtime_checkable
+class ManyRecommender(Recommender, Protocol):
+    """Fills the lists of several pages at a time, such as a service over several connections."""
+
+    def many(self, contexts: Sequence[PageContext]) -> Sequence[Suggestion]:
+        """Give an answer for each page, in their order."""
         ...
 
 
