@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +18,6 @@ from recommender.interleaving import (
     fair_coin,
     interleaved,
     team_draft,
-    whole_rounds,
 )
 from recommender.slate import Slate, SlateItem, SlateWay
 
@@ -35,23 +32,6 @@ def slate_of(items: str, level: str = "personalised") -> Slate:
     )
     scored = tuple((item.item_id, item.score) for item in listed)
     return Slate(listed, level, "top", 9, candidates=scored)
-
-
-@pytest.mark.shared
-def test_the_worked_examples(shared_path: Path) -> None:
-    text = (shared_path / "conformance/interleaving/team_draft_vectors.json").read_text()
-    vectors = json.loads(text)["vectors"]
-    assert len(vectors) == 3
-    for vector in vectors:
-        limit = vector["max_items"] or 100
-        picks = whole_rounds(vector["C1"], vector["C2"], limit, lambda _: FIRST)
-        if "expected" in vector:
-            found = [[each.item_id, f"C{each.team + 1}", int(each.competitive)] for each in picks]
-            assert found == vector["expected"]
-        else:
-            assert len(picks) == vector["expected_length"]
-            teams = [f"C{each.team + 1}" for each in picks]
-            assert {team: teams.count(team) for team in teams} == vector["expected_counts"]
 
 
 @given(rankings, rankings, seeds, st.integers(0, 20))
