@@ -134,7 +134,7 @@ FULL: Final = {
     "window": 180.0,
 }
 QUICK: Final = {
-    "shoppers": 2500,
+    "shoppers": 4000,
     "items": 300,
     "warm_up": 8,
     "days": 4,

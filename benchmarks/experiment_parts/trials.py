@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 SHIP, HOLD, GUARD, DRAFT = "ship", "hold", "guard", "draft"
-PARTS: Final = {SHIP: (0.0, 0.3), HOLD: (0.3, 0.6), GUARD: (0.6, 0.75), DRAFT: (0.75, 1.0)}
+PARTS: Final = {SHIP: (0.0, 0.4), HOLD: (0.4, 0.7), GUARD: (0.7, 0.8), DRAFT: (0.8, 1.0)}
 CONTROL, TREATMENT = "control", "treatment"
 # Only what was bought before and is due, and nothing to fill up with: empty for nearly everybody.
 MISTAKE: Final = {"sources": ["buy_again"], "ladder": []}
