@@ -145,6 +145,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield client
 
 
+def _is_by_design(refusal: Any) -> bool:
+    return STRICT in refusal["errorDetails"] or refusal["errorCode"] == "INVALID_CONTEXT"
+
+
 @pytest.mark.shared
 def test_a_fuzzer_finds_the_document_kept(shared_path: Path, shop: TestClient) -> None:
     """Every check of schemathesis, on the protocol's own file with its one known fault mended."""
@@ -159,12 +163,17 @@ def test_a_fuzzer_finds_the_document_kept(shared_path: Path, shop: TestClient) -
                 options = case.as_transport_kwargs(base_url="http://shop.example")
                 wanted = ("method", "url", "params", "json", "data", "headers")
                 request = {name: options[name] for name in wanted if options.get(name) is not None}
+                headers = request.get("headers", {})
+                request["headers"] = {
+                    name: value.encode("latin-1") for name, value in headers.items()
+                }
                 if isinstance(request.get("data"), bytes | str):
                     request["content"] = request.pop("data")
                 answer = shop.request(request.pop("method"), request.pop("url"), **request)
                 # This service asks for no key; keys are the matter of test_access.
                 left_out = [ignored_auth]
-                if answer.status_code == 400 and STRICT in answer.json()["errorDetails"]:
+                # Integers beyond 64 bit, and ids of a shopper that are no text, are refused.
+                if answer.status_code == 400 and _is_by_design(answer.json()):
                     left_out.append(positive_data_acceptance)
                 case.validate_response(answer, excluded_checks=left_out)
                 tried.add(answer.status_code)
