@@ -45,7 +45,7 @@ lock: $(VENV)/.installed ## resolve the dependencies anew
 	done
 
 conformance: $(VENV)/.installed ## independent vectors of other projects: how many hold, per suite and group
-	$(BIN)/python -m pytest -q tests/conformance
+	$(BIN)/python -m pytest -q tests/conformance tests/serving/test_ofrep.py
 
 crash: $(VENV)/.installed ## 500 rounds of SIGKILL against four writers
 	DESIREPATH_CRASH_ROUNDS=500 $(BIN)/python -m pytest tests/faults/test_crash.py -x

@@ -5,7 +5,8 @@ output. A shop runs for a month on its static lists; a model is learnt from that
 runs on, once for each policy, with the same shoppers (see `training.simulation.closed_loop`). Each
 of several seeds is another shop with other people and its own model; their shoppers are pooled.
 
-Policies: ``file`` (placements as in the file), ``next_step``, ``purchase``, ``path`` (the objective
+Policies: ``file`` (placements as in the file), ``explore`` (also what they leave to chance),
+``next_step``, ``purchase``, ``path`` (the objective
 set at every placement), ``ways`` (also where to go), ``popularity``, ``nothing`` (empty lists),
 ``shop`` (its static lists), ``oracle`` (knows what everybody wants: the most that lists can do).
 The first that is named is what the others are compared with. Behind a policy may stand what it does

@@ -24,7 +24,8 @@ from typing import Final
 import numpy as np
 
 from feature_store.console import Console
-from recommender.interleaving import Preference, credits_of, fair_coin, preference, team_draft
+from recommender.interleaving import fair_coin, team_draft
+from recommender.preference import Preference, credits_of, preference
 from recommender.sample_ratio import sample_ratio
 from recommender.terms import BoolArray, Float64Array
 from training.evaluation.experiment.contrast import Sample, contrast

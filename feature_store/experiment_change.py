@@ -23,6 +23,7 @@ NEXT_STATUS: Final[Mapping[str, tuple[str, ...]]] = {
 FROZEN: Final = (
     "kind",
     "assigner",
+    "audience",
     "unit",
     "fallback_unit",
     "seed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -12,6 +12,7 @@ from msgspec import Meta
 from recommender.bucketing import UNBIASED
 from recommender.errors import InvalidInputError
 from recommender.experiment import BucketFilter, Experiment, Holdout, Namespace, Sticky
+from recommender.targeting import LOGICAL, OPERATORS, PATTERNS, check_condition, meets
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 # Files that are being written are named tmp-..., see `feature_store.atomic_file`.
@@ -23,6 +24,8 @@ MAX_ARMS = 16
 WEIGHT_TOLERANCE = 1e-9
 INTERLEAVE = "interleave"
 DRAFTED = "interleaved"  # the variant of all who take part in an interleaving
+# No patterns: a bad one could hold up every answer.
+AUDIENCE_OPERATORS = {*LOGICAL, *OPERATORS} - {*PATTERNS, "$inGroup", "$notInGroup"}
 
 Key = Annotated[str, Meta(pattern=f"^{KEY.pattern}$", max_length=64)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -116,6 +119,8 @@ class ExperimentSpec(Spec, frozen=True):
         Of the hash; the key where it is left out.
     placements
         Where it runs; empty: everywhere.
+    audience
+        What page and device must meet, see `recommender.targeting`; empty: nothing.
     assigner
         ``service``, or ``external`` where only arms count that come with the question.
     """
@@ -127,6 +132,7 @@ class ExperimentSpec(Spec, frozen=True):
     placements: Annotated[
         list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=64)
     ] = []
+    audience: dict[str, Any] = {}
     assigner: Literal["service", "external"] = "service"
     unit: UnitName = "visitor"
     fallback_unit: UnitName | None = None
@@ -150,6 +156,7 @@ class ExperimentSpec(Spec, frozen=True):
                 f"hash_version {self.hash_version}; accepted: 2. Version 1 is biased: two tests of "
                 "one site agree for too many subjects"
             )
+        check_condition(self.audience, AUDIENCE_OPERATORS)
         if self.kind == "aa" and any(arm.changes for arm in self.arms):
             raise ValueError(
                 "an A/A test with arms that differ; accepted: arms that change nothing"
@@ -197,6 +204,10 @@ class ExperimentSpec(Spec, frozen=True):
     def runs_at(self, placement: str) -> bool:
         """Whether it is about a placement."""
         return not self.placements or placement in self.placements
+
+    def is_for(self, attributes: Mapping[str, Any]) -> bool:
+        """Whether page and device are those that it is about."""
+        return not self.audience or meets(attributes, self.audience)
 
     def experiment(self, key: str, phase: int = 0) -> Experiment:
         """The part that decides who gets which arm. Raises `InvalidInputError`."""

@@ -28,7 +28,8 @@ def assign(
 ) -> None:
     """Put subjects into the arms of an experiment, as the service does, and print a digest.
 
-    The same digest from two places means the same arm for every id.
+    The same digest from two places means the same arm for every id. A file of ids says nothing of
+    pages and devices, so an audience counts as met.
     """
     from feature_store.experiment_assign import (
         AssignmentDigest,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import msgspec
 from msgspec import UNSET
 
 from feature_store.experiment_spec import DRAFTED
@@ -24,11 +25,17 @@ from recommender.assignment import (
 )
 from serving.errors import Problem
 from serving.experiment_source import LiveExperiment
-from serving.schemas import AssignmentView
+from serving.schemas import AssignmentView, Context
 
+ATTRIBUTES = ("page_type", "device", "locale", "currency", "category")
 Pseudonym = Callable[[str, str], str]
 SERVICE = "service"
 _ASSIGNED_BY = {EXTERNAL: EXTERNAL, FORCED: FORCED, REMEMBERED: "sticky"}
+
+
+def attributes_of(context: Context) -> dict[str, object]:
+    """What an experiment's audience may ask for."""
+    return {name: getattr(context, name) for name in ATTRIBUTES}
 
 
 def subject_of(
@@ -44,8 +51,21 @@ def subject_of(
     return Subject(known, is_eligible, forced or {}, bool(forced), notes)
 
 
-def assigned(live: LiveExperiment, subject: Subject, outer: Mapping[str, str]) -> Assignment:
-    """The arm of a subject; both arms, where they are interleaved and none of them is forced."""
+def assigned(
+    live: LiveExperiment,
+    subject: Subject,
+    outer: Mapping[str, str],
+    attributes: Mapping[str, object],
+) -> Assignment:
+    """The arm of a subject; both arms, where they are interleaved and none of them is forced.
+
+    Parameters
+    ----------
+    attributes
+        Of page and device: what an experiment's audience may ask for.
+    """
+    if not live.spec.is_for(attributes):
+        subject = replace(subject, is_eligible=False)
     found = _hashed_or_given(live, subject, outer)
     is_in_both = live.spec.is_interleaved and found.in_experiment and found.reason != FORCED
     return replace(found, variant=DRAFTED, probability=1.0) if is_in_both else found
@@ -99,6 +119,20 @@ def record_of(found: Assignment, subject_type: str, pseudonym: Pseudonym) -> Ass
         unit=unit[0] if unit else experiment.unit,
         unit_key=pseudonym(*unit) if is_other and unit else None,
     )
+
+
+def with_unit(
+    record: AssignmentRecord,
+    ids: Mapping[str, str | None],
+    subject_type: str,
+    pseudonym: Pseudonym,
+) -> AssignmentRecord:
+    """A record that went out without its pseudonym, with it again."""
+    value = ids.get(record.unit)
+    by_hash = record.in_experiment and record.bucket is not None
+    if not by_hash or value is None or record.unit == subject_type:
+        return record
+    return msgspec.structs.replace(record, unit_key=pseudonym(record.unit, value))
 
 
 def assignment_view(record: AssignmentRecord, found: Assignment | None = None) -> AssignmentView:

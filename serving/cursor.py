@@ -32,7 +32,7 @@ class Continuation(msgspec.Struct, frozen=True, array_like=True):
     decision_id
         Of the first page.
     subject
-        Keyed pseudonym of who asked; empty for nobody.
+        Digest of the keyed pseudonym of who asked: the log's own name of a shopper stays inside.
     question
         Digest of what was asked, see `question_digest`.
     shown_idx
@@ -48,7 +48,7 @@ class Continuation(msgspec.Struct, frozen=True, array_like=True):
 
     decision_id: str
     placement: str
-    subject: str
+    subject: bytes
     question: bytes
     model_version: str
     shown_idx: tuple[int, ...] = ()
@@ -91,8 +91,14 @@ def question_digest(request: RecommendationRequest) -> bytes:
         request.kinds,
         request.level,
         request.session_id,
+        request.user_id,
     )
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).digest()
+
+
+def subject_digest(subject: str) -> bytes:
+    """Eight bytes of a keyed pseudonym."""
+    return hashlib.blake2b(subject.encode(), digest_size=8).digest()
 
 
 def seal(continuation: Continuation, secret: bytes) -> str:
@@ -119,7 +125,7 @@ def check_same(
     continuation: Continuation, request: RecommendationRequest, placement: str, subject: str
 ) -> None:
     """Raise `Problem` 422 where somebody else asks, or something else."""
-    mine = (placement, subject, question_digest(request))
+    mine = (placement, subject_digest(subject), question_digest(request))
     theirs = (continuation.placement, continuation.subject, continuation.question)
     if mine != theirs:
         detail = (

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from feature_store.experiment_change import Revision
 from feature_store.experiment_spec import ExperimentSpec
-from serving.schemas import Asked, AssignmentView, Id, Notes, RejectedEvent, check_ids
+from serving.schemas import Asked, AssignmentView, Context, Id, Notes, RejectedEvent, check_ids
 
 
 class ExperimentResponse(msgspec.Struct, frozen=True):
@@ -28,12 +28,16 @@ class ExperimentResponse(msgspec.Struct, frozen=True):
 
 
 class SubjectToAssign(Asked, frozen=True):
-    """Who is to be assigned: the ids that are known, and what was remembered for them."""
+    """Who is to be assigned: the ids that are known, what was remembered for them, and the page.
+
+    Of `context` only what an experiment's audience may ask for counts.
+    """
 
     visitor_id: Id | None = None
     user_id: Id | None = None
     session_id: Id | None = None
     remembered: Notes = {}  # noqa: RUF012 - a struct copies it
+    context: Context = Context()
 
     def __post_init__(self) -> None:
         ids = [each for each in (self.visitor_id, self.user_id, self.session_id) if each]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from feature_store.experiment_spec import DRAFTED, ArmSpec
 from feature_store.records import AssignmentRecord
 from recommender.assignment import FORCED
@@ -15,7 +17,15 @@ from recommender.interleaving import START, DraftState
 from recommender.placements import Placement
 from recommender.terms import OFF
 from serving.asker import Asker
-from serving.assigning import assigned, assignment_view, check_arms, record_of, subject_of
+from serving.assigning import (
+    assigned,
+    assignment_view,
+    attributes_of,
+    check_arms,
+    record_of,
+    subject_of,
+    with_unit,
+)
 from serving.bundle_source import ServingModel
 from serving.cursor import (
     MOST_SHOWN,
@@ -25,6 +35,7 @@ from serving.cursor import (
     question_digest,
     seal,
     split_by_model,
+    subject_digest,
     unseal,
 )
 from serving.errors import Problem
@@ -132,16 +143,13 @@ def _assigned_entry(
     experiments: list[LiveExperiment],
 ) -> Entry:
     subject = subject_of(
-        {
-            "visitor": request.visitor_id,
-            "user": request.user_id,
-            "session": request.session_id,
-        },
+        _ids(request),
         request.remembered,
         is_eligible=_may_take_part(request, entry.asker),
         forced=request.force,
     )
-    found = [assigned(each, subject, request.assignments) for each in experiments]
+    attributes = attributes_of(request.context)
+    found = [assigned(each, subject, request.assignments, attributes) for each in experiments]
     kind, _ = subject_key(request, exchange.state.pseudonyms)
     pairs = list(zip(experiments, found, strict=True))
     records = tuple(record_of(each, kind, exchange.state.pseudonyms.of) for each in found)
@@ -177,6 +185,14 @@ def _with_arms(
     if beside.failure:
         return replace(changed, failure=beside.failure)
     return replace(changed, draft=Draft((own.key, other.key), beside.placement, beside.model))
+
+
+def _ids(request: RecommendationRequest) -> dict[str, str | None]:
+    return {
+        "visitor": request.visitor_id,
+        "user": request.user_id,
+        "session": request.session_id,
+    }
 
 
 def _experiments_at(
@@ -223,8 +239,10 @@ def _continued(
     """The next page of a list: the arms and the model of the first one, or a refusal."""
     state = exchange.state
     before = unseal(request.cursor or "", state.pseudonyms.secret)
-    _, subject = subject_key(request, state.pseudonyms)
+    kind, subject = subject_key(request, state.pseudonyms)
     check_same(before, request, placement.name, subject)
+    ids = _ids(request)
+    records = tuple(with_unit(each, ids, kind, state.pseudonyms.of) for each in before.assignments)
     in_force = [
         (record, _alive(record, state.experiments.current))
         for record in before.assignments
@@ -235,8 +253,8 @@ def _continued(
         Entry(
             placement,
             asker,
-            before.assignments,
-            tuple(assignment_view(record) for record in before.assignments),
+            records,
+            tuple(assignment_view(record) for record in records),
             qa=before.qa,
             continues=before,
         ),
@@ -285,12 +303,12 @@ def cursor_after(
     after = Continuation(
         before.decision_id if before else decision_id,
         request.placement,
-        subject,
+        subject_digest(subject),
         question_digest(request),
         model.version,
         indices,
         ids,
-        entry.records,
+        tuple(msgspec.structs.replace(each, unit_key=None) for each in entry.records),
         entry.qa,
         None if entry.draft is None else _note(draft),
     )

@@ -45,6 +45,8 @@ def readiness(state: ServiceState) -> ReadyResponse:
         warnings.append("the delivered bundle is refused; the log says why")
     if state.rules.refusal:
         warnings.append("the changed rules file is refused; the log says why")
+    if state.experiments.refused or state.experiments.models.refused:
+        warnings.append("an experiment or the bundle of an arm is refused; the log says why")
     if not model.is_loaded:
         warnings.append("no model is loaded")
     elif unknown_categories(state.placements.values(), model.bundle.catalogue):

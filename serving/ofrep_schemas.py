@@ -18,14 +18,15 @@ ErrorCode = Literal[
 class EvaluationContext(msgspec.Struct, frozen=True, rename="camel"):
     """Who is asked about. `targetingKey` is the id of the experiment's unit.
 
-    `visitor_id`, `user_id` and `session_id` go before it for experiments of that unit; all other
-    fields are taken and not looked at.
+    `visitor_id`, `user_id` and `session_id` go before it for experiments of that unit; an
+    experiment's audience may ask for all other fields.
     """
 
     targeting_key: str
     visitor_id: str | None = msgspec.field(default=None, name="visitor_id")
     user_id: str | None = msgspec.field(default=None, name="user_id")
     session_id: str | None = msgspec.field(default=None, name="session_id")
+    attributes: dict[str, Any] = {}
 
 
 class EvaluationRequest(msgspec.Struct, frozen=True):
@@ -90,4 +91,4 @@ def context_of(raw: Any) -> tuple[EvaluationContext | None, ErrorCode, str]:
     for name, value in (known | {"targetingKey": context["targetingKey"]}).items():
         if not isinstance(value, str):
             return None, "INVALID_CONTEXT", f"context.{name}: accepted: a text"
-    return EvaluationContext(context["targetingKey"], **known), "GENERAL", ""
+    return EvaluationContext(context["targetingKey"], **known, attributes=context), "GENERAL", ""

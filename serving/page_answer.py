@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from serving.answer import View, answer_at, asker_of, placement_named
+from serving.answer import answer_at, placement_named
 from serving.exchange import Exchange
 from serving.page_schemas import PageRequest, PageResponse
+from serving.question import asker_of
+from serving.response import View
 
 
 def page_answer(exchange: Exchange, request: PageRequest, view: View) -> PageResponse:

@@ -8,16 +8,11 @@ from recommender.merchandising.findings import findings
 from recommender.merchandising.rules_file import parse_rules
 from recommender.merchandising.trace import Trace
 from recommender.slate import Slate
-from serving.answer import (
-    asker_of,
-    at_stage_length,
-    moves_of,
-    placement_named,
-    query_of,
-    slate_of,
-)
+from serving.answer import placement_named, slate_of
 from serving.errors import Problem
 from serving.exchange import Exchange
+from serving.question import asker_of, at_stage_length, query_of
+from serving.response import moves_of
 from serving.rule_schemas import RulesTrialRequest, RulesTrialResponse, TriedItem
 
 

@@ -23,10 +23,11 @@ from recommender.explore_settings import NO_SCHEME
 from recommender.placements import Placement, read_placements
 from recommender.terms import EVENT_TYPE, PURCHASE, Float64Array
 from training.dataset import moment
-from training.evaluation.off_policy import Estimate, mean_of
-from training.evaluation.off_policy_replay import Replayed, is_supported, replay
+from training.evaluation.off_policy import Estimate, Verdict, mean_of
+from training.evaluation.off_policy_replay import Replayed, replay
 from training.evaluation.off_policy_report import OffPolicyReport
 from training.evaluation.off_policy_slates import LoggedSlates, judge_slates, rips
+from training.evaluation.off_policy_support import Check, check_records, is_supported
 from training.evaluation.plots_off_policy import draw_off_policy
 from training.exam import Store, innocent, window_end
 from training.reevaluation import named_bundle
@@ -183,7 +184,7 @@ def slates_of(answers: Sequence[Replayed], earned: Float64Array) -> LoggedSlates
         propensity[row, :n] = [item.p_slot for item in each.record.items]
         wanted = [*each.target, *[""] * (n - len(each.target))]
         target[row, :n] = [one == other for one, other in zip(each.shown, wanted, strict=True)]
-    outside = np.array([not is_supported(each) for each in answers], np.float64)
+    outside = np.array([not is_supported(each.record, each.target) for each in answers], np.float64)
     # Nobody is told apart who has no name: each of their lists stands for itself.
     keys = [each.record.subject_key or each.record.decision_id for each in answers]
     subject = np.unique(keys, return_inverse=True)[1].astype(np.int64)
@@ -197,8 +198,9 @@ def _report(
     log: LoggedSlates,
     counts: Mapping[str, int],
 ) -> OffPolicyReport:
-    verdict = judge_slates(log)
-    records = [each.record for each in answers]
+    verdict, records = judge_slates(log), [each.record for each in answers]
+    checks = check_records(records)
+    refusal = _refusal(checks, verdict)
     return OffPolicyReport(
         candidate=asked[0],
         asked=asked[1],
@@ -212,10 +214,21 @@ def _report(
         observed=mean_of("served", log.total, log.subject),
         same_lists=float(np.mean([each.target == each.shown for each in answers])),
         diagnosis=verdict.diagnosis,
-        estimates=verdict.estimates,
-        lift=None if verdict.refusal else _lift(log),
-        refusal=verdict.refusal,
+        checks=checks,
+        estimates=() if refusal else verdict.estimates,
+        lift=None if refusal else _lift(log),
+        refusal=refusal,
     )
+
+
+def _refusal(checks: Sequence[Check], verdict: Verdict) -> str | None:
+    """Why no estimate may be told: the log is not true, or cannot tell."""
+    broken = [
+        f"not so: {each.name}: {each.found}"
+        for each in checks
+        if each.is_met is False and not each.is_by_chance
+    ]
+    return "; ".join([*broken, *([verdict.refusal] if verdict.refusal else [])]) or None
 
 
 def _lift(log: LoggedSlates) -> Estimate:

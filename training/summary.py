@@ -196,6 +196,7 @@ def show_off_policy(report: OffPolicyReport, console: Console) -> None:
     console.table(f"what {report.candidate} would have earned", basis)
     counts = [{"": name, "number": number} for name, number in report.counts.items()]
     console.table("answers and outcomes of the log", counts)
+    console.table("checks of the log", report.check_rows())
     if report.diagnosis.warning:
         console.say(f"warning: {report.diagnosis.warning}")
     console.table("estimates", report.rows())

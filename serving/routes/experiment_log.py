@@ -15,11 +15,13 @@ from starlette.responses import Response
 
 from feature_store.experiment_export import export_page
 from feature_store.experiment_health import ExperimentHealth
+from feature_store.experiment_health import experiment_health as health_of
 from feature_store.experiment_health_job import UNKNOWN
-from recommender.errors import InvalidInputError, StorageError
+from feature_store.layout import StoreLayout
+from recommender.errors import DataError, InvalidInputError, StorageError
 from serving.endpoint import Endpoint
 from serving.errors import Problem
-from serving.exchange import Exchange, exchange_of
+from serving.exchange import exchange_of
 from serving.openapi import query_parameters
 from serving.reading import params_of
 from serving.schemas import Asked
@@ -28,6 +30,8 @@ from serving.security import ADMIN
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 NDJSON = "application/x-ndjson"
 HEALTH_SECONDS = 60.0
+# Read here, in a thread: quicker than a process starts. A larger log would slow answers down.
+SMALL_LOG_BYTES = 2_000_000
 MOST_ROWS = 5_000
 # About a tenth of a second of one thread; a page of a rare experiment may be empty.
 MOST_RECORDS = 20_000
@@ -52,14 +56,14 @@ async def experiment_health(request: Request) -> Response:
     """How a running experiment is doing, from the log alone.
 
     Subjects, answers, fallback and error share and p95 per arm, the sample ratio, repeated records,
-    late events, and events that name an answer which the log does not have. The log is read by a
-    process of its own, one at a time.
+    late events, and events that name an answer which the log does not have. A log that is
+    not small is read by a process of its own, one at a time.
     """
     params, key = params_of(request, ExperimentHealthParams), _key(request)
     exchange = exchange_of(request)
     exchange.state.looks.enter()
     try:
-        return await asyncio.to_thread(_look, exchange, key, params.phase)
+        return await asyncio.to_thread(_look, exchange.state.settings.layout, key, params.phase)
     finally:
         exchange.state.looks.leave()
 
@@ -93,8 +97,27 @@ async def experiment_export(request: Request) -> Response:
     return Response(lines, headers=headers, media_type=NDJSON)
 
 
-def _look(exchange: Exchange, key: str, phase: int | None) -> Response:
-    root = str(exchange.state.settings.layout.root.resolve())
+def _look(layout: StoreLayout, key: str, phase: int | None) -> Response:
+    look = _here if _log_bytes(layout) <= SMALL_LOG_BYTES else _in_a_child
+    found = look(layout, key, phase)
+    return Response(found, headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+def _log_bytes(layout: StoreLayout) -> int:
+    return sum(path.stat().st_size for path in layout.log.glob("*.seg"))
+
+
+def _here(layout: StoreLayout, key: str, phase: int | None) -> bytes:
+    try:
+        return msgspec.json.encode(health_of(layout, key, phase))
+    except DataError as error:
+        raise Problem(404, "unknown_experiment", f"{error}") from error
+    except StorageError as error:
+        raise _not_read(type(error).__name__) from error
+
+
+def _in_a_child(layout: StoreLayout, key: str, phase: int | None) -> bytes:
+    root = str(layout.root.resolve())
     words = [sys.executable, "-m", _JOB, root, key, *([] if phase is None else [str(phase)])]
     try:
         done = subprocess.run(words, capture_output=True, timeout=HEALTH_SECONDS, check=False)
@@ -104,9 +127,7 @@ def _look(exchange: Exchange, key: str, phase: int | None) -> Response:
         raise Problem(404, "unknown_experiment", done.stdout.decode("utf-8", "replace"))
     if done.returncode != 0:
         raise _not_read(f"exit code {done.returncode}")
-    return Response(
-        done.stdout, headers={"Cache-Control": "no-store"}, media_type="application/json"
-    )
+    return done.stdout
 
 
 def _not_read(why: str) -> Problem:

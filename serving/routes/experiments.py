@@ -11,7 +11,7 @@ from starlette.responses import Response
 from feature_store.experiment_change import StoredExperiment, created, revised
 from feature_store.experiment_spec import ExperimentSpec, check_key
 from recommender.errors import ConfigError, ConflictError, InvalidInputError, StorageError
-from serving.assigning import assigned, assignment_view, record_of, subject_of
+from serving.assigning import assigned, assignment_view, attributes_of, record_of, subject_of
 from serving.endpoint import Endpoint
 from serving.errors import Problem, storage_problem
 from serving.exchange import Exchange, exchange_of, json_answer
@@ -80,7 +80,8 @@ async def assignments(request: Request) -> Response:
 def _assigned(asked: SubjectToAssign, chosen: list[LiveExperiment]) -> list[AssignmentView]:
     ids = {"visitor": asked.visitor_id, "user": asked.user_id, "session": asked.session_id}
     subject = subject_of(ids, asked.remembered)
-    found = [assigned(each, subject, {}) for each in chosen]
+    attributes = attributes_of(asked.context)
+    found = [assigned(each, subject, {}, attributes) for each in chosen]
     return [assignment_view(record_of(each, "", lambda *_: ""), each) for each in found]
 
 

@@ -85,7 +85,7 @@ def _evaluated(live: LiveExperiment, context: EvaluationContext) -> FlagEvaluati
         "session": context.session_id,
     }
     ids[unit] = ids[unit] or context.targeting_key
-    found = assigned(live, subject_of(ids, {}), {})
+    found = assigned(live, subject_of(ids, {}), {}, context.attributes)
     if not live.spec.is_running:
         found = outside(live.experiment, NOT_RUNNING)
     return _flag(found)

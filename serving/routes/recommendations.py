@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.answer import View, answered
+from serving.answer import answered
 from serving.endpoint import Endpoint
 from serving.errors import Problem
 from serving.exchange import Exchange, exchange_of, json_answer
@@ -13,6 +13,7 @@ from serving.openapi import query_parameters
 from serving.page_answer import page_answer
 from serving.page_schemas import PageRequest, PageResponse
 from serving.reading import params_of, read_struct
+from serving.response import View
 from serving.schemas import (
     RecommendationParams,
     RecommendationRequest,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from recommender.assignment import Assignment, Subject, Unit, assign
 from recommender.experiment import BucketFilter, Experiment, Namespace, Sticky
+from recommender.targeting import meets
 
 FILES = {
     "GrowthBook 0.8.0": "cases-spec-0.8.0.json",
@@ -61,10 +63,17 @@ def subject_of(
     )
 
 
+def is_eligible(context: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
+    """Whether the attributes of a context meet the condition of an experiment."""
+    groups = context.get("savedGroups", {})
+    return meets(context.get("attributes", {}), raw.get("condition", {}), groups)
+
+
 def run(context: Mapping[str, Any], raw: Mapping[str, Any]) -> list[object]:
     """Value, whether the subject takes part, whether a hash decided: what a run vector expects."""
     experiment = experiment_of(raw, context.get("enabled", True))
-    found = assign(experiment, subject_of(context))
+    subject = replace(subject_of(context), is_eligible=is_eligible(context, raw))
+    found = assign(experiment, subject)
     value = raw["variations"][experiment.arms.index(found.variant)]
     return [value, found.in_experiment, found.is_hash_used]
 
@@ -79,7 +88,8 @@ def stick(
         (each["attributeName"], each["attributeValue"]): dict(each["assignments"])
         for each in documents
     }
-    found = assign(experiment_of(raw), subject_of(context, notes))
+    subject = replace(subject_of(context, notes), is_eligible=is_eligible(context, raw))
+    found = assign(experiment_of(raw), subject)
     if (kept := found.to_remember) is not None:
         unit, key, arm = kept
         notes.setdefault(unit, {})[key] = arm

@@ -27,7 +27,7 @@ from feature_store.online.erase import Eraser
 from feature_store.online.lmdb import LmdbStore
 from feature_store.online.memory import MemoryStore
 from feature_store.online.visitors import Visitors
-from feature_store.records import DecisionItem, DecisionRecord, EventRecord
+from feature_store.records import AssignmentRecord, DecisionItem, DecisionRecord, EventRecord
 from feature_store.tables import data_digest, read_interactions
 from recommender.errors import InvalidEventError, StorageError
 from recommender.terms import SHOPPER_ID
@@ -76,6 +76,7 @@ class Shop:
                 eligible_count=1,
                 session_key="session",
                 attributes_used={"history": 3},
+                assignments=(AssignmentRecord("test", 0, "a", in_experiment=True, unit_key="~u"),),
             )
         )
 
@@ -170,6 +171,7 @@ def test_the_log_is_whole_after_the_job(tmp_path: Path) -> None:
     assert (decision.subject_key, decision.subject_type) == ("", "anonymous")
     assert (decision.session_key, decision.attributes_used) == (None, {})
     assert decision.items[0].item_id == "i"
+    assert [(each.variant, each.unit_key) for each in decision.assignments] == [("a", None)]
     reopened = Shop(tmp_path)
     assert reopened.send(view("new", START + 2_000_000, "v9")) == ["accepted"]
     seqs = [each.record.seq for each in LogReader(reopened.layout.log)]

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +15,9 @@ from recommender.interleaving import (
     START,
     Interleaving,
     Pick,
-    credits_of,
     fair_coin,
     interleaved,
-    preference,
     team_draft,
-    whole_rounds,
 )
 from recommender.slate import Slate, SlateItem, SlateWay
 
@@ -37,23 +32,6 @@ def slate_of(items: str, level: str = "personalised") -> Slate:
     )
     scored = tuple((item.item_id, item.score) for item in listed)
     return Slate(listed, level, "top", 9, candidates=scored)
-
-
-@pytest.mark.shared
-def test_the_worked_examples(shared_path: Path) -> None:
-    text = (shared_path / "conformance/interleaving/team_draft_vectors.json").read_text()
-    vectors = json.loads(text)["vectors"]
-    assert len(vectors) == 3
-    for vector in vectors:
-        limit = vector["max_items"] or 100
-        picks = whole_rounds(vector["C1"], vector["C2"], limit, lambda _: FIRST)
-        if "expected" in vector:
-            found = [[each.item_id, f"C{each.team + 1}", int(each.competitive)] for each in picks]
-            assert found == vector["expected"]
-        else:
-            assert len(picks) == vector["expected_length"]
-            teams = [f"C{each.team + 1}" for each in picks]
-            assert {team: teams.count(team) for team in teams} == vector["expected_counts"]
 
 
 @given(rankings, rankings, seeds, st.integers(0, 20))
@@ -152,35 +130,3 @@ def test_ways_keep_their_positions() -> None:
     slate, _ = interleaved(first, lambda: slate_of("CD"), Interleaving(("a", "b"), 3, seed=3))
     assert [each.position for each in slate.entries] == [1, 2, 3, 4]
     assert slate.entries[1] is way
-
-
-def test_credit_goes_to_the_team_of_a_competitive_place() -> None:
-    places = [(FIRST, True), (SECOND, True), (FIRST, False)]
-    assert credits_of(places, [1.0, 0.0, 5.0]) == (1.0, 0.0)
-    assert credits_of(places, [1.0, 2.0, 5.0], competitive_only=False) == (6.0, 2.0)
-
-
-def test_the_preference_by_hand() -> None:
-    found = preference(np.array([1.0, 2.0, 0.0, 1.0, 0.0]), np.array([0.0, 1.0, 1.0, 1.0, 0.0]))
-    assert (found.wins, found.losses, found.ties) == (2, 1, 1)
-    assert found.value == 0.25
-    assert found.standard_error == pytest.approx(math.sqrt((0.75 - 0.0625) / 4))
-    assert found.low < 0 < found.high
-
-
-def test_nobody_prefers_nothing() -> None:
-    found = preference(np.zeros(3), np.zeros(3))
-    assert (found.value, found.low, found.high) == (0.0, -1.0, 1.0)
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))
-def test_swapping_the_rankings_turns_the_sign(pairs: list[tuple[int, int]]) -> None:
-    one, other = np.array(pairs, np.float64).T
-    there, back = preference(one, other), preference(other, one)
-    assert there.value == -back.value
-    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
-
-
-def test_credits_of_other_subjects_are_refused() -> None:
-    with pytest.raises(ValueError, match="accepted: as many"):
-        preference(np.zeros(3), np.zeros(2))

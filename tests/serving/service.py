@@ -167,7 +167,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=output,
         cwd=ROOT,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, "DESIREPATH_EXPLORE": "false", **(env or {})},
     )
     assert child.stdout is not None
     line = child.stdout.readline()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,22 @@ def test_a_tried_arm_stays_tried(root: Path, client: TestClient) -> None:
     assert [each.qa for each in decisions(root)] == [True, True]
 
 
+def test_the_names_of_the_log_stay_inside(root: Path, client: TestClient) -> None:
+    make(client, "test", unit="user")
+    question = {"visitor_id": "v", "user_id": "u"}
+    cursor = ask(client, **question)["next_cursor"]
+    ask(client, **question, cursor=cursor)
+    first, second = decisions(root)
+    assert first.assignments == second.assignments
+    unit_key = first.assignments[0].unit_key
+    assert unit_key is not None
+    content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    assert unit_key.encode() not in content
+    assert first.subject_key.encode() not in content
+    other = {"visitor_id": "v", "user_id": "w", "cursor": cursor}
+    assert refused(client, **other) == (422, "cursor_foreign")
+
+
 def test_cursors_of_others_are_refused(client: TestClient) -> None:
     cursor = ask(client, context={"category": "c0"})["next_cursor"]
     good = {"visitor_id": "v", "context": {"category": "c0"}, "cursor": cursor}
@@ -111,6 +128,12 @@ def test_a_list_ends_with_its_model(root: Path, tmp_path: Path, client: TestClie
     wait_for(lambda: ask(client)["model_version"] == version)
     question = {"visitor_id": "v", "cursor": first["next_cursor"]}
     assert refused(client, **question) == (410, "cursor_expired")
+
+
+def test_a_list_of_a_page_goes_on(client: TestClient) -> None:
+    question = {"placements": [{"placement": "home", "limit": 4}], "visitor_id": "v"}
+    (first,) = client.post("/v1/recommendations/page", json=question).json()["answers"]
+    assert set(ids_of(first)).isdisjoint(ids_of(ask(client, cursor=first["next_cursor"])))
 
 
 def test_the_cacheable_form_goes_on_too(client: TestClient) -> None:

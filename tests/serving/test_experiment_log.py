@@ -30,6 +30,20 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> object:
         yield found
 
 
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the log were large: it is read by a process of its own."""
+    monkeypatch.setattr("serving.routes.experiment_log.SMALL_LOG_BYTES", 0)
+
+
+def test_a_child_says_the_same_and_finds_nothing_either(client: TestClient, large: None) -> None:
+    here = client.get(f"{PATH}/health")
+    assert here.json()["arms"][0]["subjects"] == 20
+    answered = client.get("/v1/experiments/other/health")
+    assert (answered.status_code, answered.json()["code"]) == (404, "unknown_experiment")
+    assert "no answer of experiment 'other'" in answered.json()["detail"]
+
+
 def test_health_is_that_of_the_log(client: TestClient) -> None:
     answered = client.get(f"{PATH}/health")
     assert answered.status_code == 200
@@ -107,7 +121,9 @@ def test_one_look_at_a_time(client: TestClient) -> None:
     assert client.get(f"{PATH}/health").status_code == 200
 
 
-def test_a_child_that_fails_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_fails_is_said(
+    client: TestClient, large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("serving.routes.experiment_log._JOB", "no_such_module")
     answered = client.get(f"{PATH}/health")
     assert (answered.status_code, answered.json()["code"]) == (503, "log_not_read")

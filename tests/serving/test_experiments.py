@@ -101,6 +101,8 @@ REFUSED = [
     (spec({"key": "a"}, {"key": "b", "bundle": "../etc"}), "bundle"),
     (spec({"key": "a"}, {"key": "b", "placement": {"limit": 3}}, kind="aa"), "A/A"),
     (spec(unknown=1), "unknown field"),
+    (spec(audience={"locale": {"$regex": "(a+)+$"}}), "$regex"),
+    (spec(audience={"locale": {"$like": "de"}}), "$like"),
     (spec(seed=""), "seed"),
 ]
 
@@ -164,6 +166,27 @@ def test_who_does_not_take_part_is_recorded_as_well(root: Path, client: TestClie
             reason,
         )
     assert [each.assignments[0].in_experiment for each in decisions(root)] == [False] * 4
+
+
+def test_an_audience(root: Path, client: TestClient) -> None:
+    make(
+        client, "test", audience={"device": {"$in": ["phone", "tablet"]}, "$not": {"locale": "de"}}
+    )
+    for context, takes_part in (
+        ({"device": "phone"}, True),
+        ({"device": "phone", "locale": "de"}, False),
+        ({}, False),
+    ):
+        (told,) = ask(client, context=context)["assignments"]
+        assert told["in_experiment"] == takes_part
+        assert told["reason"] == ("assigned" if takes_part else "not_eligible")
+        question = {"subjects": [{"visitor_id": "v", "context": context}]}
+        (looked_up,) = client.post("/v1/assignments", json=question).json()["assignments"][0]
+        assert looked_up == told
+        flag = {"context": {"targetingKey": "v"} | context}
+        metadata = client.post("/ofrep/v1/evaluate/flags/test", json=flag).json()["metadata"]
+        assert metadata["inExperiment"] == takes_part
+    assert not decisions(root)[-1].assignments[0].in_experiment
 
 
 def test_arms_from_outside(root: Path, client: TestClient) -> None:
@@ -243,6 +266,27 @@ def test_an_arm_with_another_bundle(root: Path, tmp_path: Path) -> None:
         make(client, "pinned", {"key": "a"}, {"key": "b", "bundle": other}, placements=["cart"])
         pinned = {"placement": "cart", "force": {"pinned": "b"}}
         assert ask(client, **pinned)["model_version"] == other
+
+
+def test_a_damaged_bundle_of_an_arm_is_refused_until_it_is_replaced(
+    root: Path, tmp_path: Path
+) -> None:
+    saved_bundle(tmp_path / "other", seed=1)
+    bundles = StoreLayout(root).bundles
+    other = publish_challenger(tmp_path / "other", bundles)
+    victim = next((bundles / other).glob("*.npy"))
+    good = victim.read_bytes()
+    victim.write_bytes(good[:-1])
+    with in_process(root) as client:
+        make(client, "test", {"key": "control"}, {"key": "new", "bundle": "challenger"})
+        models = client.app.state.service.experiments.models
+        wait_for(lambda: other in models.refused)
+        assert "arm" in client.get("/health/ready").json()["warnings"][0]
+        assert ask(client, force={"test": "new"})["model_version"] != other
+        victim.write_bytes(good)
+        (bundles / other / "manifest.json").touch()
+        wait_for(lambda: ask(client, force={"test": "new"})["model_version"] == other)
+        wait_for(lambda: not client.get("/health/ready").json()["warnings"])
 
 
 def test_an_arm_whose_bundle_is_missing_stays_an_arm(root: Path, client: TestClient) -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
+import desirepath
 from feature_store.layout import StoreLayout
 from tests.tabling import DAY
 from tests.training.evaluation.experiment.trial import KEY, act, answer, store_of
@@ -92,3 +96,31 @@ def test_what_is_tolerated_breaks_nothing(layout: StoreLayout) -> None:
     found = guard(layout, ReadRequest(KEY), replace(SPEC, max_error_gain=1.0), None)
     assert found.broken == ()
     assert not found.is_alarm
+
+
+@pytest.mark.parametrize("more", [[], ["--watch"]])
+def test_the_verb_gives_the_alarm(
+    layout: StoreLayout, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    monkeypatch.setattr("training.experiment_cli.stop_event", threading.Event)
+    words = ["experiment", "guard", KEY, "--root", str(layout.root), "--json", *more]
+    done = CliRunner().invoke(desirepath.command_line(), words, catch_exceptions=False)
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["broken"] == ["treatment: error_share"]
+    assert not (layout.root / "mlflow.db").exists()
+
+
+def test_a_watch_goes_on_while_nothing_is_broken(
+    layout: StoreLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "training.toml"
+    config.write_text("[experiment]\nmax_error_gain = 1.0\n")
+    looks: list[float] = []
+    stop = SimpleNamespace(wait=lambda seconds: looks.append(seconds) or len(looks) == 2)
+    monkeypatch.setattr("training.experiment_cli.stop_event", lambda: stop)
+    words = ["experiment", "guard", KEY, "--root", layout.root, "--config", config, "--watch"]
+    done = CliRunner().invoke(
+        desirepath.command_line(), [*map(str, words), "--interval", "7"], catch_exceptions=False
+    )
+    assert done.exit_code == 0
+    assert looks == [7.0, 7.0]

@@ -19,8 +19,9 @@ from recommender.errors import DataError, InvalidInputError
 from recommender.placements import read_placements
 from tests.serving.service import event, in_process, publish_shop
 from training.engines.local import LocalEngine
-from training.evaluation.off_policy_replay import Replayed, is_supported, replay
+from training.evaluation.off_policy_replay import replay
 from training.evaluation.off_policy_report import OffPolicyReport
+from training.evaluation.off_policy_support import check_records, is_supported
 from training.off_policy import OffPolicyRequest, off_policy_report
 from training.registry import Registry
 from training.workflow import Workbench
@@ -78,6 +79,7 @@ def test_the_model_that_served_earns_what_its_first_choices_earned(
     assert report.counts["left out: nothing left to chance"] == 1
     assert report.counts["outcomes: recommendation_id"] == VISITORS
     assert report.diagnosis.outside == 0
+    assert [each.is_met for each in report.checks][:4] == [True] * 4
     assert 0 < report.same_lists < 1
     # Each list earns exactly 1 in its first slot, whatever it is.
     assert report.observed.value == pytest.approx(1)
@@ -123,9 +125,9 @@ def test_a_replay_knows_what_was_known_and_sees_the_support(tmp_path: Path) -> N
         top = tuple(item_id for item_id, _ in answer.record.candidates[:3])
         assert answer.target == top
         assert sorted(answer.shown) == sorted(top)
-        assert is_supported(answer)
+        assert is_supported(answer.record, answer.target)
         elsewhere = answer.record.candidates[5][0]
-        assert not is_supported(Replayed(answer.record, (*top[:2], elsewhere)))
+        assert not is_supported(answer.record, (*top[:2], elsewhere))
 
 
 def test_an_exploring_slot_supports_what_stands_below(tmp_path: Path) -> None:
@@ -141,13 +143,56 @@ def test_an_exploring_slot_supports_what_stands_below(tmp_path: Path) -> None:
     ]
     names = [item_id for item_id, _ in record.candidates]
     for below in names[2:7]:
-        assert is_supported(Replayed(record, (*names[:2], below)))
+        assert is_supported(record, (*names[:2], below))
     for item_ids in ((*names[:2], names[7]), (names[1], names[0], names[2]), tuple(names[:2])):
-        assert not is_supported(Replayed(record, tuple(item_ids)))
+        assert not is_supported(record, tuple(item_ids))
     doubted = msgspec.structs.replace(record.items[2], p_slot=0.123)
     changed = msgspec.structs.replace(record, items=(*record.items[:2], doubted))
     other = next(each for each in names[2:7] if each != record.items[2].item_id)
-    assert not is_supported(Replayed(changed, (*names[:2], other)))
+    assert not is_supported(changed, (*names[:2], other))
+
+
+def test_propensities_that_cannot_be_true_are_found(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    served(root, temperature=0.2)
+    records = [
+        each
+        for each in log_records(StoreLayout(root))
+        if isinstance(each, DecisionRecord) and each.explore.rng_seed is not None
+    ]
+    names = ("lies above 0 to 1", "slate_propensity_log", "chance took part")
+    assert [each.is_met for each in check_records(records)][:4] == [True] * 4
+    first = records[0]
+    zero = msgspec.structs.replace(first.items[0], p_slot=0.0)
+    for name, broken in zip(
+        names,
+        (
+            msgspec.structs.replace(first, items=(zero, *first.items[1:])),
+            msgspec.structs.replace(first, slate_propensity_log=first.slate_propensity_log - 1),
+            msgspec.structs.replace(
+                first, explore=msgspec.structs.replace(first.explore, slots=(9,))
+            ),
+        ),
+        strict=True,
+    ):
+        failed = [each.name for each in check_records([broken, *records[1:]]) if not each.is_met]
+        assert any(name in each for each in failed)
+    assert check_records(records[:1])[-1].is_met is None
+
+
+def test_a_list_that_is_always_the_likelier_one_gives_its_log_away(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    publish_shop(root)
+    file = root / "placements.toml"
+    file.write_text("[placements.next]\nlimit = 3\n[explore]\nepsilon = 0.5\nreach = 4\n")
+    with in_process(root, placements=file, explore=True) as client:
+        for number in range(60):
+            body = {"placement": "next", "visitor_id": f"v{number}"}
+            client.post("/v1/recommendations", json=body)
+    records = [each for each in log_records(StoreLayout(root)) if isinstance(each, DecisionRecord)]
+    own = [each for each in records if each.items[2].p_slot == 0.5]
+    assert 0 < len(own) < 60
+    assert check_records(own)[-1].is_met is False
 
 
 def test_bad_questions_are_refused(tmp_path: Path, registry: Registry) -> None:

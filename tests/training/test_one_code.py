@@ -146,7 +146,7 @@ def events_of(done: Sequence[Did]) -> list[InteractionEvent]:
 
 
 def served_query(done: Sequence[Did], shopper: str, at: int) -> Query:
-    """As `serving.answer` asks: events → visitor state → what is known of it → query."""
+    """As `serving.question` asks: events → visitor state → what is known of it → query."""
     visitors = Visitors(MemoryStore(lambda: at / 1e6))
     before = [did for did in done if did.shopper == shopper and did.ts < at]
     visitors.apply(events_of(before))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,21 @@ from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
 import desirepath
+from feature_store.console import Console
 from recommender.errors import InvalidInputError
+from recommender.placements import DEFAULT_FILE
 from tests.training.conftest import Shop
+from tests.training.evaluation.experiment.trial import KEY, trial
 from training.gate import Condition, GateReport
-from training.promote import read_estimate
+from training.promote import PromoteRequest, promote, read_estimate
 from training.promotion import GATE_TAG
+from training.reevaluation import Judged
 from training.registry import CHAMPION, RegisteredModel, Registry
 from training.registry_run import start_run
 from training.settlement import DECISION_TAG, settle_verdict
+from training.spec import TrainingSpec
 from training.verdict import HOLD, ROLL_BACK, SHIP, Finding, Verdict
+from training.workflow import Workbench
 
 pytestmark = pytest.mark.xdist_group("mlflow")
 
@@ -86,6 +93,38 @@ def test_without_one_before_it_the_champion_stays(registry: Registry) -> None:
     done = settle_verdict(registry, only, GATE, verdict(ROLL_BACK))
     assert done.champion == "1"
     assert "there is none before it" in done.note
+
+
+@pytest.mark.parametrize(
+    ("rates", "decision", "champion"),
+    [((0.2, 0.6), "ship", "2"), ((0.6, 0.2), "hold", "1")],
+)
+def test_the_winner_is_promoted_and_the_loser_is_held(
+    tmp_path: Path,
+    new_registry: Callable[[Path], Registry],
+    monkeypatch: pytest.MonkeyPatch,
+    rates: tuple[float, float],
+    decision: str,
+    champion: str,
+) -> None:
+    layout = trial(tmp_path, shoppers=500, rates=rates)
+    registry = new_registry(layout.root)
+    first, second = registered(registry), registered(registry)
+    settle_verdict(registry, first, GATE, verdict(SHIP))
+    judged = Judged(second, TrainingSpec(), GATE)
+    monkeypatch.setattr("training.promote.judge_again", lambda *_: judged)
+    config = tmp_path / "training.toml"
+    config.write_text("[experiment]\ntuned_subjects = 400\n")
+    request = PromoteRequest("2", layout, DEFAULT_FILE, experiment=(KEY, None, None), config=config)
+    bench = Workbench(None, registry, lambda: 1_800_000_000_000_000, Console())  # type: ignore[arg-type]
+    found = promote(request, bench)
+    assert (found.verdict.decision, found.settlement.champion) == (decision, champion)
+    assert found.is_shipped == (decision == "ship")
+    kept = decision_of(registry, second.run_id)
+    assert kept["decision"] == decision
+    assert (layout.root / "reports" / f"experiment-{KEY}" / "reading.json").exists()
+    runs = registry.call("runs", lambda client: client.search_runs(["1"]))
+    assert f"experiment {KEY}" in {run.info.run_name for run in runs}
 
 
 def test_promote_reads_an_estimate(shop: Shop, tmp_path: Path) -> None:

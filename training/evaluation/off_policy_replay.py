@@ -7,36 +7,26 @@ somebody without an event nothing is known, as it was.
 
 Some of a question is not in the record and is left out: the filter, items that the caller kept out,
 a cart that only the page knew, the limit beyond the list that was given, and the shop's rules.
-
-What logging could have shown instead is worked out from the record's candidates, and believed only
-where the same working gives the logged probabilities of the logged list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, product
 from typing import Any, Final
-
-import numpy as np
 
 from feature_store.online.known import informed
 from feature_store.online.memory import MemoryStore
 from feature_store.online.state import SESSION_GAP
 from feature_store.online.visitors import VisitorOptions, Visitors
-from feature_store.records import DecisionItem, DecisionRecord, EventRecord, ExploreRecord
+from feature_store.records import DecisionRecord, EventRecord
 from recommender.bundle import ModelBundle
-from recommender.exploration import likelihood
-from recommender.explore_settings import NO_SCHEME, ExploreSettings
-from recommender.merchandising.arrangement import PINNED, PROMOTED
 from recommender.pace import Pace
 from recommender.pipeline import recommend
 from recommender.placements import MAX_LIMIT, Placement
-from recommender.policy import Leeway, TopPolicy
+from recommender.policy import TopPolicy
 from recommender.query import Query
-from recommender.ranking import Ranking, same_text
-from recommender.terms import ITEM, OFF, PERSONALISED
+from recommender.terms import OFF
 from training.dataset import moment
 
 _POLICY: Final = TopPolicy()
@@ -155,66 +145,3 @@ def _asked_for(length: int, record: DecisionRecord, placement: Placement) -> int
         if style.limit(limit) >= length:
             return limit
     return MAX_LIMIT
-
-
-def is_supported(answer: Replayed) -> bool:
-    """Whether logging could have shown the other model's list, by what the record tells.
-
-    False where that cannot be worked out, unless both lists are the same.
-    """
-    if answer.target == answer.shown:
-        return True
-    record = answer.record
-    if record.explore.scheme == NO_SCHEME or len(answer.target) < len(record.items):
-        return False
-    rows = {item_id: row for row, (item_id, _) in enumerate(record.candidates)}
-    if not {*answer.target, *answer.shown} <= rows.keys():
-        return False
-    logged = [rows[item_id] for item_id in answer.shown]
-    wanted = [rows[item_id] for item_id in answer.target]
-    propensities = [item.p_slot for item in record.items]
-    for ranking, leeway in _workings(record):
-        found = likelihood(ranking, len(logged), leeway, logged)
-        if np.allclose(found, propensities, atol=_CLOSE, rtol=_CLOSE):
-            return min(likelihood(ranking, len(wanted), leeway, wanted)) > 0
-    return False
-
-
-def _workings(record: DecisionRecord) -> Iterator[tuple[Ranking, Leeway]]:
-    """Ways in which the logged list may have come about; the record does not name the rows.
-
-    With and without candidates below the list among those that change places; any slot in which
-    chance took part may be the exploring one.
-    """
-    n, settings = len(record.items), _settings(record.explore)
-    whole = _ranking(record.candidates)
-    places = {item.slot: row for row, item in enumerate(record.items)}
-    fixed = {row for row, item in enumerate(record.items) if _is_fixed(item)}
-    slots = [frozenset({places[slot]}) for slot in reversed(record.explore.slots) if slot in places]
-    below = range(n, len(whole))
-    cut = (whole.take(range(n)), whole.take(below))
-    for replaceable, (ranking, spare) in product(
-        chain(slots, [None]), ((whole, whole.take([])), cut)
-    ):
-        yield ranking, Leeway(settings, fixed, replaceable, spare)
-
-
-def _settings(explore: ExploreRecord) -> ExploreSettings:
-    return ExploreSettings(
-        epsilon=explore.epsilon,
-        reach=explore.reach,
-        temperature=explore.temperature,
-        gap=explore.gap,
-    )
-
-
-def _ranking(candidates: tuple[tuple[str, float], ...]) -> Ranking:
-    n = len(candidates)
-    scores = np.array([score for _, score in candidates], np.float32)
-    return Ranking(
-        np.arange(n, dtype=np.int32), scores, same_text("", n), same_text(PERSONALISED, n)
-    )
-
-
-def _is_fixed(item: DecisionItem) -> bool:
-    return item.kind != ITEM or item.source in (PINNED, PROMOTED) or item.promotion is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from training.evaluation.off_policy import Diagnosis, Estimate
+from training.evaluation.off_policy_support import Check
 from training.evaluation.report import markdown_table
 
 
@@ -30,6 +31,8 @@ class OffPolicyReport(msgspec.Struct, frozen=True):
         What the served lists earned.
     same_lists
         Share of the answers in which the candidate would have shown the served list.
+    checks
+        Whether the logged propensities can be true.
     lift
         RIPS less what was observed, of the same lists.
     refusal
@@ -49,6 +52,7 @@ class OffPolicyReport(msgspec.Struct, frozen=True):
     same_lists: float
     diagnosis: Diagnosis
     estimates: tuple[Estimate, ...] = ()
+    checks: tuple[Check, ...] = ()
     lift: Estimate | None = None
     refusal: str | None = None
 
@@ -97,7 +101,17 @@ class OffPolicyReport(msgspec.Struct, frozen=True):
         rows = [[name, value] for name, value in self.basis().items()]
         counts = [[name, f"{value:,}"] for name, value in self.counts.items()]
         basis = markdown_table(["what it rests on", ""], rows)
-        return f"{basis}\n\n{markdown_table(['of the log', ''], counts)}"
+        checks = [list(row.values()) for row in self.check_rows()]
+        tables = [basis, markdown_table(["of the log", ""], counts)]
+        return "\n\n".join([*tables, markdown_table(["check", "met", "found"], checks)])
+
+    def check_rows(self) -> list[dict[str, str]]:
+        """The checks as rows of text."""
+        words = {True: "yes", False: "no", None: "cannot be told"}
+        return [
+            {"check": each.name, "met": words[each.is_met], "found": each.found}
+            for each in self.checks
+        ]
 
     def _found(self) -> str:
         rows = self.rows()

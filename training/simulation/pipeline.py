@@ -13,7 +13,9 @@ from feature_store.online.memory import MemoryStore
 from feature_store.online.state import SESSION_GAP
 from feature_store.online.visitors import VisitorOptions, Visitors
 from recommender.bundle import ModelBundle
+from recommender.draws import seed_of
 from recommender.errors import InvalidInputError
+from recommender.exploration import ExploringPolicy
 from recommender.pipeline import recommend
 from recommender.placements import OBJECTIVES, Placement
 from recommender.policy import TopPolicy
@@ -33,13 +35,14 @@ NOTHING: Final = "nothing"
 SHOP: Final = "shop"
 ORACLE: Final = "oracle"
 WAYS: Final = "ways"
-_ASKING: Final = ("file", *OBJECTIVES, WAYS, POPULARITY)
+EXPLORE: Final = "explore"
+_ASKING: Final = ("file", *OBJECTIVES, WAYS, EXPLORE, POPULARITY)
 POLICIES: Final = (*_ASKING, NOTHING, SHOP, ORACLE)
 COMPARED_EVERY: Final = 8
 """One of so many lists is compared with a stranger's."""
 _MOST_WAITING: Final = 2_000
 _FOR_EVER = VisitorOptions(ttl_seconds=3650 * 86_400)
-_POLICY = TopPolicy()
+_POLICY, _EXPLORING = TopPolicy(), ExploringPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,14 @@ class Answering:
         None shows nothing.
     placements
         By name; pages ask at their own, searches at ``category``.
+    is_exploring
+        What the placements leave to chance is left to it, seeded by the page.
     """
 
     name: str
     bundle: ModelBundle | None = None
     placements: Mapping[str, Placement] | None = None
+    is_exploring: bool = False
 
 
 Way: TypeAlias = Answering | OracleRecommender | None
@@ -77,11 +83,12 @@ def parsed_policy(name: str) -> tuple[str, tuple[str, ...]]:
 def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement]) -> Way:
     """A way to answer by its name, see `POLICIES`; None is the shop's own static lists.
 
-    ``file`` takes the placements as they are, an objective sets it at every place, ``ways`` also
-    suggests where to go, ``popularity`` lets that source alone propose, ``nothing`` shows empty
-    lists, ``oracle`` knows what everybody wants and is the most that lists can do. Behind those
-    that ask the pipeline may stand what they do without, such as ``path:tireless:paceless``, see
-    `training.simulation.ablation.taken_apart`. Raises `InvalidInputError`.
+    ``file`` takes the placements as they are, ``explore`` also leaves to chance what they say, an
+    objective sets it at every place, ``ways`` also suggests where to go, ``popularity`` lets that
+    source alone propose, ``nothing`` shows empty lists, ``oracle`` knows what everybody wants and
+    is the most that lists can do. Behind those that ask the pipeline may stand what they do
+    without, such as ``path:tireless:paceless``, see `training.simulation.ablation.taken_apart`.
+    Raises `InvalidInputError`.
     """
     base, parts = parsed_policy(name)
     if base == SHOP:
@@ -99,7 +106,7 @@ def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement
         key: ablated(replace(place, **changes), parts)  # type: ignore[arg-type]
         for key, place in placements.items()
     }
-    return Answering(name, bundle, places)
+    return Answering(name, bundle, places, base == EXPLORE)
 
 
 class PipelineRecommender:
@@ -162,7 +169,11 @@ class PipelineRecommender:
         place = _place_of(context, chosen.placements or {})
         self.asked += 1
         query = self.query(context, place)
-        slate = recommend(query, chosen.bundle, place, _POLICY)
+        if chosen.is_exploring:
+            seed = seed_of(f"{context.session_id}.{context.at}.{place.name}")
+            slate = recommend(replace(query, seed=seed), chosen.bundle, place, _EXPLORING)
+        else:
+            slate = recommend(query, chosen.bundle, place, _POLICY)
         item_ids = [item.item_id for item in slate.items]
         if _is_compared(context):
             self.compared[context.visitor_id] += len(item_ids)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from training.evaluation.off_policy import (
     clipped_ips,
     control_variate,
     diagnose,
-    direct,
     doubly_robust,
     ips,
     judge,
@@ -28,49 +25,6 @@ from training.evaluation.off_policy import (
 def log_of(reward: list[float], propensity: list[float], target: list[float], **more: Any) -> Any:
     columns = (np.array(column, np.float64) for column in (reward, propensity, target))
     return LoggedChoices(*columns, **more)
-
-
-@pytest.fixture(scope="module")
-def oracle(shared_path: Path) -> dict[str, Any]:
-    file = shared_path / "conformance" / "ope" / "synthetic_bandit_oracle.json"
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
-
-
-@pytest.mark.shared
-def test_the_oracle_is_met_to_1e_12(oracle: dict[str, Any]) -> None:
-    rows = oracle["rows"]
-    action = np.array([row["action"] for row in rows])
-    policy, model = (np.array([row[name] for row in rows]) for name in ("pi_e", "q_hat"))
-    at = np.arange(len(rows)), action
-    log = LoggedChoices(
-        reward=np.array([row["reward"] for row in rows], np.float64),
-        propensity=np.array([row["propensity"] for row in rows], np.float64),
-        target=policy[at],
-        predicted=model[at],
-        expected=(policy * model).sum(axis=1),
-    )
-    found = {
-        "ipw": ips(log).value,
-        "snipw": snips(log).value,
-        "dm": direct(log).value,
-        "dr": doubly_robust(log).value,
-        "sndr": normalised_doubly_robust(log).value,
-    }
-    diagnosis = diagnose(log)
-    found |= {
-        "mean_w": diagnosis.mean_weight,
-        "ess": diagnosis.ess,
-        "max_w": diagnosis.max_weight,
-    }
-    for name, value in found.items():
-        assert value == pytest.approx(oracle["expected"][name], abs=1e-12, rel=1e-12), name
-        if name in oracle["expected_obp"]:
-            assert value == pytest.approx(oracle["expected_obp"][name], abs=1e-12)
-    truth = oracle["expected"]["truth"]
-    for each in judge(log).estimates:
-        assert abs(each.value - truth) <= 3 * each.error or each.name == "DM"
-    assert diagnosis.choices == oracle["n"]
 
 
 def test_by_hand() -> None:

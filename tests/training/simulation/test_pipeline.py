@@ -11,6 +11,7 @@ import pytest
 from recommender.bundle import bundle_of
 from recommender.bundle_manifest import BundleManifest
 from recommender.errors import InvalidInputError
+from recommender.explore_settings import ExploreSettings
 from recommender.pipeline import recommend
 from recommender.placements import Placement
 from recommender.policy import TopPolicy
@@ -19,7 +20,13 @@ from recommender.terms import KINDS, OFF, VIEW_ITEM
 from tests.bundles import AT, AT_MICROS, shop_arrays, shop_bundle, shop_info, viewed, way_arrays
 from tests.training.simulation.shops import spec_of
 from training.simulation.encode import Encoder
-from training.simulation.pipeline import Answering, PipelineRecommender, beyond_default, question_of
+from training.simulation.pipeline import (
+    Answering,
+    PipelineRecommender,
+    answering,
+    beyond_default,
+    question_of,
+)
 from training.simulation.recommenders import PageContext
 from training.simulation.recorder import EventChunk
 from training.simulation.shop import Shop
@@ -116,3 +123,17 @@ def test_ways_do_not_count_as_changed_items() -> None:
     assert slate.ways
     items = [item.item_id for item in slate.items]
     assert beyond_default(items, stranger, bundle, place) == 0
+
+
+def test_an_exploring_answer_is_seeded_by_its_page() -> None:
+    explore = ExploreSettings(epsilon=1.0)
+    places = {"home": replace(PLACE, explore=explore), "category": replace(PLACE, explore=explore)}
+    way, plain = answering("explore", BUNDLE, places), answering("file", BUNDLE, places)
+    assert isinstance(way, Answering)
+    assert isinstance(plain, Answering)
+    loop, usual = PipelineRecommender(way), PipelineRecommender(plain)
+    pages = [replace(CONTEXT, placement="home", at=CONTEXT.at + step) for step in range(20)]
+    lists = [tuple(loop(page)) for page in pages]
+    assert lists == [tuple(PipelineRecommender(way)(page)) for page in pages]
+    assert len({items[-1] for items in lists}) > 1
+    assert {items[:-1] for items in lists} == {tuple(usual(pages[0]))[:-1]}

@@ -2,7 +2,7 @@
 
 Stage of the flow: log → places of interleaved lists → credits → preference. An outcome is credited
 where it names the list and the item, at most once for each place; one vote per subject, see
-`recommender.interleaving.preference`.
+`recommender.preference`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from feature_store.layout import StoreLayout
 from feature_store.records import DecisionRecord
 from feature_store.tables import read_interactions
 from recommender.errors import DataError, InvalidInputError
-from recommender.interleaving import Preference, preference
+from recommender.preference import Preference, preference
 from recommender.terms import EVENT_TYPE, ITEM_ID, RECOMMENDATION_ID, SELECT_ITEM, TS
 from training.dataset import moment
 from training.evaluation.bootstrap import Interval

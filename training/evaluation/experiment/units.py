@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -27,6 +27,7 @@ from feature_store.layout import StoreLayout
 from feature_store.pseudonyms import read_pseudonyms
 from feature_store.tables import read_manifests
 from recommender.errors import DataError
+from recommender.journey import LOOKBACK_MICROS
 from recommender.terms import AVAILABLE_AT, MICROS_PER_SECOND, TS
 from training.evaluation.experiment.metrics import ANSWERS
 from training.evaluation.experiment.outcomes import (
@@ -106,30 +107,39 @@ def units_of(
     subjects = _subjects(answers, spec, counts)
     window, before = (round(days * DAY_MICROS) for days in (spec.window_days, spec.pre_days))
     end = _end(layout, answers, until)
-    span = (first_of(subjects) - max(before, 1) - _JOURNEY, end)
-    rows = rows_of_subjects(
-        layout, subjects.select(*SUBJECT, UNIT, FIRST_AT), read_pseudonyms(layout.pseudonyms), span
-    )
-    counts["events of subjects"] = len(rows)
-    since = pl.col(AVAILABLE_AT) - pl.col(FIRST_AT)
-    counts["outcomes that arrived after their window"] = len(
-        rows.filter((pl.col(TS) - pl.col(FIRST_AT)).is_between(0, window, closed="left")).filter(
-            since >= window
-        )
-    )
+    rows = _rows(layout, subjects, (first_of(subjects) - before - LOOKBACK_MICROS, end), window)
+    counts.update(rows.counts)
     subjects = subjects.with_columns((pl.col(FIRST_AT) + window).alias(CLOSED_AT))
     inside = _within(answers, subjects)
     frame = (
-        subjects.join(outcome_sums(rows, window, before, gap), on=UNIT, how="left")
+        subjects.join(outcome_sums(rows.frame, window, before, gap), on=UNIT, how="left")
         .join(_answer_sums(inside), on=UNIT, how="left")
         .with_columns(pl.col(pl.Float64).fill_null(0.0))
         .sort(FIRST_AT, UNIT)
     )
     counts["subjects whose window is open"] = len(frame.filter(pl.col(CLOSED_AT) > end))
-    return Units(frame, inside, phase, weights, end, tuple(currencies_of(rows)), dict(counts))
+    return Units(frame, inside, phase, weights, end, tuple(currencies_of(rows.frame)), dict(counts))
 
 
-_JOURNEY: Final = 7 * DAY_MICROS
+class _Rows(NamedTuple):
+    frame: pl.DataFrame
+    counts: dict[str, int]
+
+
+def _rows(layout: StoreLayout, subjects: pl.DataFrame, span: tuple[int, int], window: int) -> _Rows:
+    """Rows of the subjects within a span, and how many came too late for an earlier reading."""
+    asked = subjects.select(*SUBJECT, UNIT, FIRST_AT)
+    rows = rows_of_subjects(layout, asked, read_pseudonyms(layout.pseudonyms), span)
+    since = pl.col(TS, AVAILABLE_AT) - pl.col(FIRST_AT)
+    lags = rows.select(since)
+    late = lags.filter(
+        pl.col(TS).is_between(0, window, closed="left"), pl.col(AVAILABLE_AT) >= window
+    )
+    counts = {
+        "events of subjects": len(rows),
+        "outcomes that arrived after their window": len(late),
+    }
+    return _Rows(rows, counts)
 
 
 def _of_phase(

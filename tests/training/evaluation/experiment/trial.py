@@ -19,6 +19,7 @@ from tests.tabling import DAY, HOUR, MINUTE, START, bring_in, row
 
 KEY = "new-model"
 SECRET = b"s" * 32
+MODELS = ("bundle-1", "bundle-2")
 NAMES = Pseudonyms(SECRET)
 FIRST = START + 20 * DAY
 Row = dict[str, object]
@@ -91,8 +92,8 @@ def trial(
         visitor, variant = f"v{number}", ("control", "treatment")[arm]
         begin = int(rng.uniform(0, 10) * DAY)
         records += [
-            answer(2 * number, visitor, variant, begin),
-            answer(2 * number + 1, visitor, variant, begin + HOUR),
+            answer(2 * number, visitor, variant, begin, model_version=MODELS[arm]),
+            answer(2 * number + 1, visitor, variant, begin + HOUR, model_version=MODELS[arm]),
         ]
         is_loyal = rng.uniform() < 0.5
         if is_loyal:
