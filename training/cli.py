@@ -306,8 +306,7 @@ def promote(
     off_policy: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file with the off-policy estimate of the version: value, low, high, "
-            "logged, and refusal where it was refused."
+            help="off_policy.json of `evaluate --off-policy` about the bundle of this version."
         ),
     ] = None,
     journeys: Annotated[

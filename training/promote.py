@@ -12,6 +12,7 @@ from recommender.errors import InvalidInputError
 from training.evaluation.bootstrap import Interval
 from training.evaluation.experiment.reading import ReadRequest, read_experiment
 from training.evaluation.experiment.report import ExperimentReading
+from training.evaluation.off_policy_report import OffPolicyReport
 from training.experiment_record import keep, reading_folder, record_reading
 from training.experiment_spec import ExperimentSpec
 from training.gate import GateReport
@@ -33,7 +34,7 @@ class PromoteRequest:
     experiment
         Key of a test, its control and its treatment, each None where it is not named.
     off_policy
-        JSON file with an `OffPolicyEstimate`.
+        Report of `desirepath evaluate --off-policy` about this version.
     config
         Training file whose sections ``experiment`` and ``verdict`` hold; None: those of the
         version.
@@ -71,16 +72,24 @@ def promote(request: PromoteRequest, bench: Workbench) -> Promotion:
     Raises
     ------
     InvalidInputError
-        The version, the treatment or the file of the estimate is not there or not acceptable.
+        The version, the treatment or the report of the estimate is not there or not acceptable, or
+        is about another bundle.
     DataError
         The log has no answer of the test.
     RegistryError
         MLflow does not answer.
     """
     # What is wrong with the request comes out before the minutes of the gate.
-    estimate = None if request.off_policy is None else read_estimate(request.off_policy)
+    about, estimate = (None, None)
+    if request.off_policy is not None:
+        about, estimate = read_estimate(request.off_policy)
     limits = None if request.config is None else load_spec(request.config)
     judged = judge_again(request.model, request.layout, bench, request.placements)
+    if about is not None and about != judged.registered.bundle_version:
+        raise InvalidInputError(
+            f"{request.off_policy} is about bundle {about}; accepted: "
+            f"{judged.registered.bundle_version}, the bundle of version {judged.registered.version}"
+        )
     spec = limits or judged.spec
     champion = bench.registry.resolve(CHAMPION)
     evidence = Evidence(
@@ -97,16 +106,28 @@ def promote(request: PromoteRequest, bench: Workbench) -> Promotion:
     return Promotion(judged.registered, judged.gate, verdict, settlement)
 
 
-def read_estimate(path: Path) -> OffPolicyEstimate:
-    """Read the file of an off-policy estimate. Raises `InvalidInputError`."""
+def read_estimate(path: Path) -> tuple[str, OffPolicyEstimate]:
+    """Version and estimate of a report of `desirepath evaluate --off-policy`.
+
+    Raises
+    ------
+    InvalidInputError
+        It is no such report.
+    """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=OffPolicyEstimate)
+        report = msgspec.json.decode(path.read_bytes(), type=OffPolicyReport)
     except OSError as error:
         raise InvalidInputError(f"{path}: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise InvalidInputError(
-            f"{path}: {error}; accepted: value, low, high, logged, and refusal"
+            f"{path}: {error}; accepted: off_policy.json of `desirepath evaluate --off-policy`"
         ) from error
+    logged, lift = report.observed.value, report.lift
+    if lift is None:
+        refusal = report.refusal or "the report has no estimate"
+        return report.candidate, OffPolicyEstimate(logged, logged, logged, logged, refusal)
+    value, low, high = (logged + each for each in (lift.value, lift.low, lift.high))
+    return report.candidate, OffPolicyEstimate(value, low, high, logged, report.refusal)
 
 
 def _steps_gained(request: PromoteRequest, bench: Workbench) -> Interval | None:

@@ -36,7 +36,7 @@ ROLL_BACK: Final = "roll back"
 _GRAVITY: Final = (SHIP, HOLD, ROLL_BACK)
 
 
-class OffPolicyEstimate(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
+class OffPolicyEstimate(msgspec.Struct, frozen=True):
     """What a version would have earned on the logged traffic.
 
     Parameters

@@ -17,6 +17,8 @@ from recommender.errors import InvalidInputError
 from recommender.placements import DEFAULT_FILE
 from tests.training.conftest import Shop
 from tests.training.evaluation.experiment.trial import KEY, trial
+from training.evaluation.off_policy import Diagnosis, Estimate
+from training.evaluation.off_policy_report import OffPolicyReport
 from training.gate import Condition, GateReport
 from training.promote import PromoteRequest, promote, read_estimate
 from training.promotion import GATE_TAG
@@ -127,10 +129,35 @@ def test_the_winner_is_promoted_and_the_loser_is_held(
     assert f"experiment {KEY}" in {run.info.run_name for run in runs}
 
 
+def report_of(candidate: str, lift: Estimate | None, refusal: str | None = None) -> bytes:
+    """As `desirepath evaluate --off-policy` writes it: the log earned 0.1."""
+    return OffPolicyReport(
+        candidate=candidate,
+        asked="as it serves",
+        logged_models=("a",),
+        reward="clicks",
+        period_start="2026-01-01",
+        period_end="2026-01-31",
+        lists=100,
+        subjects=50,
+        counts={"kept": 100},
+        observed=Estimate("served", 0.1, 0.01, 0.08, 0.12),
+        same_lists=0.5,
+        diagnosis=Diagnosis(100, 1.0, 0.1, 90.0, 2.0, 0.0),
+        lift=lift,
+        refusal=refusal,
+    ).to_json()
+
+
 def test_promote_reads_an_estimate(shop: Shop, tmp_path: Path) -> None:
-    path = tmp_path / "estimate.json"
-    path.write_text('{"value": 0.01, "low": 0.0, "high": 0.02, "logged": 0.1, "method": "snips"}')
+    path = tmp_path / "off_policy.json"
+    worse = Estimate("RIPS less served", -0.09, 0.005, -0.1, -0.08)
     words = ["promote", "--model", "1", "--out", str(shop.layout.root), "--off-policy", str(path)]
+    version = shop.outcome.registered.bundle_version
+    path.write_bytes(report_of("another", worse))
+    with pytest.raises(InvalidInputError, match="is about bundle another; accepted: "):
+        CliRunner().invoke(desirepath.command_line(), words, catch_exceptions=False)
+    path.write_bytes(report_of(version, worse))
     done = CliRunner().invoke(desirepath.command_line(), [*words, "--json"], catch_exceptions=False)
     found = json.loads(done.stdout)
     assert done.exit_code == 1
@@ -138,11 +165,23 @@ def test_promote_reads_an_estimate(shop: Shop, tmp_path: Path) -> None:
     assert "the log earned 0.1" in found["decision_reasons"][0]
 
 
+def test_an_estimate_is_the_lift_above_what_was_served(tmp_path: Path) -> None:
+    path = tmp_path / "off_policy.json"
+    path.write_bytes(report_of("b", Estimate("RIPS less served", 0.02, 0.01, 0.0, 0.04)))
+    candidate, estimate = read_estimate(path)
+    assert candidate == "b"
+    assert (estimate.logged, estimate.refusal) == (0.1, None)
+    found = (estimate.value, estimate.low, estimate.high)
+    assert found == pytest.approx((0.12, 0.1, 0.14))
+    path.write_bytes(report_of("b", None, "thin support"))
+    assert read_estimate(path)[1].refusal == "thin support"
+
+
 @pytest.mark.parametrize("text", ["{}", "no", '{"value": "x", "low": 0, "high": 1, "logged": 1}'])
 def test_a_file_that_is_no_estimate_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "estimate.json"
     path.write_text(text)
-    with pytest.raises(InvalidInputError, match="accepted: value, low, high, logged"):
+    with pytest.raises(InvalidInputError, match=r"accepted: off_policy\.json"):
         read_estimate(path)
     with pytest.raises(InvalidInputError, match="No such file"):
         read_estimate(tmp_path / "nothing.json")

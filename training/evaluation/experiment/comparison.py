@@ -97,6 +97,16 @@ def _always(found: Contrast, is_treated: BoolArray, spec: ExperimentSpec) -> Int
     return Interval(found.effect, found.effect - half, found.effect + half)
 
 
+def _exact(effect: float, is_treated: BoolArray, spec: ExperimentSpec) -> Interval | None:
+    """The difference where no subject of an arm differs from another, such as lists always empty.
+
+    It has no standard error; it is believed of as many subjects as any other.
+    """
+    if min(is_treated.sum(), (~is_treated).sum()) < spec.least_subjects:
+        return None
+    return Interval(effect, effect, effect)
+
+
 def _relative(found: Contrast) -> Interval | None:
     if found.relative is None or found.relative_low is None or found.relative_high is None:
         return None
@@ -153,8 +163,10 @@ def _guard(
         if np.isnan(here.value) or np.isnan(there.value):
             continue  # nothing of it was measured, such as the share of changes
         found = contrast(here, there, spec.confidence)
-        always = None if found is None else _always(found, is_treated, spec)
         tolerance, effect = metric.tolerance or 0.0, there.value - here.value
+        always = _exact(effect, is_treated, spec)
+        if found is not None:
+            always = _always(found, is_treated, spec)
         verdict = _rail_verdict(always, tolerance, is_alike=found is None and effect == 0)
         yield GuardrailReading(
             metric.name, here.value, there.value, effect, tolerance, always, verdict, metric.trap

@@ -170,3 +170,22 @@ def test_what_is_not_there_is_said(better: StoreLayout) -> None:
         read_experiment(better, ReadRequest(KEY, phase=3), SPEC)
     with pytest.raises(InvalidInputError, match="control 'x' has no subject"):
         read_experiment(better, ReadRequest(KEY, control="x"), SPEC)
+
+
+def test_lists_that_are_always_empty_break_their_guardrail(tmp_path: Path) -> None:
+    """No shopper of an arm differs from another there, so that nothing has a standard error."""
+    records = [
+        answer(
+            number,
+            f"v{number}",
+            ("control", "treatment")[number % 2],
+            number * HOUR // 10,
+            **({"items": (), "eligible_count": 0} if number % 2 else {}),
+        )
+        for number in range(400)
+    ]
+    found = read_experiment(store_of(tmp_path, bought("v0", HOUR), records), ReadRequest(KEY), SPEC)
+    rails = {each.name: each for each in found.comparisons[0].guardrails}
+    assert (rails["empty_share"].control, rails["empty_share"].treatment) == (0, 1)
+    assert rails["empty_share"].verdict == "broken"
+    assert rails["error_share"].verdict == "ok"
