@@ -69,7 +69,7 @@ def surplus(
     """
     if not usual.sum() > 0:
         return np.zeros(len(mass))
-    expected = usual * (mass.sum() / usual.sum())
+    expected = usual / usual.sum() * mass.sum()  # in this order: the sum may be next to nothing
     spread = np.sqrt(event_weight * (expected + event_weight))
     beyond: Float64Array = np.maximum(0.0, mass - expected - sigmas * spread)
     return beyond
