@@ -197,3 +197,8 @@ def wait_for(condition: Callable[[], object]) -> None:
             return
         event.wait(0.02)
     pytest.fail("it did not happen within ten seconds")
+
+
+def header_bytes(headers: Mapping[str, str] | None) -> dict[str, bytes]:
+    """Headers with values of any byte; as text httpx takes ASCII alone."""
+    return {name: value.encode("latin-1", "replace") for name, value in (headers or {}).items()}

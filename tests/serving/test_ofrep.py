@@ -19,6 +19,7 @@ from tests.serving.experiments import make, put, spec, visitors_of
 from tests.serving.service import (
     TestClient,
     decisions,
+    header_bytes,
     in_process,
     make_keys,
     publish_shop,
@@ -163,10 +164,7 @@ def test_a_fuzzer_finds_the_document_kept(shared_path: Path, shop: TestClient) -
                 options = case.as_transport_kwargs(base_url="http://shop.example")
                 wanted = ("method", "url", "params", "json", "data", "headers")
                 request = {name: options[name] for name in wanted if options.get(name) is not None}
-                headers = request.get("headers", {})
-                request["headers"] = {
-                    name: value.encode("latin-1") for name, value in headers.items()
-                }
+                request["headers"] = header_bytes(request.get("headers"))
                 if isinstance(request.get("data"), bytes | str):
                     request["content"] = request.pop("data")
                 answer = shop.request(request.pop("method"), request.pop("url"), **request)

@@ -23,7 +23,7 @@ from serving.schemas import (
     SimilarItemsRequest,
 )
 from serving.settings import Settings
-from tests.serving.service import TestClient, event, in_process
+from tests.serving.service import TestClient, event, header_bytes, in_process
 
 APP = create_app(Settings(dev=True))
 DOCUMENT = APP.openapi()
@@ -227,7 +227,7 @@ def test_a_fuzzer_finds_no_server_error(case: Any, fuzzed: TestClient) -> None:
         params=request.get("params"),
         json=request.get("json") if "json" in request else None,
         content=request.get("data"),
-        headers=dict(request.get("headers") or {}),
+        headers=header_bytes(request.get("headers")),
     )
     assert answer.status_code < 500, (case, answer.text)
     described = DOCUMENT["paths"][case.operation.path].get(case.method.lower())
