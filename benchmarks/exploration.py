@@ -20,7 +20,8 @@ from recommender.draws import seed_of
 from recommender.exploration import ExploringPolicy, Slots
 from recommender.explore_settings import ExploreSettings
 from recommender.policy import Leeway
-from recommender.ranking import Ranking
+from recommender.ranking import Ranking, same_text
+from recommender.sample_ratio import chi_square_tail
 from recommender.terms import PERSONALISED
 
 SCORES = (1.0, 0.97, 0.95, 0.9, 0.89, 0.7, 0.69, 0.5, 0.3, 0.2)
@@ -52,12 +53,8 @@ class Fit:
 
     @property
     def p_value(self) -> float:
-        """Probability of a sum so large by chance; Wilson and Hilferty 1931, PNAS 17(12)."""
-        if not self.freedom:
-            return 1.0
-        share = 2 / (9 * self.freedom)
-        z = ((self.chi2 / self.freedom) ** (1 / 3) - (1 - share)) / math.sqrt(share)
-        return 0.5 * math.erfc(z / math.sqrt(2))
+        """Probability of a sum so large by chance."""
+        return chi_square_tail(self.chi2, self.freedom) if self.freedom else 1.0
 
 
 def fits(draws: int, seed: int) -> Iterator[Fit]:
@@ -71,7 +68,9 @@ def fits(draws: int, seed: int) -> Iterator[Fit]:
 def _ranking() -> Ranking:
     n = len(SCORES)
     scores = np.array(SCORES, np.float32)
-    return Ranking(np.arange(n, dtype=np.int32), scores, ("als",) * n, (PERSONALISED,) * n)
+    return Ranking(
+        np.arange(n, dtype=np.int32), scores, same_text("als", n), same_text(PERSONALISED, n)
+    )
 
 
 _RANKING, _POLICY = _ranking(), ExploringPolicy()

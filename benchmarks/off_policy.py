@@ -24,7 +24,7 @@ from recommender.draws import seed_of
 from recommender.exploration import ExploringPolicy, likelihood
 from recommender.explore_settings import ExploreSettings
 from recommender.policy import Choice, Leeway
-from recommender.ranking import Ranking
+from recommender.ranking import Ranking, same_text
 from recommender.terms import PERSONALISED, Float64Array
 from training.evaluation.off_policy import LoggedChoices, Verdict, judge
 from training.evaluation.off_policy_slates import LoggedSlates, judge_slates
@@ -79,7 +79,9 @@ class World:
 def _ranking(scores: Float64Array) -> Ranking:
     n = len(scores)
     items = np.arange(n, dtype=np.int32)
-    return Ranking(items, scores.astype(np.float32), ("als",) * n, (PERSONALISED,) * n)
+    return Ranking(
+        items, scores.astype(np.float32), same_text("als", n), same_text(PERSONALISED, n)
+    )
 
 
 def swapped(world: World, context: int) -> list[int]:
