@@ -81,20 +81,32 @@ def read_experiment_answers(
         The log has no answer of this experiment.
     """
     counts: Counter[str] = Counter()
-    erased, seen = Erasures(layout.erasures).subjects, set[str]()
-    rows = []
-    for record, assignment in _assigned(layout, key, until):
-        counts["answers of the experiment"] += 1
-        if reason := _reason(record, assignment, seen, erased):
-            counts[f"left out: {reason}"] += 1
-            continue
-        seen.add(record.decision_id)
-        rows.append(_row(record, assignment))
+    rows = [_row(*each) for each in kept_answers(layout, key, until, counts)]
     if not counts:
         raise DataError(f"{layout.log} holds no answer of experiment {key!r}")
+    counts["answers of the experiment"] = counts.total()
     counts["answers kept"] = len(rows)
     frame = pl.DataFrame(rows, SCHEMA, orient="row").sort(ANSWERED_AT, DECISION_ID)
     return ExperimentAnswers(frame, dict(counts))
+
+
+def kept_answers(
+    layout: StoreLayout, key: str, until: int | None, counts: Counter[str]
+) -> Iterator[tuple[DecisionRecord, AssignmentRecord]]:
+    """The answers of an experiment that may be counted; how many there are, and why others not.
+
+    Parameters
+    ----------
+    counts
+        Told ``answers kept`` and ``left out: …``.
+    """
+    erased, seen = Erasures(layout.erasures).subjects, set[str]()
+    for record, assignment in _assigned(layout, key, until):
+        reason = _reason(record, assignment, seen, erased)
+        counts[f"left out: {reason}" if reason else "answers kept"] += 1
+        if reason is None:
+            seen.add(record.decision_id)
+            yield record, assignment
 
 
 def _assigned(

@@ -73,18 +73,13 @@ def publish(source: Path, root: Path) -> str:
     BundleError
         The bundle fails verification, before or after the copy; the old one stays.
     """
-    version = load_bundle(source).version
-    root.mkdir(parents=True, exist_ok=True)
-    with _locked(root):
-        if not (root / version).is_dir():
-            _copy(source, root, version)
+    with _brought_in(source, root) as version:
         pointer = read_pointer(root)
         if pointer is None:
             _point(root, Pointer(version))
         elif pointer.version != version:
             others = tuple(name for name in (pointer.version, *pointer.previous) if name != version)
             _point(root, Pointer(version, others[:KEPT_VERSIONS]))
-        _remove_old(root)
     return version
 
 
@@ -96,14 +91,21 @@ def publish_challenger(source: Path, root: Path) -> str:
     BundleError
         The bundle fails verification, before or after the copy; the old challenger stays.
     """
+    with _brought_in(source, root) as version:
+        _point(root, Pointer(version), CHALLENGER_POINTER)
+    return version
+
+
+@contextmanager
+def _brought_in(source: Path, root: Path) -> Iterator[str]:
+    """The version of a bundle, below `root` now, to be pointed at; then the old ones go."""
     version = load_bundle(source).version
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root):
         if not (root / version).is_dir():
             _copy(source, root, version)
-        _point(root, Pointer(version), CHALLENGER_POINTER)
+        yield version
         _remove_old(root)
-    return version
 
 
 def rollback(root: Path) -> str:

@@ -18,6 +18,14 @@ SEED_BITS: Final = 53
 """So that readers that know only doubles keep every seed."""
 
 
+def word_at(seed: int, number: int) -> int:
+    """The 64 bits at a place of a seed's stream, counted from 0."""
+    mixed = (seed + (number + 1) * _GOLDEN) & _MASK
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
+    return mixed ^ (mixed >> 31)
+
+
 @dataclass(slots=True)
 class Draws:
     """A stream of numbers from one seed, 0 to 2^64 - 1."""
@@ -26,11 +34,9 @@ class Draws:
 
     def word(self) -> int:
         """The next 64 bits."""
+        found = word_at(self.state, 0)
         self.state = (self.state + _GOLDEN) & _MASK
-        mixed = self.state
-        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
-        return mixed ^ (mixed >> 31)
+        return found
 
     def uniform(self) -> float:
         """The next number in [0, 1), a multiple of 2^-53."""

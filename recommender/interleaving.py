@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
+from recommender.draws import word_at
 from recommender.slate import Slate, SlateItem
 from recommender.terms import LADDER
 
 FIRST: Final = 0
 SECOND: Final = 1
 POLICY: Final = "team_draft"
-_MASK: Final = (1 << 64) - 1
 
 Coin = Callable[[int], int]
 
@@ -78,16 +78,9 @@ START: Final = DraftState()
 def fair_coin(seed: int) -> Coin:
     """Which team drafts first in a round, by the round's number: the same for the same seed.
 
-    The top bit of SplitMix64 (Steele, Lea and Flood 2014) of seed and round.
+    The top bit of the seed's stream, see `recommender.draws`.
     """
-
-    def flip(number: int) -> int:
-        mixed = (seed + (number + 1) * 0x9E3779B97F4A7C15) & _MASK
-        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
-        return (mixed ^ (mixed >> 31)) >> 63
-
-    return flip
+    return lambda number: word_at(seed, number) >> 63
 
 
 def team_draft(

@@ -14,6 +14,7 @@ from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.errors import InvalidInputError
 from recommender.terms import INTERACTION_TYPES, SELECT_ITEM
+from training.cli import TrackingUri
 from training.wiring import make_workbench, micros, stop_event
 
 if TYPE_CHECKING:
@@ -36,13 +37,6 @@ Config = Annotated[
     Path | None, typer.Option(help="Training file with [experiment]; defaults without.")
 ]
 Record = Annotated[bool, typer.Option("--record/--no-record", help="Keep the reading in MLflow.")]
-TrackingUri = Annotated[
-    str | None,
-    typer.Option(
-        envvar="DESIREPATH_TRACKING_URI",
-        help="MLflow server or database; without it mlflow.db in the root is used.",
-    ),
-]
 
 
 @app.command()

@@ -13,18 +13,19 @@ from starlette.responses import Response
 
 from feature_store.dialects import normalise, split_batch
 from feature_store.events import InteractionEvent
-from feature_store.verdicts import ACCEPTED, DUPLICATE, REJECTED, Verdict
-from recommender.errors import InvalidEventError, StorageError, StorageFullError
+from feature_store.verdicts import ACCEPTED, DUPLICATE, Verdict
+from recommender.errors import InvalidEventError
 from serving.endpoint import JSON, Endpoint
-from serving.errors import Problem, storage_problem
+from serving.errors import Problem
 from serving.event_body import EventBody, parse_events
-from serving.exchange import Exchange, exchange_of, json_answer
+from serving.exchange import exchange_of, json_answer
 from serving.expectation import count_expectation
 from serving.limits import EVENT_TYPES, check_content_type
 from serving.reading import json_problem, whole_body
-from serving.schemas import EventsResponse, RejectedEvent
-from serving.security import WRITE, authorise
+from serving.schemas import EventsResponse
+from serving.security import WRITE
 from serving.state import ServiceState
+from serving.stored import authorise_beacon, counted, refused, stored
 from serving.strict_json import Piece, StrictJsonError
 
 # Up to this size a body is read on the event loop; a larger one would hold up everybody else.
@@ -68,12 +69,12 @@ async def send_events(request: Request) -> Response:
     state = exchange.state
     body = await whole_body(request)
     parsed = await _off_loop(body, lambda: _parse(body, state.settings.max_events))
-    _authorise(exchange, parsed)
+    authorise_beacon(exchange, parsed.api_key)
     received_at = state.clock()
     batch = await _off_loop(body, lambda: normalised(parsed.pieces, received_at))
     if len(batch.events) > state.settings.max_events:
         raise too_many(state.settings.max_events)
-    verdicts = await _store(state, batch)
+    verdicts = await stored(state, batch.events, batch.raws) if batch.events else []
     await count_expectation(state, batch.events, verdicts)
     return json_answer(_report(state, verdicts, batch.positions), 202)
 
@@ -112,34 +113,8 @@ def _parse(body: bytes, max_events: int) -> EventBody:
         raise json_problem(error) from error
 
 
-def _authorise(exchange: Exchange, body: EventBody) -> None:
-    if not exchange.caller.scopes:  # a beacon: no key in its headers
-        exchange.caller = authorise(exchange.state.keys.find(body.api_key), {WRITE})
-
-
-async def _store(state: ServiceState, batch: Batch) -> list[Verdict]:
-    if not batch.events:
-        return []
-    try:
-        return await asyncio.wrap_future(state.intake.submit(batch.events, batch.raws))
-    except StorageFullError as error:
-        state.metrics.storage_full.inc()
-        raise storage_problem(error) from error
-    except StorageError as error:
-        raise storage_problem(error) from error
-
-
 def _report(state: ServiceState, verdicts: list[Verdict], positions: list[int]) -> EventsResponse:
-    rejected = [
-        RejectedEvent(position, verdict.code or REJECTED, verdict.detail or "")
-        for position, verdict in zip(positions, verdicts, strict=True)
-        if verdict.status == REJECTED
-    ]
-    counts = dict.fromkeys((ACCEPTED, DUPLICATE, REJECTED), 0)
-    for verdict in verdicts:
-        counts[verdict.status] += 1
-    for status, count in counts.items():
-        state.metrics.events.labels(status).inc(count)
+    counts, rejected = counted(verdicts, state.metrics.events), refused(verdicts, positions)
     for each in rejected:
         state.metrics.events_rejected.labels(each.code).inc()
     return EventsResponse(counts[ACCEPTED], counts[DUPLICATE], rejected)

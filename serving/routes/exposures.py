@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from feature_store.event_values import parse_ts
 from feature_store.records import ExposureRecord, VisibleItem
-from feature_store.verdicts import ACCEPTED, DUPLICATE, REJECTED, Verdict
-from recommender.errors import InvalidEventError, StorageError, StorageFullError
+from feature_store.verdicts import ACCEPTED, DUPLICATE
+from recommender.errors import InvalidEventError
 from serving.endpoint import JSON, Endpoint
-from serving.errors import storage_problem
 from serving.exchange import exchange_of, json_answer
 from serving.experiment_schemas import ExposureReport, ExposuresRequest, ExposuresResponse
 from serving.limits import EVENT_TYPES, check_content_type
 from serving.reading import struct_of, whole_body
-from serving.schemas import RejectedEvent
-from serving.security import WRITE, authorise
-from serving.state import ServiceState
+from serving.security import WRITE
+from serving.stored import authorise_beacon, counted, refused, stored
 
 
 async def confirm_exposures(request: Request) -> Response:
@@ -33,21 +29,12 @@ async def confirm_exposures(request: Request) -> Response:
     state = exchange.state
     body = await whole_body(request)
     asked = struct_of(body, ExposuresRequest)
-    if not exchange.caller.scopes:  # a beacon: no key in its headers
-        exchange.caller = authorise(state.keys.find(asked.api_key), {WRITE})
-    return json_answer(_report(state, await _stored(state, asked.exposures)), 202)
-
-
-async def _stored(state: ServiceState, reports: list[ExposureReport]) -> list[Verdict]:
-    views = [_record(each) for each in reports]
-    try:
-        future = state.intake.submit(views, [b""] * len(views))
-        return await asyncio.wrap_future(future)
-    except StorageFullError as error:
-        state.metrics.storage_full.inc()
-        raise storage_problem(error) from error
-    except StorageError as error:
-        raise storage_problem(error) from error
+    authorise_beacon(exchange, asked.api_key)
+    views = [_record(each) for each in asked.exposures]
+    verdicts = await stored(state, views, [b""] * len(views))
+    counts = counted(verdicts, state.metrics.exposures)
+    rejected = refused(verdicts, range(len(verdicts)))
+    return json_answer(ExposuresResponse(counts[ACCEPTED], counts[DUPLICATE], rejected), 202)
 
 
 def _record(report: ExposureReport) -> ExposureRecord | InvalidEventError:
@@ -66,20 +53,6 @@ def _record(report: ExposureReport) -> ExposureRecord | InvalidEventError:
         ts_client=seen,
         viewport=None if view is None else (view.width, view.height),
     )
-
-
-def _report(state: ServiceState, verdicts: list[Verdict]) -> ExposuresResponse:
-    counts = dict.fromkeys((ACCEPTED, DUPLICATE, REJECTED), 0)
-    for verdict in verdicts:
-        counts[verdict.status] += 1
-    for status, count in counts.items():
-        state.metrics.exposures.labels(status).inc(count)
-    rejected = [
-        RejectedEvent(index, verdict.code or REJECTED, verdict.detail or "")
-        for index, verdict in enumerate(verdicts)
-        if verdict.status == REJECTED
-    ]
-    return ExposuresResponse(counts[ACCEPTED], counts[DUPLICATE], rejected)
 
 
 ENDPOINTS = (

@@ -22,18 +22,16 @@ from training.evaluation.experiment.coverage import thinned
 from training.evaluation.experiment.metrics import METRICS, Metric, guardrails
 from training.evaluation.experiment.outcomes import UNIT
 from training.evaluation.experiment.report import (
-    BETTER,
     BROKEN,
     OK,
     OPEN,
-    UNDECIDED,
-    WORSE,
     Comparison,
     GuardrailReading,
     Look,
     MetricReading,
+    verdict_of,
 )
-from training.evaluation.experiment.sequential import half_width, tuned_rho
+from training.evaluation.experiment.sequential import at_every_look
 from training.evaluation.experiment.units import CLOSED_AT, DAY_MICROS, Units
 from training.experiment_spec import ExperimentSpec
 
@@ -73,7 +71,7 @@ def _read(
         _relative(found),
         _reduction(sample, found, is_treated, spec),
         _pre_period(sample, is_treated, spec),
-        _verdict(always, metric),
+        verdict_of(always, is_higher_better=metric.is_higher_better),
         metric.trap,
         tuple(_looks(sample, closed[CLOSED_AT].to_numpy(), is_treated, spec)),
     )
@@ -91,10 +89,7 @@ def _always(found: Contrast, is_treated: BoolArray, spec: ExperimentSpec) -> Int
     """The interval that holds at every look; None of too few subjects in an arm."""
     if min(is_treated.sum(), (~is_treated).sum()) < spec.least_subjects:
         return None
-    alpha = 1 - spec.confidence
-    rho = tuned_rho(spec.tuned_subjects, alpha)
-    half = float(half_width(found.standard_error, len(is_treated), rho, alpha))
-    return Interval(found.effect, found.effect - half, found.effect + half)
+    return at_every_look(found.effect, found.standard_error, len(is_treated), spec)
 
 
 def _exact(effect: float, is_treated: BoolArray, spec: ExperimentSpec) -> Interval | None:
@@ -127,12 +122,6 @@ def _pre_period(sample: Sample, is_treated: BoolArray, spec: ExperimentSpec) -> 
     before = Sample(sample.covariate)
     found = contrast(before[~is_treated], before[is_treated], spec.confidence)
     return None if found is None else found.p_value
-
-
-def _verdict(always: Interval | None, metric: Metric) -> str:
-    if always is None or always.low <= 0 <= always.high:
-        return UNDECIDED
-    return BETTER if (always.low > 0) == metric.is_higher_better else WORSE
 
 
 def _looks(

@@ -15,9 +15,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from feature_store.erasures import Erasures
-from feature_store.event_log import LogReader
-from feature_store.experiment_rows import assigned, reason_left_out
+from feature_store.experiment_answers import kept_answers
 from feature_store.layout import StoreLayout
 from feature_store.records import DecisionRecord
 from feature_store.tables import read_interactions
@@ -26,8 +24,8 @@ from recommender.preference import Preference, preference
 from recommender.terms import EVENT_TYPE, ITEM_ID, RECOMMENDATION_ID, SELECT_ITEM, TS
 from training.dataset import moment
 from training.evaluation.bootstrap import Interval
-from training.evaluation.experiment.report import BETTER, UNDECIDED, WORSE
-from training.evaluation.experiment.sequential import half_width, tuned_rho
+from training.evaluation.experiment.report import verdict_of
+from training.evaluation.experiment.sequential import at_every_look
 from training.experiment_spec import ExperimentSpec
 from training.reports.report import Report
 
@@ -139,31 +137,16 @@ def read_drafts(
         found.ties,
         Interval(found.value, found.low, found.high),
         always,
-        _verdict(always),
+        verdict_of(always),
         dict(counts),
     )
 
 
 def _places(layout: StoreLayout, request: DraftRequest) -> tuple[pl.DataFrame, Counter[str]]:
     counts: Counter[str] = Counter()
-    erased, seen, rows = Erasures(layout.erasures).subjects, set[str](), list[tuple[object, ...]]()
-    for entry in LogReader(layout.log) if layout.log.is_dir() else ():
-        record = entry.record
-        if not isinstance(record, DecisionRecord) or _is_later(record, request.until):
-            continue
-        for assignment in assigned(record, request.key):
-            reason = reason_left_out(record, assignment, erased)
-            if record.decision_id in seen:
-                reason = "repeated record"
-            counts[f"left out: {reason}" if reason else "answers kept"] += 1
-            if reason is None:
-                seen.add(record.decision_id)
-                rows += _rows(record)
+    kept = kept_answers(layout, request.key, request.until, counts)
+    rows = [row for record, _ in kept for row in _rows(record)]
     return pl.DataFrame(rows, _SCHEMA, orient="row"), counts
-
-
-def _is_later(record: DecisionRecord, until: int | None) -> bool:
-    return until is not None and record.ts_server >= until
 
 
 def _rows(record: DecisionRecord) -> list[tuple[object, ...]]:
@@ -215,13 +198,5 @@ def _always(found: Preference, spec: ExperimentSpec) -> Interval | None:
     voters = found.wins + found.losses + found.ties
     if voters < spec.least_subjects:
         return None
-    alpha = 1 - spec.confidence
-    rho = tuned_rho(spec.tuned_subjects, alpha)
-    half = float(half_width(found.standard_error, voters, rho, alpha))
-    return Interval(found.value, max(found.value - half, -1.0), min(found.value + half, 1.0))
-
-
-def _verdict(always: Interval | None) -> str:
-    if always is None or always.low <= 0 <= always.high:
-        return UNDECIDED
-    return BETTER if always.low > 0 else WORSE
+    wide = at_every_look(found.value, found.standard_error, voters, spec)
+    return Interval(wide.mean, max(wide.low, -1.0), min(wide.high, 1.0))

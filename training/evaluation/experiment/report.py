@@ -13,6 +13,13 @@ BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 OK, BROKEN, OPEN = "ok", "broken", "open"
 
 
+def verdict_of(always: Interval | None, *, is_higher_better: bool = True) -> str:
+    """Better, worse or undecided, by the interval that holds at every look; None: too few."""
+    if always is None or always.low <= 0 <= always.high:
+        return UNDECIDED
+    return BETTER if (always.low > 0) == is_higher_better else WORSE
+
+
 class ArmFigures(msgspec.Struct, frozen=True):
     """One arm.
 

@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.terms import Float64Array
+from training.evaluation.bootstrap import Interval
+from training.experiment_spec import ExperimentSpec
 
 LEAST: Final = 100
 """Subjects in each arm before which nothing is said."""
@@ -34,6 +36,16 @@ def tuned_rho(subjects: float, alpha: float) -> float:
         raise ValueError(f"subjects={subjects}, alpha={alpha}; accepted: > 0, and in (0, 1)")
     twice = -2 * math.log(alpha)
     return math.sqrt((twice + math.log(twice) + 1) / subjects) if twice > 1 else subjects**-0.5
+
+
+def at_every_look(
+    value: float, standard_error: float, subjects: int, spec: ExperimentSpec
+) -> Interval:
+    """The interval of an estimate that holds at every look, after so many subjects of all arms."""
+    alpha = 1 - spec.confidence
+    rho = tuned_rho(spec.tuned_subjects, alpha)
+    half = float(half_width(standard_error, subjects, rho, alpha))
+    return Interval(value, value - half, value + half)
 
 
 def half_width(
