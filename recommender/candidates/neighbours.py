@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.candidates.source import top
+from recommender.candidates.best import best
 from recommender.compiled import kernel
 from recommender.scratch import scratch
 from recommender.seeds import Seeds
@@ -38,19 +38,20 @@ class NeighbourSource:
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
         """Score of item j: the sum over seeds i of seed weight times w(i → j)."""
         sums = scratch("neighbour_sums", len(eligible), np.float64)
+        worth = seeds.worth(self.seed_events, self.lag_decay)
         lists = (self.neighbour_idx, self.neighbour_weight)
-        items, scores = _sums(lists, seeds.worth(self.seed_events, self.lag_decay), eligible, sums)
-        return top(items, scores, n)
+        return ScoredItems(*_listed(lists, worth, eligible, sums, n))
 
 
 @kernel
-def _sums(
+def _listed(
     lists: tuple[Int32Array, Float32Array],
     seeds: tuple[Int32Array, Float32Array],
     eligible: BoolArray,
     sums: Float64Array,
+    n: int,
 ) -> tuple[Int32Array, Float32Array]:
-    """Each eligible neighbour with its summed weights; `sums` is zero, and so at the end."""
+    """The n best eligible neighbours by summed weights; `sums` is zero, and so at the end."""
     neighbours, weights = lists
     items, strengths = seeds
     found = np.empty(items.shape[0] * neighbours.shape[1], np.int32)
@@ -69,4 +70,4 @@ def _sums(
         # What came back to 0 in between is there twice: the second time with nothing.
         scores[place] = sums[found[place]]
         sums[found[place]] = 0
-    return found[:count], scores
+    return best(found[:count], scores, n)
