@@ -69,7 +69,7 @@ class Catalogue:
         def id_map(name: str) -> IdMap:
             return IdMap(strings(name), arrays[f"{name}_slots"])  # type: ignore[arg-type]
 
-        plain = {name: arrays[name] for name in _PLAIN}
+        plain = {name: _fixed(arrays[name]) for name in _PLAIN}
         restless = np.zeros(len(arrays["item_category"]), np.float32)
         return cls(
             id_map("item_id"),
@@ -208,3 +208,10 @@ def _string_arrays(name: str, strings: StringArray) -> dict[str, npt.NDArray[np.
 def _id_map_arrays(name: str, ids: list[str]) -> dict[str, npt.NDArray[np.generic]]:
     id_map = IdMap.from_ids(ids)
     return _string_arrays(name, id_map.ids) | {f"{name}_slots": id_map.slots}
+
+
+def _fixed(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Contiguous view that cannot be written to: the one form that kernels are compiled for."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view

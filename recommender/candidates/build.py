@@ -12,15 +12,14 @@ from recommender.bundle_manifest import SourceInfo
 from recommender.candidates.als import AlsSource
 from recommender.candidates.buy_again import BuyAgainSource
 from recommender.candidates.encoder import EncoderSource
-from recommender.candidates.popularity import PopularInCategorySource, PopularitySource
 from recommender.candidates.returns import ReturnsSource
-from recommender.candidates.shortlist import ShortlistSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 SHORTLISTS: Final = ("trend", "new_items", "early_adopters")
+POPULARITY: Final = ("popularity", "popular_in_category")
 SESSION_KNN: Final = ("session_knn", "session_knn_near")
 
 
@@ -36,10 +35,8 @@ def build_source(
     """
     if name == "returns":
         return ReturnsSource()
-    if name == "popularity":
-        return PopularitySource(catalogue)
-    if name == "popular_in_category":
-        return PopularInCategorySource(catalogue)
+    if name in POPULARITY:
+        return _popularity(name, catalogue)
     try:
         if name in SHORTLISTS:
             return _shortlist(name, info, arrays, catalogue)
@@ -50,6 +47,13 @@ def build_source(
         return _neighbours(name, info, arrays)
     except KeyError as error:
         raise BundleError(f"source {name!r}: {error} is missing in the bundle") from error
+
+
+def _popularity(name: str, catalogue: Catalogue) -> CandidateSource:
+    # Kernels come in only where there is a model, see `recommender.compiled`.
+    from recommender.candidates.popularity import PopularInCategorySource, PopularitySource
+
+    return (PopularitySource if name == "popularity" else PopularInCategorySource)(catalogue)
 
 
 def _als(info: SourceInfo, arrays: Arrays) -> AlsSource:
@@ -73,7 +77,6 @@ def _is_positive_diagonal(matrix: npt.NDArray[np.generic]) -> bool:
 
 
 def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
-    # Kernels come in only where a bundle needs them, see `recommender.compiled`.
     from recommender.candidates.neighbours import NeighbourSource
     from recommender.compiled import read_only
 
@@ -105,12 +108,15 @@ def _encoder(info: SourceInfo, arrays: Arrays) -> EncoderSource:
 
 def _shortlist(
     name: str, info: SourceInfo, arrays: Arrays, catalogue: Catalogue
-) -> ShortlistSource:
+) -> CandidateSource:
+    from recommender.candidates.shortlist import ShortlistSource
+    from recommender.compiled import read_only
+
     items, scores = arrays[f"shortlist_{name}_items"], arrays[f"shortlist_{name}_score"]
     if len(np.unique(items)) != len(items):
         raise BundleError(f"source {name!r}: an item is listed twice")
     everybody = _positive(name, info, "everybody")
-    return ShortlistSource(catalogue, items, scores, everybody)  # type: ignore[arg-type]
+    return ShortlistSource(catalogue, read_only(items), read_only(scores), everybody)
 
 
 def _buy_again(info: SourceInfo, arrays: Arrays) -> BuyAgainSource:
