@@ -169,18 +169,18 @@ class Weariness:
     def _rested(self, ranking: Ranking, acted: str | None = None) -> Rested:
         if not len(ranking):
             return Rested(ranking, Fatigue(acted=acted or self.spent))
-        row = self._rows(ranking)
-        discount, cap = self._discount(row), self._resting(row, ranking)
-        ranks = np.arange(1.0, len(ranking) + 1)
+        # Kernels come in only where there is a model, see `recommender.compiled`.
+        from recommender.resting import Ignored, lowered, scores_at
+
         c = self.settings.rank_constant
-        lowered = np.maximum((ranks + c) / discount - c, ranks)
-        order = np.argsort(lowered, kind="stable")
-        order = self._mixed(order[cap[order] == 0], ranking, cap)
-        scores = np.interp(lowered[order], ranks, ranking.scores).astype(np.float32)
+        ignored = Ignored(self.item_idx, self._discounts(), self._item_caps())
+        found = lowered(ranking.item_idx, self._resting(ranking), ignored, c)
+        order = self._mixed(found.order, ranking, found.cap)
+        scores = scores_at(found.rank, order, ranking.scores)
         note = Fatigue(
             acted or self.spent,
-            gain=_gain(order, discount, c, self.query.limit),
-            changes=self._changes(ranking, row, discount, cap, order),
+            gain=_gain(order, found.discount, c, self.query.limit),
+            changes=self._changes(ranking, found.row, found.discount, found.cap, order),
         )
         return Rested(replace(ranking.take(order), scores=scores), note)
 
@@ -208,31 +208,20 @@ class Weariness:
             found.append(FatigueChange(*what))
         return tuple(found)
 
-    def _rows(self, ranking: Ranking) -> Int64Array:
-        """Row of each ranked item in `exposures`, -1 for items that were not ignored."""
-        if not self.exposures:
-            return np.full(len(ranking), -1)
-        place = np.searchsorted(self.item_idx, ranking.item_idx).clip(max=len(self.item_idx) - 1)
-        return np.where(self.item_idx[place] == ranking.item_idx, place, -1)
-
-    def _discount(self, row: Int64Array) -> Float64Array:
-        found = np.ones(len(row))
+    def _discounts(self) -> Float64Array:
+        """Of what was ignored, float64 (e,)."""
         if not (self.exposures and self.settings.discount):
-            return found
+            return np.ones(len(self.exposures))
         table: Float32Array = self.bundle.arrays.get(ARRAY, DEFAULT_DISCOUNT)  # type: ignore[assignment]
         shown = np.array([(each.ignored, each.last) for each in self.exposures], np.int64)
         at = round(self.query.at.timestamp() * MICROS_PER_SECOND)
-        own = discounts(table, shown[:, 0], np.maximum(at - shown[:, 1], 0))
-        return np.where(row >= 0, own[row], 1.0)
+        return discounts(table, shown[:, 0], np.maximum(at - shown[:, 1], 0))
 
-    def _resting(self, row: Int64Array, ranking: Ranking) -> Int64Array:
-        """Number of the cap that rests each ranked item, 0 for none, int64 (n,)."""
-        cap = np.zeros(len(row), np.int64)
+    def _resting(self, ranking: Ranking) -> Int64Array:
+        """Cap that rests each ranked item for its brand or category, 0 for none, int64 (n,)."""
+        cap = np.zeros(len(ranking), np.int64)
         for number, labels, is_full in self.full:
             cap[is_full[labels[ranking.item_idx]]] = number
-        if self.exposures:
-            own = self._item_caps()[row]
-            cap = np.where((row >= 0) & (own > 0), own, cap)
         return cap
 
     def _item_caps(self) -> Int64Array:
