@@ -193,19 +193,21 @@ class Weariness:
         order: Int64Array,
     ) -> tuple[FatigueChange, ...]:
         limit, ids = self.query.limit, self.bundle.catalogue.ids
-        after = {place: rank for rank, place in enumerate(order[:limit].tolist(), start=1)}
-        first = sorted({*range(min(limit, len(ranking))), *after})
+        after = np.zeros(len(ranking), np.int64)  # 0: away
+        after[order] = np.arange(1, len(order) + 1)
+        first = np.array(sorted({*range(min(limit, len(ranking))), *order[:limit].tolist()}))
+        looked = (ranking.item_idx, row, discount, cap, after)
         found = []
-        for place in first:
-            number, share = int(cap[place]), float(discount[place])
+        for place, item, at, share, number, rank in zip(
+            first.tolist(), *(each[first].tolist() for each in looked), strict=True
+        ):
             if not number and share == 1:
                 continue
-            if not number and place not in after:
-                after[place] = int(np.flatnonzero(order == place)[0]) + 1
-            ignored = self.exposures[row[place]].ignored if row[place] >= 0 else 0
-            item_id, name = ids.id(int(ranking.item_idx[place])), CAPS[number - 1]
-            what = (item_id, ignored, share, place + 1, after.get(place), name if number else None)
-            found.append(FatigueChange(*what))
+            ignored = self.exposures[at].ignored if at >= 0 else 0
+            name = CAPS[number - 1] if number else None
+            found.append(
+                FatigueChange(ids.id(item), ignored, share, place + 1, rank or None, name)
+            )
         return tuple(found)
 
     def _discounts(self) -> Float64Array:

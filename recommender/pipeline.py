@@ -131,7 +131,8 @@ def opened(
     placement = staged(placement, query, bundle)
     pace = bundle.pace(query.visit)
     style = placement.style(pace)
-    query = replace(query, limit=style.limit(query.limit))
+    if (limit := style.limit(query.limit)) != query.limit:
+        query = replace(query, limit=limit)
     active = rules.active(query, catalogue, trace)
     eligibility = eligible_items(known, catalogue, placement, active)
     if within is not None:
@@ -162,7 +163,7 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
 
     rested = weary.settle(ranking, filled)
     paced_ranking = paced(rested.ranking, query, opening.style, seeds, catalogue)
-    rested = replace(rested, ranking=paced_ranking)
+    rested = Rested(paced_ranking, rested.fatigue)
     showable, active = weary.showable(open_items), active.limited(weary.most_of_each)
     arrangement = _merchandised(rested, active, seeds, bundle, showable)
     is_silent = weary.spent or rested.fatigue.is_suppressed
