@@ -220,7 +220,7 @@ def rank(
         weights = bundle.manifest.info.blend
         return blend(pool_of(proposed, weights), weights).ranking(level)
     blended = blend(pool_of(proposed), ranker.shortlist)
-    ranking = blended.ranking(level)
+    ranking = blended.ranking(level, ranker.candidates)
     if not len(ranking):
         return ranking
     shortlist = shortlisted(blended, ranker.candidates)

@@ -148,13 +148,14 @@ class Blended:
     scores: Float32Array
     strongest: Int64Array
 
-    def ranking(self, level: str) -> Ranking:
-        """The order as a ranking of one rung."""
+    def ranking(self, level: str, most: int | None = None) -> Ranking:
+        """The order, or the first so many of it, as a ranking of one rung."""
+        order = self.order[:most]
         return Ranking(
-            self.pool.item_idx[self.order],
-            self.scores,
-            np.array(self.pool.names, np.object_)[self.strongest],
-            same_text(level, len(self.order)),
+            self.pool.item_idx[order],
+            self.scores[:most],
+            np.array(self.pool.names, np.object_)[self.strongest[:most]],
+            same_text(level, len(order)),
         )
 
 
