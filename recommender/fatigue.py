@@ -205,9 +205,7 @@ class Weariness:
                 continue
             ignored = self.exposures[at].ignored if at >= 0 else 0
             name = CAPS[number - 1] if number else None
-            found.append(
-                FatigueChange(ids.id(item), ignored, share, place + 1, rank or None, name)
-            )
+            found.append(FatigueChange(ids.id(item), ignored, share, place + 1, rank or None, name))
         return tuple(found)
 
     def _discounts(self) -> Float64Array:

@@ -73,10 +73,5 @@ def blended(
     for column in range(count):
         keys[column] = (np.uint64(~bits[column]) << np.uint64(32)) | np.uint64(column)
     keys = np.sort(keys)
-    order = np.empty(count, np.int64)
-    scores = np.empty(count, np.float32)
-    rows = np.empty(count, np.int64)
-    for place in range(count):
-        column = np.int64(keys[place] & np.uint64(0xFFFFFFFF))
-        order[place], scores[place], rows[place] = column, sums[column], strongest[column]
-    return order, scores, rows
+    order = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    return order, sums[order], strongest[order]

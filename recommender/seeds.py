@@ -135,7 +135,7 @@ class Seeds:
         """What several sources ask for is worked out for the first of them."""
         if (found := self._kept.get(name)) is None:
             found = self._kept[name] = make()
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 def _among(codes: Int32Array, wanted: list[int]) -> BoolArray:

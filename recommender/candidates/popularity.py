@@ -12,7 +12,7 @@ from recommender.compiled import kernel
 from recommender.scratch import scratch
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
-from recommender.terms import BoolArray, Float32Array, Int32Array, Int64Array
+from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +73,38 @@ def _popular_near(
     """The first n of each category of the seeds, each once; `seen` is false, and so at the end."""
     members, offsets = lists
     category, popularity = own
-    shares = np.zeros(len(offsets) - 1)
-    total = 0.0
-    for place in range(len(start[0])):
-        label = category[start[0][place]]
-        if label >= 0:
-            shares[label] += start[1][place]
-            total += start[1][place]
+    shares = _shares(category, start, len(offsets) - 1)
     found = np.empty(n * np.count_nonzero(shares), np.int32)
     count = 0
     for label in np.flatnonzero(shares):
         left = n
-        for place in range(offsets[label], offsets[label + 1]):
-            item = members[place]
+        for item in members[offsets[label] : offsets[label + 1]]:
             if left == 0:
                 break
-            if not eligible[item]:
-                continue
-            left -= 1
-            if not seen[item]:
-                seen[item] = True
-                found[count] = item
-                count += 1
+            if eligible[item]:
+                left -= 1
+                if not seen[item]:
+                    seen[item] = True
+                    found[count] = item
+                    count += 1
     scores = np.zeros(count, np.float32)
     for place in range(count):
         item = found[place]
         seen[item] = False
         if category[item] >= 0:
-            scores[place] = popularity[item] * (shares[category[item]] / total)
+            scores[place] = popularity[item] * shares[category[item]]
     return best(found[:count], scores, n)
+
+
+@kernel
+def _shares(
+    category: Int32Array, start: tuple[Int32Array, Float32Array], labels: int
+) -> Float64Array:
+    """Share of the seeds' weight in each category, float64 (labels,)."""
+    sums = np.zeros(labels)
+    for place in range(len(start[0])):
+        label = category[start[0][place]]
+        if label >= 0:
+            sums[label] += start[1][place]
+    shares: Float64Array = sums / max(sums.sum(), 1e-300)
+    return shares
