@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 DEFAULTS_KEPT: Final = 512
+CART_ITEMS_KEPT: Final = 2048
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 
@@ -68,6 +69,8 @@ class ModelBundle:
         How likely an item is taken up where it stands; None: nothing is promised.
     defaults
         What anybody would be shown, by question, see `recommender.default_list`.
+    goes_with
+        Items that go with an item in the cart, see `recommender.kinds`.
     """
 
     manifest: BundleManifest
@@ -80,6 +83,9 @@ class ModelBundle:
     acceptance: Acceptance | None = None
     defaults: Kept[Hashable, DefaultList] = field(
         default_factory=lambda: Kept(DEFAULTS_KEPT), repr=False, compare=False
+    )
+    goes_with: Kept[int, frozenset[int]] = field(
+        default_factory=lambda: Kept(CART_ITEMS_KEPT), repr=False, compare=False
     )
 
     @property

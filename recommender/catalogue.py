@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,8 @@ class Catalogue:
     category_items, category_items_offsets
         The items of category c and its descendants, most popular first, are
         ``category_items[offsets[c]:offsets[c+1]]``.
+    available
+        How many items are.
     rest_days
         How long each item rests once a shopper has bought it, float32 (n,); 0 where it is bought
         again and again, or nothing is known about that.
@@ -58,6 +60,10 @@ class Catalogue:
     category_items: Int32Array
     category_items_offsets: Int64Array
     rest_days: Float32Array
+    available: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "available", int(np.count_nonzero(self.item_available)))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Catalogue:

@@ -77,6 +77,8 @@ class Weariness:
         (labels + 1,), the last place for -1. Caps that rest nothing are left out.
     spent
         The budget that is spent; None while none is.
+    caps
+        Number of the cap that rests each ignored item by itself, 0 for none, int64 (e,).
     """
 
     query: Query
@@ -86,6 +88,7 @@ class Weariness:
     item_idx: Int32Array = field(default_factory=lambda: np.empty(0, np.int32))
     full: tuple[tuple[int, Int32Array, BoolArray], ...] = ()
     spent: str | None = None
+    caps: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def is_idle(self) -> bool:
@@ -123,7 +126,7 @@ class Weariness:
         mask
             bool (items,), as `open_to` gives it; not changed.
         """
-        resting = self.item_idx[self._item_caps() > 0]
+        resting = self.item_idx[self.caps > 0]
         if not len(resting):
             return mask
         mask = mask.copy()
@@ -173,7 +176,7 @@ class Weariness:
         from recommender.resting import Ignored, lowered, scores_at
 
         c = self.settings.rank_constant
-        ignored = Ignored(self.item_idx, self._discounts(), self._item_caps())
+        ignored = Ignored(self.item_idx, self._discounts(), self.caps)
         found = lowered(ranking.item_idx, self._resting(ranking), ignored, c)
         order = self._mixed(found.order, ranking, found.cap)
         scores = scores_at(found.rank, order, ranking.scores)
@@ -224,15 +227,6 @@ class Weariness:
             cap[is_full[labels[ranking.item_idx]]] = number
         return cap
 
-    def _item_caps(self) -> Int64Array:
-        """Number of the cap that rests each exposed item by itself, 0 for none, int64 (e,)."""
-        cap = np.zeros(len(self.exposures), np.int64)
-        for name, part in (("item_per_week", "in_week"), ("item_per_session", "in_session")):
-            if most := getattr(self.settings, name):
-                counts = np.array([getattr(each, part) for each in self.exposures], np.int64)
-                cap[counts >= most] = CAPS.index(name) + 1
-        return cap
-
     def _mixed(self, order: Int64Array, ranking: Ranking, cap: Int64Array) -> Int64Array:
         """The order without what is too much of one brand or category; noted in `cap`.
 
@@ -269,7 +263,18 @@ def weariness_of(query: Query, bundle: ModelBundle, placement: Placement) -> Wea
     exposures = tuple(each for _, each in known)
     item_idx = np.array([idx for idx, _ in known], np.int32)
     full = tuple(_full(bundle, settings, exposures, item_idx))
-    return Weariness(query, bundle, settings, exposures, item_idx, full, spent)
+    caps = _item_caps(exposures, settings)
+    return Weariness(query, bundle, settings, exposures, item_idx, full, spent, caps)
+
+
+def _item_caps(exposures: Sequence[Exposure], settings: FatigueSettings) -> Int64Array:
+    """See `Weariness.caps`."""
+    cap = np.zeros(len(exposures), np.int64)
+    for name, part in (("item_per_week", "in_week"), ("item_per_session", "in_session")):
+        if most := getattr(settings, name):
+            counts = np.array([getattr(each, part) for each in exposures], np.int64)
+            cap[counts >= most] = CAPS.index(name) + 1
+    return cap
 
 
 def _spent(query: Query, settings: FatigueSettings) -> str | None:
@@ -296,13 +301,15 @@ def _full(
 ) -> Iterator[tuple[int, Int32Array, BoolArray]]:
     """See `Weariness.full`."""
     counts = np.array([each.in_session for each in exposures], np.int64)
+    known = {"brand": len(bundle.catalogue.brands), "category": len(bundle.catalogue.categories)}
     for name, labels in _labels(bundle):
         if not (most := getattr(settings, f"{name}_per_session")):
             continue
+        count = known[name]
         own = labels[item_idx]
         is_full = np.bincount(own[own >= 0], counts[own >= 0]) >= most
         if is_full.any():
-            padded = np.zeros(int(labels.max()) + 2, np.bool_)
+            padded = np.zeros(count + 1, np.bool_)
             padded[: len(is_full)] = is_full
             yield CAPS.index(f"{name}_per_session") + 1, labels, padded
 

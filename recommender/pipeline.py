@@ -136,7 +136,7 @@ def opened(
     active = rules.active(query, catalogue, trace)
     eligibility = eligible_items(known, catalogue, placement, active)
     if within is not None:
-        eligibility = replace(eligibility, mask=eligibility.mask & within)
+        eligibility = eligibility.within(within)
     level, seeds = _seeds_of(query, bundle, placement)
     near = on_page(eligibility, query, catalogue, placement)
     weary = weariness_of(query, bundle, placement)
