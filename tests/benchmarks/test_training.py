@@ -54,11 +54,26 @@ def test_a_step_that_does_not_end_is_missing_and_the_exit_code_says_so(
     assert steps == [SIMULATE, BARE, TRAIN, BARE, TRAIN]
 
 
+SMALL = """
+[blend]
+learn = false
+[ranker]
+learn = false
+[encoder]
+min_questions = 1_000_000
+[evaluation]
+max_users = 20
+"""
+
+
+@pytest.mark.slow
 def test_a_small_shop_is_simulated_scanned_and_trained_on(tmp_path: Path) -> None:
-    given = argparse.Namespace(config="", timeout=600)
-    found = training.measure(20_000, tmp_path, given)
-    assert found[SIMULATE]["said"]["events"] == pytest.approx(20_000, rel=0.2)
-    assert found[BARE]["said"]["pairs"] > 1_000
+    config = tmp_path / "small.toml"
+    config.write_text(SMALL)
+    given = argparse.Namespace(config=str(config), timeout=600)
+    found = training.measure(10_000, tmp_path, given)
+    assert found[SIMULATE]["said"]["events"] == pytest.approx(10_000, rel=0.3)
+    assert found[BARE]["said"]["pairs"] > 500
     names = [stage["stage"] for stage in found[TRAIN]["stages"]]
     assert {"window", "als", "fit_to_judge", "evaluate", "save"} <= {*names}
-    assert training.figures(found)["whole_vs_bare"] > 1
+    assert training.figures(found)["whole_vs_bare_cpu"] > 1
