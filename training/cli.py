@@ -317,6 +317,10 @@ def promote(
         str | None,
         typer.Option(help="Arm that the version answered in. Default: the only one beside it."),
     ] = None,
+    preference: Annotated[
+        str | None,
+        typer.Option(help="Key of a test that interleaved its arms; both kinds may be named."),
+    ] = None,
     control: Annotated[
         str | None, typer.Option(help="Arm to compare with, as for `experiment read`.")
     ] = None,
@@ -364,6 +368,7 @@ def promote(
             off_policy,
             config,
             replay=journeys,
+            preference=preference,
         ),
         bench,
     )

@@ -21,6 +21,7 @@ from benchmarks.experiment_parts.trials import (
 )
 from benchmarks.experiment_parts.verbs import verb
 from feature_store.console import Console
+from feature_store.experiment_folder import known_experiment
 from feature_store.layout import StoreLayout
 from recommender.bundle_folder import read_pointer
 from training.registry import CHAMPION, RegisteredModel
@@ -52,7 +53,7 @@ class Court:
         }
         found["winner_by"] = winners(found)
         found["decisions"] = [
-            self._decision(self.models.good, SHIP),
+            self._decision(self.models.good, SHIP, ["--preference", DRAFT]),
             self._decision(self.models.weak, HOLD),
         ]
         return found | {"guard": self._guard()}
@@ -99,10 +100,11 @@ class Court:
             self.console.say(f"no estimate from {part[1]}: {reason}")
         return kept
 
-    def _decision(self, version: RegisteredModel, key: str) -> Findings:
+    def _decision(self, version: RegisteredModel, key: str, more: Sequence[str] = ()) -> Findings:
         """`desirepath promote` by the test, then what MLflow and the service's folder hold."""
         before = self._champion()
-        options = ["--experiment", key, "--config", self.models.reading, "--out", self.root]
+        options: list[object] = ["--experiment", key, *more]
+        options += ["--config", self.models.reading, "--out", self.root]
         found = verb(["promote", "--model", version.version, *options], (0, 1))
         verb(["deliver", "--to", StoreLayout(self.root).bundles, "--again"])
         row = {
@@ -127,6 +129,7 @@ class Court:
         found = verb(["experiment", "guard", GUARD, *options, "--roll-back"], (0, 1))
         row = {name: found[name] for name in ("broken", "effects", "refusal")}
         row |= before | {"champion": self._champion(), "delivered": self._delivered()}
+        row["status"] = known_experiment(StoreLayout(self.root).experiments, GUARD).spec.status
         self.console.table("Guard", [row])
         return row | {"mlflow": self._kept(self.models.weak)}
 
@@ -226,6 +229,7 @@ def checks_of(found: Mapping[str, Any]) -> dict[str, bool]:
         "the winner is delivered": ship["delivered"] == GOOD,
         "the loser is held": (hold["decision"], hold["champion"]) == ("hold", GOOD),
         "the broken arm is found": any(each.startswith(TREATMENT) for each in guard["broken"]),
+        "its arms are not given any more": guard["status"] == "paused",
         "it is rolled back": (guard["champion_before"], guard["champion"]) == (WEAK, GOOD),
         "what was before is delivered": guard["delivered"] == GOOD,
         "MLflow holds every decision": [

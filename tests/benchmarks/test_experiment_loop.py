@@ -76,6 +76,7 @@ def good() -> dict[str, Any]:
             "champion_before": WEAK,
             "champion": GOOD,
             "delivered": GOOD,
+            "status": "paused",
             "mlflow": rolled,
         },
     }
@@ -104,6 +105,7 @@ def test_findings_as_they_must_be_pass(good: dict[str, Any]) -> None:
         (("decisions", 1, "decision"), "ship", "the loser is held"),
         (("guard", "broken"), [], "the broken arm is found"),
         (("guard", "champion"), WEAK, "it is rolled back"),
+        (("guard", "status"), "running", "its arms are not given any more"),
         (("guard", "mlflow", "file"), "hold", "MLflow holds every decision"),
     ],
 )
