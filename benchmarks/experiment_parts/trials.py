@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from training.simulation.stock import SLATE
+
 SHIP, HOLD, GUARD, DRAFT, OPEN = "ship", "hold", "guard", "draft", "open"
 PARTS: Final = {
     SHIP: (0.0, 0.28),
@@ -22,7 +24,8 @@ PARTS: Final = {
     OPEN: (0.7, 1.0),
 }
 CONTROL, TREATMENT = "control", "treatment"
-WHOLE: Final = {"max_changed_share": 1.0}
+# As long as the places of a page; all of it may differ from anybody's.
+WHOLE: Final = {"max_changed_share": 1.0, "limit": SLATE}
 # Only what was bought before and is due, and nothing to fill up with: empty for nearly everybody.
 MISTAKE: Final = {"sources": ["buy_again"], "ladder": []}
 # One place that two sources fill with two candidates each. Near-ties reach all of them, and at such
