@@ -23,8 +23,9 @@ from recommender.placements import Placement, read_placements
 from recommender.terms import EVENT_TYPE, PURCHASE, Float64Array
 from training.dataset import moment
 from training.evaluation.off_policy import Estimate, Verdict, mean_of
+from training.evaluation.off_policy_history import Pseudonym
 from training.evaluation.off_policy_marginals import marginals_of
-from training.evaluation.off_policy_replay import Pseudonym, Replayed, replay
+from training.evaluation.off_policy_replay import Replayed, replay
 from training.evaluation.off_policy_report import OffPolicyReport
 from training.evaluation.off_policy_slates import (
     LoggedSlates,
@@ -108,7 +109,7 @@ def off_policy_report(request: OffPolicyRequest, bench: Workbench) -> OffPolicyR
         )
     pseudonym = read_pseudonyms(request.layout.pseudonyms).of
     both = [
-        _replayed(records, frozenset(kept), each.model, (placements, pseudonym), bench)
+        _replayed(records, frozenset(kept), each.model, (placements, pseudonym), (request, bench))
         for each in asked
     ]
     answers = both[0]
@@ -136,12 +137,12 @@ def _replayed(
     wanted: frozenset[str],
     model: ModelBundle,
     known: tuple[Mapping[str, Placement], Pseudonym],
-    bench: Workbench,
+    work: tuple[OffPolicyRequest, Workbench],
 ) -> list[Replayed]:
-    placements, pseudonym = known
+    (placements, pseudonym), (request, bench) = known, work
     answers = list[Replayed]()
     with bench.console.progress("answers", len(wanted)) as progress:
-        for each in replay(records, wanted, model, placements, pseudonym):
+        for each in replay(records, wanted, model, placements, pseudonym, request.layout):
             answers.append(each)
             progress.advance()
     return answers

@@ -300,3 +300,26 @@ def test_the_command_says_by_its_exit_code_whether_the_log_could_tell(tmp_path: 
     report = json.loads(ran.stdout.splitlines()[-1])
     assert report["lists"] == 40
     assert "effective sample size" in report["refusal"]
+
+
+def test_a_replay_begins_with_what_the_tables_knew(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    folder = served(root, temperature=0.2, visitors=5)
+    layout = StoreLayout(root)
+    records = list(log_records(layout))
+    decisions = [each for each in records if isinstance(each, DecisionRecord)]
+    wanted = frozenset(each.decision_id for each in decisions if each.explore.rng_seed is not None)
+    places, names = read_placements(root / "placements.toml"), read_pseudonyms(layout.pseudonyms)
+    bundle = load_bundle(folder)
+    whole = {
+        each.record.decision_id: each.target
+        for each in replay(records, wanted, bundle, places, names.of)
+    }
+    # The log of the last visitor alone; what the others did before is in the tables only.
+    late = [each for each in records if getattr(each, "event", None) is None]
+    events = [each for each in records if getattr(each, "event", None) is not None]
+    last = max(events, key=lambda each: each.received_at)  # type: ignore[attr-defined]
+    without = list(replay([*late, last], wanted, bundle, places, names.of))
+    known = list(replay([*late, last], wanted, bundle, places, names.of, layout))
+    assert all(whole[each.record.decision_id] for each in known)
+    assert [each.target for each in known] != [each.target for each in without]

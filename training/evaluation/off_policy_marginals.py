@@ -21,6 +21,7 @@ from training.evaluation.off_policy_slates import pseudo_inverse_weights
 from training.evaluation.off_policy_support import Working, rows_of, working_of
 
 MOST_LISTS = 2_000
+_NEVER = -1
 _Listed: TypeAlias = tuple[list[int], float]
 
 
@@ -46,13 +47,15 @@ def marginals_of(record: DecisionRecord, target: Sequence[str]) -> Marginals | N
     Parameters
     ----------
     target
-        Item ids of the target's list.
+        Item ids of the target's list. What logging could not show counts as never shown.
     """
     working = working_of(record)
     shown = rows_of(record, [item.item_id for item in record.items])
-    wanted = rows_of(record, target)
-    if working is None or shown is None or wanted is None or len(wanted) != len(shown):
+    if working is None or shown is None:
         return None
+    rows = {item_id: row for row, (item_id, _) in enumerate(record.candidates)}
+    wanted = [rows.get(item_id, _NEVER) for item_id in target[: len(shown)]]
+    wanted += [_NEVER] * (len(shown) - len(wanted))
     if not working[1].settings.has_swaps:
         given = np.array([item.p_slot for item in record.items])
         return Marginals(given, 1 + float((np.equal(shown, wanted) / given - 1).sum()))
@@ -92,12 +95,10 @@ def _lists(
 def _worked_out(
     lists: Int64Array, share: Float64Array, shown: Sequence[int], wanted: Sequence[int]
 ) -> Marginals | None:
-    length, slots = len(shown), np.arange(len(shown))
     propensity = np.array([share[lists[:, k] == row].sum() for k, row in enumerate(shown)])
     # Only items that can be shown count: the others would be columns of zeros.
-    items = np.unique(np.append(lists, wanted))
-    target = np.zeros((length, len(items)))
-    target[slots, np.searchsorted(items, wanted)] = 1.0
+    items = np.unique(lists)
+    target = np.equal.outer(wanted, items).astype(np.float64)
     numbered = np.searchsorted(items, lists)
     one = np.searchsorted(items, np.array([shown]))
     weight = float(pseudo_inverse_weights(numbered, share, target, one)[0])

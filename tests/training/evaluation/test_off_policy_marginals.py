@@ -106,6 +106,12 @@ def test_one_exploring_slot_is_independent_of_the_others() -> None:
 
 def test_what_a_record_does_not_tell_is_not_made_up() -> None:
     assert marginals_of(logged([1, 0], [0.9, 0.5], NEAR_TIES), ["i1", "i2"]) is None
+
+
+def test_what_logging_never_shows_has_no_weight() -> None:
     record = logged([1, 0], [1 / 3, 1 / 2], NEAR_TIES)
-    assert marginals_of(record, ["i1", "elsewhere"]) is None
-    assert marginals_of(record, ["i1"]) is None
+    outside, short = (marginals_of(record, each) for each in (["i1", "elsewhere"], ["i1"]))
+    assert outside is not None
+    assert short is not None
+    assert outside.propensity == pytest.approx([1 / 3, 1 / 3])
+    assert outside.weight == pytest.approx(short.weight)
