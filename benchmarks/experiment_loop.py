@@ -7,7 +7,7 @@ keys, `experiment assign`, `ingest`, `experiment read`, `preference`, `evaluate 
 `promote`, `experiment guard` and `deliver`.
 
 A shop runs for some days on its static lists, and two models are learnt from that log: one of
-everything, and one that knows popularity alone. The latter is made the champion. Four tests run
+everything, and one that puts popular items first. The latter is made the champion. Five tests run
 side by side (see `benchmarks.experiment_parts.trials`), the shop's shoppers come, and what the log
 says of the tests decides which model serves.
 """
@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.experiment_parts.decisions import Court, checks_of
+from benchmarks.experiment_parts.decisions import Court, agree, checks_of
 from benchmarks.experiment_parts.models import LoopShop, learn_both, open_shop, write_log
 from benchmarks.experiment_parts.service import (
     make_keys,
@@ -134,7 +134,7 @@ FULL: Final = {
     "window": 180.0,
 }
 QUICK: Final = {
-    "shoppers": 4000,
+    "shoppers": 5000,
     "items": 300,
     "warm_up": 8,
     "days": 4,
@@ -162,6 +162,8 @@ def main() -> None:
     except DesirepathError as error:
         console.say(f"refused: {error}")
         sys.exit(2)
+    console.say(", ".join(f"{way}: {model}" for way, model in found["winner_by"].items()))
+    console.say(f"agree: {'yes' if agree(found['winner_by']) else 'no'}")
     console.table("Checks", [{"check": k, "met": v} for k, v in found["checks"].items()])
     sys.stdout.write(json.dumps(found) + "\n")
     sys.exit(not all(found["checks"].values()))

@@ -9,6 +9,7 @@ from the seed.
 3. Intervals that hold at every look: how many tests they cover at all looks, beside the
    intervals of one look.
 4. Interleaving: no preference between equal rankers, and the better one preferred on either side.
+5. Independence: of tests with different seeds, no two share more subjects' arms than chance has it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 
 from feature_store.console import Console
 from recommender.interleaving import fair_coin, team_draft
+from recommender.many_buckets import buckets_of
 from recommender.preference import Preference, credits_of, preference
 from recommender.sample_ratio import sample_ratio
 from recommender.terms import BoolArray, Float64Array
@@ -48,6 +50,8 @@ class Sizes:
     sequences: int = 1_000
     sequence_shoppers: int = 20_000
     lists: int = 4_000
+    seeds: int = 50
+    subjects: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +197,26 @@ def _errors(found: Preference) -> float:
     return found.value / found.standard_error
 
 
+def independence(sizes: Sizes, rng: np.random.Generator) -> Iterator[Figure]:
+    """Chi-square of independence between the halves that each two seeds make of the same ids."""
+    ids = [f"visitor-{number}" for number in rng.permutation(10 * sizes.subjects)[: sizes.subjects]]
+    halves = np.array(
+        [np.where(buckets_of(f"test-{seed}", ids) < 0.5, 1.0, -1.0) for seed in range(sizes.seeds)]
+    )
+    likeness = np.corrcoef(halves)[np.triu_indices(sizes.seeds, 1)]
+    chi2 = sizes.subjects * likeness**2
+    # One degree of freedom: its mean is 1, its variance 2.
+    error = np.sqrt(2 / len(chi2))
+    yield Figure(
+        "pairs of seeds: mean chi-square", float(chi2.mean()), 1 - 3 * error, 1 + 3 * error
+    )
+    # Of so many pairs one in a thousand sets has one beyond.
+    most = NormalDist().inv_cdf(1 - 0.001 / len(chi2) / 2) ** 2
+    yield Figure("pairs of seeds: largest chi-square", float(chi2.max()), 0.0, most)
+
+
 # Each takes a generator of its own, so that another one beside them changes no figure.
-CHECKS: Final = (same_arms, ratio_alarms, every_look, interleaving)
+CHECKS: Final = (same_arms, ratio_alarms, every_look, interleaving, independence)
 
 
 def measure(sizes: Sizes, seed: int) -> list[Figure]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from feature_store.experiment_change import StoredExperiment
 from feature_store.experiment_spec import ExperimentSpec, check_key
-from recommender.assignment import Assignment, Subject, assign
+from recommender.assignment import Assignment, Subject, assign, told
 from recommender.errors import ConfigError, DataError
 from recommender.experiment import Experiment
 
@@ -43,10 +43,46 @@ class AssignmentDigest:
         return self._hash.hexdigest()
 
 
-def assigned(experiment: Experiment, ids: Iterable[str]) -> Iterator[tuple[str, Assignment]]:
+@dataclass(frozen=True, slots=True)
+class WithParents:
+    """An experiment, and those that it waits for, by key."""
+
+    experiment: Experiment
+    parents: Mapping[str, WithParents]
+
+    def assign(self, subject: Subject) -> Assignment:
+        """The arm of a subject, its arms in the parents known."""
+        if self.parents:
+            arms = {key: told(each.assign(subject)) for key, each in self.parents.items()}
+            subject = replace(subject, parents=arms)
+        return assign(self.experiment, subject)
+
+
+def assigned(experiment: WithParents, ids: Iterable[str]) -> Iterator[tuple[str, Assignment]]:
     """Each subject with its arm, by the code that serves."""
     for subject_id in ids:
-        yield subject_id, assign(experiment, Subject({experiment.unit: subject_id}))
+        subject = Subject({experiment.experiment.unit: subject_id})
+        yield subject_id, experiment.assign(subject)
+
+
+def read_with_parents(path: Path, below: tuple[str, ...] = ()) -> WithParents:
+    """An experiment with those that it waits for, from files beside its own.
+
+    Raises
+    ------
+    InvalidInputError
+        One of them is no experiment, or they wait for one another.
+    """
+    experiment = read_experiment(path)
+    way = (*below, experiment.key)
+    if experiment.key in below:
+        raise ConfigError(
+            f"experiments that wait for one another: {' -> '.join(way)}; accepted: prerequisites "
+            "that lead to an experiment without any"
+        )
+    names = {each.experiment for each in experiment.prerequisites}
+    parents = {name: read_with_parents(path.with_name(f"{name}.json"), way) for name in names}
+    return WithParents(experiment, parents)
 
 
 def read_experiment(path: Path) -> Experiment:

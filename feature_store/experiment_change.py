@@ -32,6 +32,7 @@ FROZEN: Final = (
     "namespace",
     "filters",
     "holdout",
+    "prerequisites",
 )
 
 

@@ -11,7 +11,14 @@ from msgspec import Meta
 
 from recommender.bucketing import UNBIASED
 from recommender.errors import InvalidInputError
-from recommender.experiment import BucketFilter, Experiment, Holdout, Namespace, Sticky
+from recommender.experiment import (
+    BucketFilter,
+    Experiment,
+    Holdout,
+    Namespace,
+    Prerequisite,
+    Sticky,
+)
 from recommender.targeting import LOGICAL, OPERATORS, PATTERNS, check_condition, meets
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
@@ -26,6 +33,7 @@ INTERLEAVE = "interleave"
 DRAFTED = "interleaved"  # the variant of all who take part in an interleaving
 # No patterns: a bad one could hold up every answer.
 AUDIENCE_OPERATORS = {*LOGICAL, *OPERATORS} - {*PATTERNS, "$inGroup", "$notInGroup"}
+TOLD = {"value", "in_experiment"}  # of a parent, see `recommender.assignment.told`
 
 Key = Annotated[str, Meta(pattern=f"^{KEY.pattern}$", max_length=64)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -105,6 +113,30 @@ class StickySpec(Spec, frozen=True):
     min_version: Annotated[int, Meta(ge=0, le=1000)] = 0
 
 
+class PrerequisiteSpec(Spec, frozen=True):
+    """Only who got a certain arm of another experiment; see `recommender.experiment`."""
+
+    experiment: Key
+    condition: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        check_condition(self.condition, AUDIENCE_OPERATORS)
+        if unknown := sorted(_asked(self.condition) - TOLD):
+            raise ValueError(f"a prerequisite about {unknown}; accepted: {sorted(TOLD)}")
+
+
+def _asked(condition: Mapping[str, Any]) -> set[str]:
+    """Names that a condition asks for."""
+    asked = set[str]()
+    for name, part in condition.items():
+        if name not in LOGICAL:
+            asked.add(name)
+            continue
+        for each in part if isinstance(part, list) else [part]:
+            asked |= _asked(each)
+    return asked
+
+
 class ExperimentSpec(Spec, frozen=True):
     """An experiment.
 
@@ -123,6 +155,8 @@ class ExperimentSpec(Spec, frozen=True):
         What page and device must meet, see `recommender.targeting`; empty: nothing.
     assigner
         ``service``, or ``external`` where only arms count that come with the question.
+    prerequisites
+        Arms of other experiments that somebody must have got to take part; all of them must hold.
     """
 
     arms: Annotated[list[ArmSpec], Meta(min_length=2, max_length=MAX_ARMS)]
@@ -143,6 +177,7 @@ class ExperimentSpec(Spec, frozen=True):
     filters: Annotated[list[FilterSpec], Meta(max_length=16)] = []
     holdout: HoldoutSpec | None = None
     sticky: StickySpec | None = None
+    prerequisites: Annotated[list[PrerequisiteSpec], Meta(max_length=16)] = []
 
     def __post_init__(self) -> None:
         keys = [arm.key for arm in self.arms]
@@ -228,6 +263,7 @@ class ExperimentSpec(Spec, frozen=True):
             ),
             holdout=None if self.holdout is None else _as(Holdout, self.holdout),
             sticky=None if self.sticky is None else _as(Sticky, self.sticky),
+            prerequisites=tuple(_as(Prerequisite, each) for each in self.prerequisites),
         )
 
 

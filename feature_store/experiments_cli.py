@@ -29,17 +29,19 @@ def assign(
     """Put subjects into the arms of an experiment, as the service does, and print a digest.
 
     The same digest from two places means the same arm for every id. A file of ids says nothing of
-    pages and devices, so an audience counts as met.
+    pages and devices, so an audience counts as met. Experiments that it waits for are read from the
+    same folder.
     """
     from feature_store.experiment_assign import (
         AssignmentDigest,
         assigned,
-        read_experiment,
         read_ids,
+        read_with_parents,
     )
 
-    experiment, digest, lines = read_experiment(file), AssignmentDigest(), []
-    for subject_id, found in assigned(experiment, read_ids(ids)):
+    whole, digest, lines = read_with_parents(file), AssignmentDigest(), list[str]()
+    experiment = whole.experiment
+    for subject_id, found in assigned(whole, read_ids(ids)):
         digest.add(subject_id, found.variant, found.reason, takes_part=found.in_experiment)
         if out is not None:
             lines.append(f"{found.variant}\t{found.reason}\t{subject_id}\n")

@@ -2,7 +2,7 @@
 
 The order of the steps is that of the GrowthBook SDKs, so that any of them gives the same arm:
 forced → running → known subject → remembered arm, or else holdout, filters or namespace,
-eligibility → hash → range.
+eligibility, prerequisites → hash → range.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from recommender.bucketing import NO_RANGE, bucket_of, chosen_range, in_namespace
 from recommender.experiment import Experiment, Sticky
+from recommender.targeting import meets
 
 # Reasons of an assignment, the first four with an arm.
 ASSIGNED: Final = "assigned"
@@ -24,6 +25,7 @@ NOT_RUNNING: Final = "not_running"
 SINGLE_ARM: Final = "single_arm"
 NO_SUBJECT: Final = "no_subject"
 NOT_ELIGIBLE: Final = "not_eligible"
+NOT_PREPARED: Final = "prerequisite"
 IN_HOLDOUT: Final = "holdout"
 FILTERED: Final = "filtered"
 OTHER_NAMESPACE: Final = "namespace"
@@ -40,6 +42,7 @@ REASONS: Final = (
     SINGLE_ARM,
     NO_SUBJECT,
     NOT_ELIGIBLE,
+    NOT_PREPARED,
     IN_HOLDOUT,
     FILTERED,
     OTHER_NAMESPACE,
@@ -50,6 +53,7 @@ REASONS: Final = (
 )
 Unit = tuple[str, str]
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,9 @@ class Subject:
         Takes part in what is forced only.
     remembered
         (unit, id) → what was given before: ``experiment__version`` → arm.
+    parents
+        Experiment → `told` of the subject's assignment there, for prerequisites; one that is not
+        named counts as one of which nothing is known.
     """
 
     ids: Mapping[str, str]
@@ -77,6 +84,7 @@ class Subject:
     remembered: Mapping[Unit, Mapping[str, str]] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    parents: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,11 @@ def given(experiment: Experiment, variant: str, reason: str) -> Assignment:
     """An arm that no hash of ours decided. Raises `ValueError` for an arm that does not exist."""
     experiment.arms.index(variant)
     return Assignment(experiment, variant, in_experiment=True, reason=reason)
+
+
+def told(assignment: Assignment) -> dict[str, Any]:
+    """What the prerequisite of another experiment may ask of an assignment."""
+    return {"value": assignment.variant, "in_experiment": assignment.in_experiment}
 
 
 def assign(experiment: Experiment, subject: Subject) -> Assignment:
@@ -208,7 +221,17 @@ def _kept_out(experiment: Experiment, subject: Subject, unit: Unit) -> str | Non
             return FILTERED
     elif namespace and not in_namespace(value, namespace.name, namespace.start, namespace.end):
         return OTHER_NAMESPACE
-    return None if subject.is_eligible else NOT_ELIGIBLE
+    if not subject.is_eligible:
+        return NOT_ELIGIBLE
+    return None if is_prepared(experiment, subject) else NOT_PREPARED
+
+
+def is_prepared(experiment: Experiment, subject: Subject) -> bool:
+    """Whether the subject got what the prerequisites of an experiment want."""
+    return all(
+        meets(subject.parents.get(each.experiment, _NOTHING), each.condition)
+        for each in experiment.prerequisites
+    )
 
 
 def _passes(experiment: Experiment, subject: Subject, unit: Unit) -> bool:

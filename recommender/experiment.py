@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from recommender.bucketing import BUCKETS, UNBIASED, Range, check_ranges, ranges_of
 from recommender.errors import InvalidInputError
@@ -79,6 +79,23 @@ class Sticky:
     min_version: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Prerequisite:
+    """Only who got a certain arm of another experiment takes part.
+
+    Parameters
+    ----------
+    experiment
+        Key of the other one, the parent.
+    condition
+        What the parent's ``value`` (the arm; the control of who does not take part) and
+        ``in_experiment`` must meet, see `recommender.targeting`.
+    """
+
+    experiment: str
+    condition: Mapping[str, Any]
+
+
 # No slots: what follows from the fields is worked out once.
 @dataclass(frozen=True)
 class Experiment:
@@ -104,6 +121,9 @@ class Experiment:
         Ignored where there are `filters`.
     forced_arm
         Given to all who take part.
+    prerequisites
+        All of them must hold; none of their experiments may wait for this one in turn, see
+        `feature_store.experiment_parents`.
     """
 
     key: str
@@ -122,6 +142,7 @@ class Experiment:
     holdout: Holdout | None = None
     sticky: Sticky | None = None
     forced_arm: str | None = None
+    prerequisites: tuple[Prerequisite, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"experiment {self.key}"

@@ -15,13 +15,16 @@ from recommender.assignment import (
     FORCED,
     NOT_ELIGIBLE,
     NOT_GIVEN,
+    NOT_PREPARED,
     NOT_RUNNING,
     REMEMBERED,
     Assignment,
     Subject,
     assign,
     given,
+    is_prepared,
     outside,
+    told,
 )
 from serving.errors import Problem
 from serving.experiment_source import LiveExperiment
@@ -56,6 +59,7 @@ def assigned(
     subject: Subject,
     outer: Mapping[str, str],
     attributes: Mapping[str, object],
+    known: Mapping[str, LiveExperiment],
 ) -> Assignment:
     """The arm of a subject; both arms, where they are interleaved and none of them is forced.
 
@@ -63,7 +67,16 @@ def assigned(
     ----------
     attributes
         Of page and device: what an experiment's audience may ask for.
+    known
+        All experiments, for those that others wait for; they do not lead back to this one, see
+        `feature_store.experiment_parents`.
     """
+    if live.experiment.prerequisites:
+        keys = {each.experiment for each in live.experiment.prerequisites} & known.keys()
+        parents = {
+            key: told(assigned(known[key], subject, outer, attributes, known)) for key in keys
+        }
+        subject = replace(subject, parents=parents)
     if not live.spec.is_for(attributes):
         subject = replace(subject, is_eligible=False)
     found = _hashed_or_given(live, subject, outer)
@@ -82,6 +95,8 @@ def _hashed_or_given(
         return outside(experiment, NOT_RUNNING)
     if not subject.is_eligible:
         return outside(experiment, NOT_ELIGIBLE)
+    if not is_prepared(experiment, subject):
+        return outside(experiment, NOT_PREPARED)
     if variant is None:
         return outside(experiment, NOT_GIVEN)
     return given(experiment, variant, EXTERNAL)

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from feature_store.experiment_change import Revision, StoredExperiment
 from feature_store.experiment_folder import ExperimentFolder
 from feature_store.experiment_overlap import check_apart
+from feature_store.experiment_parents import check_parents, unusable
 from feature_store.experiment_spec import ArmSpec, ExperimentSpec
 from recommender.errors import InvalidInputError
 from recommender.experiment import Experiment
@@ -135,14 +136,16 @@ class ExperimentSource:
     ) -> StoredExperiment:
         """Change an experiment's file, and have it in use here when this returns.
 
-        Raises as `ExperimentFolder.change`, `check` and `check_apart`.
+        Raises as `ExperimentFolder.change`, `check`, `check_apart` and `check_parents`.
         """
 
         def checked(stored: StoredExperiment | None) -> StoredExperiment:
             changed = change(stored)
             if changed is not stored:
                 self.check(changed)
-                check_apart(changed, self.folder.read_all().found.values())
+                others = self.folder.read_all().found.values()
+                check_apart(changed, others)
+                check_parents(changed, others)
             return changed
 
         result = self.folder.change(key, checked)
@@ -171,6 +174,7 @@ class ExperimentSource:
         for key in before.keys() - live.keys():
             refused.setdefault(key, "its file is gone; an experiment ends by its status")
             live[key] = before[key]
+        _settle(live, before, refused)
         self._put_in_use(live, refused)
 
     def _live(self, stored: StoredExperiment, before: LiveExperiment | None) -> LiveExperiment:
@@ -208,6 +212,18 @@ class ExperimentSource:
                 continue
             found.append((path.name, status.st_ino, status.st_mtime_ns, status.st_size))
         return tuple(found)
+
+
+def _settle(
+    live: dict[str, LiveExperiment], before: Mapping[str, LiveExperiment], refused: dict[str, str]
+) -> None:
+    """Leave out what waits for itself or for nobody; what was in force stays where it can."""
+    while bad := unusable({key: each.spec for key, each in live.items()}):
+        changed = {key for key in bad.keys() & before.keys() if live[key] is not before[key]}
+        for key in changed or bad:
+            refused[key] = bad[key]
+            live.pop(key)
+        live |= {key: before[key] for key in changed}
 
 
 def _announce(each: LiveExperiment, before: LiveExperiment | None) -> None:

@@ -149,7 +149,8 @@ def _assigned_entry(
         forced=request.force,
     )
     attributes = attributes_of(request.context)
-    found = [assigned(each, subject, request.assignments, attributes) for each in experiments]
+    known, given = exchange.state.experiments.current.by_key, request.assignments
+    found = [assigned(each, subject, given, attributes, known) for each in experiments]
     kind, _ = subject_key(request, exchange.state.pseudonyms)
     pairs = list(zip(experiments, found, strict=True))
     records = tuple(record_of(each, kind, exchange.state.pseudonyms.of) for each in found)

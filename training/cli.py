@@ -24,6 +24,7 @@ from training.wiring import make_request, make_tracking, make_workbench, micros,
 
 if TYPE_CHECKING:
     from training.deliver import Delivery
+    from training.off_policy import OffPolicyRequest
     from training.workflow import Workbench
 
 app = typer.Typer()
@@ -182,6 +183,22 @@ def evaluate(
     reward: Annotated[
         str, typer.Option(help="With --off-policy: taken_up or purchase, of items in lists.")
     ] = "taken_up",
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            help="With --off-policy: only answers to who took part in this experiment, asked at "
+            "the placements as its arms change them."
+        ),
+    ] = None,
+    arm: Annotated[
+        str | None, typer.Option(help="With --off-policy: only this arm of the experiment.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="With --off-policy: another bundle, as --candidate, to compare on the same lists."
+        ),
+    ] = None,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
@@ -199,7 +216,14 @@ def evaluate(
     bench = make_workbench(out, tracking_uri, console)
     place = placements or DEFAULT_FILE
     if off_policy:
-        _evaluate_off_policy((candidate, reward), StoreLayout(out), bench, (place, as_of))
+        from training.off_policy import OffPolicyRequest
+        from training.off_policy_answers import Part
+
+        part = Part(experiment, arm, micros(as_of))
+        layout = StoreLayout(out)
+        _evaluate_off_policy(
+            OffPolicyRequest(candidate, layout, place, reward, part, against), bench
+        )
         return
     if journeys:
         _evaluate_journeys(model, StoreLayout(out), bench, (place, as_of))
@@ -228,17 +252,10 @@ def _evaluate_journeys(
     bench.console.result(journey_summary(report, as_json=bench.console.as_json))
 
 
-def _evaluate_off_policy(
-    wanted: tuple[str, str],
-    layout: StoreLayout,
-    bench: Workbench,
-    question: tuple[Path, datetime | None],
-) -> None:
-    from training.off_policy import OffPolicyRequest, off_policy_report
+def _evaluate_off_policy(request: OffPolicyRequest, bench: Workbench) -> None:
+    from training.off_policy import off_policy_report
     from training.summary import off_policy_summary, show_off_policy
 
-    (candidate, reward), (placements, as_of) = wanted, question
-    request = OffPolicyRequest(candidate, layout, placements, reward, micros(as_of))
     report = off_policy_report(request, bench)
     show_off_policy(report, bench.console)
     bench.console.result(off_policy_summary(report, as_json=bench.console.as_json))
@@ -300,6 +317,10 @@ def promote(
         str | None,
         typer.Option(help="Arm that the version answered in. Default: the only one beside it."),
     ] = None,
+    preference: Annotated[
+        str | None,
+        typer.Option(help="Key of a test that interleaved its arms; both kinds may be named."),
+    ] = None,
     control: Annotated[
         str | None, typer.Option(help="Arm to compare with, as for `experiment read`.")
     ] = None,
@@ -347,6 +368,7 @@ def promote(
             off_policy,
             config,
             replay=journeys,
+            preference=preference,
         ),
         bench,
     )

@@ -106,8 +106,9 @@ def guard(
         bool,
         typer.Option(
             "--roll-back",
-            help="Where a guardrail is broken: bring the champion before back and deliver it, or "
-            "mark the version where it is not the champion. Without it nothing is done.",
+            help="Where a guardrail is broken: pause the experiment, and bring the champion before "
+            "back and deliver it, or mark the version where it is not the champion. Without it "
+            "nothing is done.",
         ),
     ] = False,
     watch: Annotated[
@@ -123,15 +124,16 @@ def guard(
     """
     from training import watching
     from training.evaluation.experiment.reading import ReadRequest
-    from training.guard import Guarded
+    from training.guard import Guarded, Means
     from training.guard import guard as look
 
     console, layout = Console(as_json), StoreLayout(root)
     spec, request = _spec(config), ReadRequest(key, control, phase=phase)
-    registry = make_workbench(root, tracking_uri, console).registry if roll_back else None
+    bench = make_workbench(root, tracking_uri, console) if roll_back else None
 
     def once() -> Guarded:
-        return look(layout, request, spec, registry)
+        means = None if bench is None else Means(bench.registry, bench.clock())
+        return look(layout, request, spec, means)
 
     if not watch:
         _leave(once(), console)

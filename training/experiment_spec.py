@@ -50,6 +50,7 @@ class VerdictSpec:
     """What else than the gate's conditions a version must show to become the champion."""
 
     needs_experiment: bool = False
+    needs_preference: bool = False
     needs_off_policy: bool = False
     needs_journeys: bool = False
     must_win_experiment: bool = True

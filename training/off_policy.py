@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -19,17 +19,24 @@ from feature_store.pseudonyms import read_pseudonyms
 from feature_store.records import DecisionRecord
 from recommender.bundle import ModelBundle
 from recommender.errors import DataError, InvalidInputError
-from recommender.explore_settings import NO_SCHEME
 from recommender.placements import Placement, read_placements
 from recommender.terms import EVENT_TYPE, PURCHASE, Float64Array
 from training.dataset import moment
 from training.evaluation.off_policy import Estimate, Verdict, mean_of
+from training.evaluation.off_policy_history import Pseudonym
+from training.evaluation.off_policy_marginals import marginals_of
 from training.evaluation.off_policy_replay import Replayed, replay
 from training.evaluation.off_policy_report import OffPolicyReport
-from training.evaluation.off_policy_slates import LoggedSlates, judge_slates, rips
+from training.evaluation.off_policy_slates import (
+    LoggedSlates,
+    judge_slates,
+    rips,
+    snrips_difference,
+)
 from training.evaluation.off_policy_support import Check, check_records, is_supported
 from training.evaluation.plots_off_policy import draw_off_policy
 from training.exam import Store, innocent, window_end
+from training.off_policy_answers import Part
 from training.reevaluation import named_bundle
 from training.registry import RegisteredModel
 from training.registry_run import Run
@@ -52,15 +59,18 @@ class OffPolicyRequest:
         Alias, version number, or folder of a bundle.
     reward
         Of `REWARDS`: each item counts once that was taken up, or bought, within a day.
-    as_of
-        Only what was known before counts, microseconds since the epoch; None: all of the log.
+    part
+        Which answers; only what was known before its `as_of` counts.
+    against
+        Another bundle that the candidate is compared with on the same lists; None: with none.
     """
 
     candidate: str
     layout: StoreLayout
     placements: Path
     reward: str = TAKEN_UP
-    as_of: int | None = None
+    part: Part = field(default_factory=Part)
+    against: str | None = None
 
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
@@ -81,64 +91,70 @@ def off_policy_report(request: OffPolicyRequest, bench: Workbench) -> OffPolicyR
         The folder is not that of a service.
     """
     bundle, registered = named_bundle(request.candidate, bench.registry)
-    pseudonyms, placements = (
-        read_pseudonyms(request.layout.pseudonyms),
-        read_placements(request.placements),
-    )
+    rival = None if request.against is None else named_bundle(request.against, bench.registry)[0]
+    base = read_placements(request.placements)
+    placements = request.part.placements(base, request.layout)
     records = list(log_records(request.layout))
-    usable, counts = _usable(records, placements, request.as_of)
+    usable, counts = request.part.answers(records, placements)
     with tempfile.TemporaryDirectory(prefix="desirepath-off-policy-") as scratch:
-        model, how, start = _fair(bundle, usable, request, (bench, Path(scratch)))
-    kept = {each.decision_id: each for each in usable if each.ts_server >= start}
+        work = bench, Path(scratch)
+        asked = [_fair(each, usable, request, work) for each in (bundle, rival) if each]
+    start = max(each.start for each in asked)
+    kept = {each.decision_id for each in usable if each.ts_server >= start}
     counts["left out: the model learnt from their time"] = len(usable) - len(kept)
     if not kept:
         raise DataError(
             f"no answer of the log left anything to chance and lies behind what the model learnt "
             f"from: {counts}; set [explore] in the placements, and serve"
         )
-    with bench.console.progress("answers", len(kept)) as progress:
-        answers = []
-        for each in replay(records, frozenset(kept), model, placements, pseudonyms.of):
-            answers.append(each)
-            progress.advance()
+    pseudonym = read_pseudonyms(request.layout.pseudonyms).of
+    both = [
+        _replayed(records, frozenset(kept), each.model, (placements, pseudonym), (request, bench))
+        for each in asked
+    ]
+    answers = both[0]
     first, last = answers[0].record.ts_server, answers[-1].record.ts_server
     found = attributed(request.layout, records, first, last + 1, DAY_MICROS)
     counts |= {f"outcomes: {name}": number for name, number in found.outcomes.items()}
-    log = slates_of(answers, rewards_of(answers, found, request.reward))
-    report = _report((model.version, how), request.reward, answers, log, counts)
-    _keep(report, log.running_weight[:, -1], request.layout.root, registered, bench)
+    earned = rewards_of(answers, found, request.reward)
+    logs = [slates_of(each, earned) for each in both]
+    if logs[0].marginal is None:
+        counts["answers without probabilities of their slots"] = sum(
+            marginals_of(each.record, each.target) is None for each in answers
+        )
+    report = _report(
+        (asked[0].model.version, asked[0].how), request.reward, answers, logs[0], counts
+    )
+    if rival is not None:
+        report = _compared(report, logs, asked[1].model.version)
+    weight = logs[0].running_weight[:, -1]
+    _keep(report, weight, request.layout.root, registered, bench)
     return report
 
 
-def _usable(
-    records: Sequence[object], placements: Mapping[str, Placement], as_of: int | None
-) -> tuple[list[DecisionRecord], dict[str, int]]:
-    """Answers that may be looked at, and how many of the log are or are not."""
-    counts, kept = Counter[str](), []
-    for record in records:
-        if not isinstance(record, DecisionRecord):
-            continue
-        reason = _left_out(record, placements, as_of)
-        counts[reason or "answers that left something to chance"] += 1
-        if reason is None:
-            kept.append(record)
-    return kept, dict(counts)
+def _replayed(
+    records: Sequence[object],
+    wanted: frozenset[str],
+    model: ModelBundle,
+    known: tuple[Mapping[str, Placement], Pseudonym],
+    work: tuple[OffPolicyRequest, Workbench],
+) -> list[Replayed]:
+    (placements, pseudonym), (request, bench) = known, work
+    answers = list[Replayed]()
+    with bench.console.progress("answers", len(wanted)) as progress:
+        for each in replay(records, wanted, model, placements, pseudonym, request.layout):
+            answers.append(each)
+            progress.advance()
+    return answers
 
 
-def _left_out(
-    record: DecisionRecord, placements: Mapping[str, Placement], as_of: int | None
-) -> str | None:
-    if as_of is not None and record.ts_server >= as_of:
-        return "left out: later"
-    if record.qa:
-        return "left out: tests"
-    if record.surface not in placements:
-        return "left out: unknown placement"
-    if not record.items:
-        return "left out: empty"
-    if record.explore.scheme == NO_SCHEME:
-        return "left out: nothing left to chance"
-    return None
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A model, how it came about, and the moment from which it knows nothing."""
+
+    model: ModelBundle
+    how: str
+    start: int
 
 
 def _fair(
@@ -146,20 +162,20 @@ def _fair(
     usable: Sequence[DecisionRecord],
     request: OffPolicyRequest,
     work: tuple[Workbench, Path],
-) -> tuple[ModelBundle, str, int]:
-    """A model, how it came about, and the moment from which it knows nothing.
+) -> _Asked:
+    """What may be asked about these answers.
 
     The model itself where answers lie behind what it learnt from; else its recipe, fitted on what
     was before the store's test period.
     """
     if any(each.ts_server >= window_end(bundle) for each in usable) or not usable:
-        return bundle, AS_IT_IS, window_end(bundle)
+        return _Asked(bundle, AS_IT_IS, window_end(bundle))
     bench, scratch = work
     spec = parse_spec(bundle.manifest.info.config)
-    store = Store(bench.engine, request.layout, scratch, request.as_of)
+    store = Store(bench.engine, request.layout, scratch, request.part.as_of)
     window = store.engine.ingest_window(store.layout, spec, store.as_of, store.workspace)
     cuts = find_cuts(window.period, spec)
-    return *innocent(bundle, store, cuts), cuts.test
+    return _Asked(*innocent(bundle, store, cuts), cuts.test)
 
 
 def rewards_of(answers: Sequence[Replayed], found: Attribution, reward: str) -> Float64Array:
@@ -188,7 +204,24 @@ def slates_of(answers: Sequence[Replayed], earned: Float64Array) -> LoggedSlates
     # Nobody is told apart who has no name: each of their lists stands for itself.
     keys = [each.record.subject_key or each.record.decision_id for each in answers]
     subject = np.unique(keys, return_inverse=True)[1].astype(np.int64)
-    return LoggedSlates(earned, propensity, target, outside, subject=subject)
+    marginal, inverse = _slot_by_slot(answers, earned.shape)
+    return LoggedSlates(
+        earned, propensity, target, outside, subject=subject, marginal=marginal, inverse=inverse
+    )
+
+
+def _slot_by_slot(
+    answers: Sequence[Replayed], shape: tuple[int, ...]
+) -> tuple[Float64Array | None, Float64Array | None]:
+    """What estimators slot by slot need, (n, K) and (n,); None where a record does not tell it."""
+    marginal, inverse = np.ones(shape), np.ones(shape[0])
+    for row, each in enumerate(answers):
+        found = marginals_of(each.record, each.target)
+        if found is None:
+            return None, None
+        marginal[row, : len(found.propensity)] = found.propensity
+        inverse[row] = found.weight
+    return marginal, inverse
 
 
 def _report(
@@ -218,6 +251,20 @@ def _report(
         estimates=() if refusal else verdict.estimates,
         lift=None if refusal else _lift(log),
         refusal=refusal,
+    )
+
+
+def _compared(
+    report: OffPolicyReport, logs: Sequence[LoggedSlates], against: str
+) -> OffPolicyReport:
+    """The report with what the candidate earns beyond another bundle, or why that is not told."""
+    one, other = logs
+    reason = report.refusal or judge_slates(other).refusal
+    if reason is not None:
+        return msgspec.structs.replace(report, against=against, gain_refusal=reason)
+    name = f"SNRIPS less that of {against}"
+    return msgspec.structs.replace(
+        report, against=against, gain=snrips_difference(name, one, other)
     )
 
 

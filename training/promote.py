@@ -7,13 +7,21 @@ from pathlib import Path
 
 import msgspec
 
+from feature_store.experiment_folder import ExperimentFolder, known_experiment
 from feature_store.layout import StoreLayout
 from recommender.errors import InvalidInputError
 from training.evaluation.bootstrap import Interval
+from training.evaluation.experiment.drafts import DraftRequest, read_drafts
 from training.evaluation.experiment.reading import ReadRequest, read_experiment
 from training.evaluation.experiment.report import ExperimentReading
 from training.evaluation.off_policy_report import OffPolicyReport
-from training.experiment_record import keep, reading_folder, record_reading
+from training.experiment_record import (
+    keep,
+    keep_preference,
+    reading_folder,
+    record_preference,
+    record_reading,
+)
 from training.experiment_spec import ExperimentSpec
 from training.gate import GateReport
 from training.journeys import LAST_CHAMPION, JourneyRequest, journey_report
@@ -21,7 +29,14 @@ from training.reevaluation import judge_again
 from training.registry import CHAMPION, RegisteredModel
 from training.settlement import Settlement, settle_verdict
 from training.spec import load_spec
-from training.verdict import SHIP, Evidence, OffPolicyEstimate, Verdict, decide
+from training.verdict import (
+    SHIP,
+    Evidence,
+    OffPolicyEstimate,
+    PreferenceEvidence,
+    Verdict,
+    decide,
+)
 from training.workflow import Workbench
 
 
@@ -33,6 +48,8 @@ class PromoteRequest:
     ----------
     experiment
         Key of a test, its control and its treatment, each None where it is not named.
+    preference
+        Key of a test whose lists were interleaved; control and treatment are those of `experiment`.
     off_policy
         Report of `desirepath evaluate --off-policy` about this version.
     config
@@ -49,6 +66,7 @@ class PromoteRequest:
     off_policy: Path | None = None
     config: Path | None = None
     replay: bool = False
+    preference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +98,7 @@ def promote(request: PromoteRequest, bench: Workbench) -> Promotion:
         MLflow does not answer.
     """
     # What is wrong with the request comes out before the minutes of the gate.
+    _check_kinds(request)
     about, estimate = (None, None)
     if request.off_policy is not None:
         about, estimate = read_estimate(request.off_policy)
@@ -100,6 +119,7 @@ def promote(request: PromoteRequest, bench: Workbench) -> Promotion:
         off_policy=estimate,
         reading=_reading(request, spec.experiment, bench),
         treatment=request.experiment[2],
+        preference=_preference(request, spec.experiment, bench),
     )
     verdict = decide(evidence, spec.verdict)
     settlement = settle_verdict(bench.registry, judged.registered, judged.gate, verdict)
@@ -128,6 +148,43 @@ def read_estimate(path: Path) -> tuple[str, OffPolicyEstimate]:
         return report.candidate, OffPolicyEstimate(logged, logged, logged, logged, refusal)
     value, low, high = (logged + each for each in (lift.value, lift.low, lift.high))
     return report.candidate, OffPolicyEstimate(value, low, high, logged, report.refusal)
+
+
+def _check_kinds(request: PromoteRequest) -> None:
+    """Raise `InvalidInputError` where a test is asked what its kind cannot tell."""
+    key = request.experiment[0]
+    stored = None if key is None else ExperimentFolder(request.layout.experiments).read(key)
+    if stored is not None and stored.spec.is_interleaved:
+        raise InvalidInputError(
+            f"experiment {key} interleaves its arms in one list; accepted: --preference {key}"
+        )
+    if request.preference is None:
+        return
+    spec = known_experiment(request.layout.experiments, request.preference).spec
+    if not spec.is_interleaved:
+        raise InvalidInputError(
+            f"preference {request.preference} is an experiment of kind {spec.kind}; accepted: "
+            f"--experiment {request.preference}"
+        )
+
+
+def _preference(
+    request: PromoteRequest, spec: ExperimentSpec, bench: Workbench
+) -> PreferenceEvidence | None:
+    """What interleaved lists say, kept and recorded; None where no such test is named."""
+    key, control, treatment = request.preference, *request.experiment[1:]
+    if key is None:
+        return None
+    arms = [arm.key for arm in known_experiment(request.layout.experiments, key).spec.arms]
+    if treatment is not None and treatment not in arms:
+        raise InvalidInputError(f"treatment {treatment!r} of {key}; accepted: {arms}")
+    if control is None and treatment is not None:
+        control = next(arm for arm in arms if arm != treatment)
+    reading = read_drafts(request.layout, DraftRequest(key, control), spec)
+    path = keep_preference(reading, reading_folder(request.layout, key))
+    record_preference(reading, path, bench)
+    place = arms.index(reading.treatment)
+    return PreferenceEvidence(reading, tuple(sorted({pair[place] for pair in reading.models})))
 
 
 def _steps_gained(request: PromoteRequest, bench: Workbench) -> Interval | None:

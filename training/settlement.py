@@ -79,6 +79,6 @@ def _taken_back(registry: Registry, registered: RegisteredModel, verdict: Verdic
         return _STAYS
     before = last_champion(registry, registered.bundle_version)
     if before is None:
-        return "it stays the champion, for there is none before it: stop its arm of the test"
+        return "it stays the champion, for there is none before it"
     registry.set_alias(CHAMPION, before.version)
     return f"version {before.version} is the champion again"

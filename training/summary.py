@@ -9,6 +9,7 @@ from training.data_checks import check_rows
 from training.evaluation.bootstrap import Interval
 from training.evaluation.candidate_report import CandidateReport, SourceRecall, recall_rows
 from training.evaluation.journey_report import JourneyReport, share_cell, steps_cell
+from training.evaluation.off_policy import Estimate
 from training.evaluation.off_policy_report import OffPolicyReport
 from training.evaluation.report import BLEND, EvaluationReport, shown
 from training.gate import GateReport
@@ -202,6 +203,8 @@ def show_off_policy(report: OffPolicyReport, console: Console) -> None:
     console.table("estimates", report.rows())
     if report.refusal:
         console.say(f"no estimate: {report.refusal}")
+    elif report.gain_refusal:
+        console.say(f"no comparison with {report.against}: {report.gain_refusal}")
 
 
 def off_policy_summary(report: OffPolicyReport, *, as_json: bool) -> dict[str, object]:
@@ -209,12 +212,16 @@ def off_policy_summary(report: OffPolicyReport, *, as_json: bool) -> dict[str, o
     if as_json:
         whole: dict[str, object] = msgspec.to_builtins(report)
         return whole
-    lift = report.lift
-    return {
+    told: dict[str, object] = {
         "candidate": report.candidate,
         "asked": report.asked,
-        "lift": f"{lift.value:+.5f} [{lift.low:+.5f}, {lift.high:+.5f}]" if lift else "no estimate",
+        "lift": _with_interval(report.lift),
     }
+    return told if report.against is None else told | {"gain": _with_interval(report.gain)}
+
+
+def _with_interval(found: Estimate | None) -> str:
+    return f"{found.value:+.5f} [{found.low:+.5f}, {found.high:+.5f}]" if found else "no estimate"
 
 
 def candidates_summary(found: CandidateRecall) -> dict[str, object]:

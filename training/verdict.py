@@ -5,8 +5,8 @@ spoken against; the gravest finding is the verdict. What is missing speaks neith
 thresholds ask for it.
 
     roll back   a guardrail of the running test is broken, or the champion itself loses its test
-    hold        the gate, the journeys, the off-policy estimate or the test speaks against, or what
-                must be there is not, or cannot be believed
+    hold        the gate, the journeys, the off-policy estimate, the test or the preference speaks
+                against, or what must be there is not, or cannot be believed
     ship        nothing speaks against
 """
 
@@ -20,6 +20,7 @@ import msgspec
 
 from recommender.errors import InvalidInputError
 from training.evaluation.bootstrap import Interval
+from training.evaluation.experiment.drafts import InterleavingReading
 from training.evaluation.experiment.report import (
     BETTER,
     OK,
@@ -57,6 +58,14 @@ class OffPolicyEstimate(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class PreferenceEvidence:
+    """Interleaved lists, and the bundles that drafted for the treatment."""
+
+    reading: InterleavingReading
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything that a verdict is made from.
 
@@ -68,6 +77,8 @@ class Evidence:
         Steps saved per journey, the version minus the last champion; None: not replayed.
     reading, treatment
         The test, and the arm that the version answered in; None without a test.
+    preference
+        What interleaved lists say of it; None without such a test.
     bundle_version
         Of the version: the treatment must have been answered by it.
     is_champion
@@ -81,6 +92,7 @@ class Evidence:
     off_policy: OffPolicyEstimate | None = None
     reading: ExperimentReading | None = None
     treatment: str | None = None
+    preference: PreferenceEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +152,7 @@ def decide(evidence: Evidence, limits: VerdictSpec) -> Verdict:
             *_of_journeys(evidence.steps_gained, limits),
             *_of_off_policy(evidence.off_policy, limits),
             *_of_experiment(evidence, limits),
+            *_of_preference(evidence, limits),
         )
     )
 
@@ -234,6 +247,29 @@ def _of_primary(
         return Finding("experiment", ROLL_BACK if evidence.is_champion else HOLD, reason)
     is_enough = metric.verdict == BETTER or not limits.must_win_experiment
     return Finding("experiment", SHIP if is_enough else HOLD, reason)
+
+
+def _of_preference(evidence: Evidence, limits: VerdictSpec) -> Iterator[Finding]:
+    source, given = "preference", evidence.preference
+    if given is None:
+        yield _missing(source, "no interleaved test was named", is_needed=limits.needs_preference)
+        return
+    found, bundle = given.reading, evidence.bundle_version
+    if given.models != (bundle,):
+        drafted = ", ".join(given.models) or "nothing"
+        yield Finding(source, HOLD, f"{found.treatment} drafted {drafted}, not {bundle}")
+    interval = found.always
+    if interval is None:
+        voters = found.wins + found.losses + found.ties
+        yield Finding(source, HOLD, f"too few subjects with a credit: {voters}")
+        return
+    text = f"{found.treatment} is {found.verdict}: {interval.mean:+.4g}"
+    reason = f"{text} [{interval.low:+.4g}, {interval.high:+.4g}] at every look"
+    if found.verdict == WORSE:
+        yield Finding(source, ROLL_BACK if evidence.is_champion else HOLD, reason)
+        return
+    is_enough = found.verdict == BETTER or not limits.must_win_experiment
+    yield Finding(source, SHIP if is_enough else HOLD, reason)
 
 
 def _missing(source: str, why: str, *, is_needed: bool) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,9 +10,18 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.experiment_parts.models import Models
-from benchmarks.experiment_parts.trials import DRAFT, GUARD, HOLD, SHIP, TREATMENT
+from benchmarks.experiment_parts.trials import (
+    CONTROL,
+    DRAFT,
+    GUARD,
+    HOLD,
+    OPEN,
+    SHIP,
+    TREATMENT,
+)
 from benchmarks.experiment_parts.verbs import verb
 from feature_store.console import Console
+from feature_store.experiment_folder import known_experiment
 from feature_store.layout import StoreLayout
 from recommender.bundle_folder import read_pointer
 from training.registry import CHAMPION, RegisteredModel
@@ -35,14 +44,16 @@ class Court:
     def decided(self) -> Findings:
         """Read the tests, decide on both versions, guard; every step as people would do it."""
         readings = {key: self._reading(key) for key in (SHIP, HOLD)}
+        against = self.models.weak.version
         found = {
             "readings": readings,
             "preference": self._preference(),
-            "off_policy": self._off_policy(),
+            "off_policy": self._off_policy(["--experiment", OPEN, "--against", against]),
+            "outside": self._off_policy(["--experiment", SHIP, "--arm", CONTROL]),
         }
         found["winner_by"] = winners(found)
         found["decisions"] = [
-            self._decision(self.models.good, SHIP),
+            self._decision(self.models.good, SHIP, ["--preference", DRAFT]),
             self._decision(self.models.weak, HOLD),
         ]
         return found | {"guard": self._guard()}
@@ -71,20 +82,29 @@ class Court:
         self.console.table("Interleaved lists", [kept])
         return kept
 
-    def _off_policy(self) -> Findings:
-        """What the good version would have earned where the log left something to chance."""
-        candidate = self.models.good.version
-        words = ["evaluate", "--off-policy", "--candidate", candidate, "--out", self.root]
-        found = verb(words, (0, 1))
+    def _off_policy(self, part: Sequence[str]) -> Findings:
+        """What the good version would have earned where the log left something to chance.
+
+        In *open* what both put first was shown often. In *ship* the last place of a list was left
+        to chance, as it ships: there the list of another model lies outside the support.
+        """
+        words = ["evaluate", "--off-policy", "--candidate", self.models.good.version, *part]
+        found = verb([*words, "--out", self.root], (0, 1))
         names = ("lists", "same_lists", "observed", "estimates", "lift", "refusal", "diagnosis")
-        kept = {name: found.get(name) for name in names}
-        self.console.say(f"off-policy estimate: {kept['refusal'] or kept['lift']}")
+        kept = {name: found.get(name) for name in (*names, "gain", "gain_refusal")}
+        basis = kept["diagnosis"] | {"lists": kept["lists"], "same lists": kept["same_lists"]}
+        self.console.table(f"What the log of {part[1]} rests on", [basis])
+        told = [kept["observed"], *kept["estimates"], kept["lift"], kept["gain"]]
+        self.console.table(f"Off-policy, {part[1]}", [each for each in told if each])
+        if reason := kept["refusal"] or kept["gain_refusal"]:
+            self.console.say(f"no estimate from {part[1]}: {reason}")
         return kept
 
-    def _decision(self, version: RegisteredModel, key: str) -> Findings:
+    def _decision(self, version: RegisteredModel, key: str, more: Sequence[str] = ()) -> Findings:
         """`desirepath promote` by the test, then what MLflow and the service's folder hold."""
         before = self._champion()
-        options = ["--experiment", key, "--config", self.models.reading, "--out", self.root]
+        options: list[object] = ["--experiment", key, *more]
+        options += ["--config", self.models.reading, "--out", self.root]
         found = verb(["promote", "--model", version.version, *options], (0, 1))
         verb(["deliver", "--to", StoreLayout(self.root).bundles, "--again"])
         row = {
@@ -109,6 +129,7 @@ class Court:
         found = verb(["experiment", "guard", GUARD, *options, "--roll-back"], (0, 1))
         row = {name: found[name] for name in ("broken", "effects", "refusal")}
         row |= before | {"champion": self._champion(), "delivered": self._delivered()}
+        row["status"] = known_experiment(StoreLayout(self.root).experiments, GUARD).spec.status
         self.console.table("Guard", [row])
         return row | {"mlflow": self._kept(self.models.weak)}
 
@@ -177,30 +198,38 @@ def _verdict(reading: Mapping[str, Any]) -> str:
 
 
 def _by_estimate(off_policy: Mapping[str, Any]) -> str:
-    if off_policy["refusal"]:
+    if off_policy["refusal"] or off_policy["gain_refusal"]:
         return "refused"
-    lift = off_policy["lift"]
-    if lift["low"] > 0:
+    gain = off_policy["gain"]
+    if gain["low"] > 0:
         return GOOD
-    return WEAK if lift["high"] < 0 else "undecided"
+    return WEAK if gain["high"] < 0 else "undecided"
+
+
+def agree(by: Mapping[str, str]) -> bool:
+    """Whether the test, the preference and the estimate name the same model."""
+    named = {by[each] for each in ("reading", "preference", "off-policy")}
+    return len(named) == 1 and named <= {GOOD, WEAK}
 
 
 def checks_of(found: Mapping[str, Any]) -> dict[str, bool]:
-    """What must be so; a refused or undecided estimate is not counted as agreeing or not."""
+    """What must be so."""
     ship, hold = found["decisions"]
     guard, by = found["guard"], found["winner_by"]
-    spoken = {each for each in by.values() if each in (GOOD, WEAK)}
     return {
         "every id has one arm everywhere": len({e["digest"] for e in found["assignments"]}) == 1,
         "several workers answered": found["traffic"]["workers_that_answered"] > 1,
         "no event was refused": not found["traffic"]["rejected"],
         "the test finds the better model": by["reading"] == GOOD,
         "the swapped test finds it too": by["reading, swapped"] == GOOD,
-        "nobody who decides names another": spoken == {GOOD},
+        "test, preference and estimate agree": agree(by) and by["reading"] == GOOD,
+        "outside the support nothing is told": "mass where logging has none"
+        in (found["outside"]["refusal"] or ""),
         "the winner is promoted": (ship["decision"], ship["champion"]) == ("ship", GOOD),
         "the winner is delivered": ship["delivered"] == GOOD,
         "the loser is held": (hold["decision"], hold["champion"]) == ("hold", GOOD),
         "the broken arm is found": any(each.startswith(TREATMENT) for each in guard["broken"]),
+        "its arms are not given any more": guard["status"] == "paused",
         "it is rolled back": (guard["champion_before"], guard["champion"]) == (WEAK, GOOD),
         "what was before is delivered": guard["delivered"] == GOOD,
         "MLflow holds every decision": [

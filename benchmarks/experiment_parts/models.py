@@ -1,8 +1,10 @@
 """A simulated shop whose log two models are learnt from: one of everything, one of popularity.
 
 Both are trained, registered and put through the gate by `desirepath train`, each with a training
-file of its own. The second one leaves everything but popularity aside, and its file's gate lets
-that pass: it plays the champion that a better challenger is to replace.
+file of its own. The second one puts what is popular first, and its file's gate lets that pass: it
+plays the champion that a better challenger is to replace. Both have learnt the same candidates,
+and differ in what they put first: that of all sources a little is in the weaker one's order keeps
+the two near enough for a log of one to tell of the other.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from benchmarks.experiment_parts.verbs import verb
 from feature_store.layout import StoreLayout
 from recommender.bundle_folder import publish_challenger
 from training.registry import CHALLENGER, CHAMPION, RegisteredModel, Registry
+from training.sections import SOURCES
 from training.simulation.emit import ParquetEmitter
 from training.simulation.flat import Flattener
 from training.simulation.recorder import EventChunk
@@ -43,13 +46,14 @@ max_users = 400
 [gate]
 max_latency_ms = 1000
 """
+_LITTLE: Final = 0.001
 _POPULAR: Final = """
 [encoder]
 min_questions = 100000000
 [blend]
 learn = false
 [blend.weights]
-popularity = 1.0
+{weights}
 [ranker]
 learn = false
 [evaluation]
@@ -151,7 +155,9 @@ def learn_both(root: Path, window_days: float, subjects: int) -> Models:
     layout = StoreLayout(root)
     registry = Registry(make_tracking(root, None, 120.0))
     good = _trained(root, "good", _SMALL, registry)
-    weak = _trained(root, "weak", _POPULAR, registry)
+    weights = dict.fromkeys(SOURCES, _LITTLE) | {"popularity": 1.0}
+    text = "\n".join(f"{name} = {weight}" for name, weight in weights.items())
+    weak = _trained(root, "weak", _POPULAR.format(weights=text), registry)
     registry.set_alias(CHAMPION, weak.version)
     registry.set_alias(CHALLENGER, good.version)
     verb(["deliver", "--to", layout.bundles, "--again"])

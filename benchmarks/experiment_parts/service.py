@@ -57,8 +57,9 @@ def make_keys(root: Path) -> dict[str, str]:
 
 @contextmanager
 def served(root: Path, keys: Mapping[str, str], workers: int) -> Iterator[Service]:
-    """`desirepath serve` for the time of a ``with`` block."""
-    with running(root, "--workers", f"{workers}", command=SERVE) as process:
+    """`desirepath serve` for the time of a ``with`` block; it leaves to chance what it may."""
+    explores = {"DESIREPATH_EXPLORE": "true"}
+    with running(root, "--workers", f"{workers}", command=SERVE, env=explores) as process:
         yield Service(process.url, keys)
 
 

@@ -56,7 +56,8 @@ class LiveShoppers:
         self._sender = EventSender(connections[0], Encoder(shop.catalogue, shop.identity))
         self._idle: SimpleQueue[ServiceRecommender] = SimpleQueue()
         for each in connections:
-            self._idle.put(ServiceRecommender(each, EventSender(each)))
+            # The arms say how long a list is.
+            self._idle.put(ServiceRecommender(each, EventSender(each), names_limit=False))
         self._pool = ThreadPoolExecutor(len(connections))
         self._last = 0
         self.tally = Visits()

@@ -4,26 +4,53 @@ ship    champion (popularity) against challenger (everything): the challenger is
 hold    the same with the parts swapped: the weaker one is the treatment and is to be held
 guard   the weaker one behind a placement that leaves most lists empty: it is to be rolled back
 draft   champion and challenger drafted into one list
+open    the champion leaves its list to chance: what the log can tell of both models
+
+In the first three and the draft nothing is kept from a list: all of it may differ from anybody's.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-SHIP, HOLD, GUARD, DRAFT = "ship", "hold", "guard", "draft"
-PARTS: Final = {SHIP: (0.0, 0.4), HOLD: (0.4, 0.7), GUARD: (0.7, 0.8), DRAFT: (0.8, 1.0)}
+from training.simulation.stock import SLATE
+
+SHIP, HOLD, GUARD, DRAFT, OPEN = "ship", "hold", "guard", "draft", "open"
+PARTS: Final = {
+    SHIP: (0.0, 0.28),
+    HOLD: (0.28, 0.5),
+    GUARD: (0.5, 0.56),
+    DRAFT: (0.56, 0.7),
+    OPEN: (0.7, 1.0),
+}
 CONTROL, TREATMENT = "control", "treatment"
+# As long as the places of a page; all of it may differ from anybody's.
+WHOLE: Final = {"max_changed_share": 1.0, "limit": SLATE}
 # Only what was bought before and is due, and nothing to fill up with: empty for nearly everybody.
 MISTAKE: Final = {"sources": ["buy_again"], "ladder": []}
+# One place that two sources fill with two candidates each. Near-ties reach all of them, and at such
+# a temperature each is as likely as any other: what either model puts first is shown often.
+LEFT_TO_CHANCE: Final = WHOLE | {
+    "limit": 1,
+    "sources": ["popularity", "linear"],
+    "candidates": 2,
+    "ladder": [],
+    "kinds": ["item"],
+    "explore": {"epsilon": 0.0, "temperature": 1e6, "gap": 1e6, "reach": 10},
+}
 
 
 def trials(good: str, weak: str) -> dict[str, dict[str, Any]]:
     """The specifications by key, for the bundle versions of the two models."""
+    whole: dict[str, Any] = {"placement": WHOLE}
+    both = whole | {"bundle": "champion"}, whole | {"bundle": "challenger"}
+    left: dict[str, Any] = {"placement": LEFT_TO_CHANCE}
     arms = {
-        SHIP: ({"bundle": "champion"}, {"bundle": "challenger"}),
-        HOLD: ({"bundle": good}, {"bundle": weak}),
+        SHIP: both,
+        HOLD: (whole | {"bundle": good}, whole | {"bundle": weak}),
         GUARD: ({"bundle": good}, {"bundle": weak, "placement": MISTAKE}),
-        DRAFT: ({"bundle": "champion"}, {"bundle": "challenger"}),
+        DRAFT: both,
+        OPEN: (left, left),
     }
     return {key: _trial(key, *pair) for key, pair in arms.items()}
 

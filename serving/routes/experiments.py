@@ -73,15 +73,17 @@ async def assignments(request: Request) -> Response:
         chosen = [each for each in live.by_key.values() if each.spec.is_running]
     else:
         chosen = [_known(name, live.by_key) for name in dict.fromkeys(asked.experiments)]
-    work = asyncio.to_thread(lambda: [_assigned(each, chosen) for each in asked.subjects])
+    work = asyncio.to_thread(lambda: [_assigned(s, chosen, live.by_key) for s in asked.subjects])
     return json_answer(AssignmentsResponse(await work))
 
 
-def _assigned(asked: SubjectToAssign, chosen: list[LiveExperiment]) -> list[AssignmentView]:
+def _assigned(
+    asked: SubjectToAssign, chosen: list[LiveExperiment], known: Mapping[str, LiveExperiment]
+) -> list[AssignmentView]:
     ids = {"visitor": asked.visitor_id, "user": asked.user_id, "session": asked.session_id}
     subject = subject_of(ids, asked.remembered)
     attributes = attributes_of(asked.context)
-    found = [assigned(each, subject, {}, attributes) for each in chosen]
+    found = [assigned(each, subject, {}, attributes, known) for each in chosen]
     return [assignment_view(record_of(each, "", lambda *_: ""), each) for each in found]
 
 

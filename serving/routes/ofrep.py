@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from urllib.parse import parse_qsl
 
@@ -54,11 +54,12 @@ async def evaluate_flag(request: Request) -> Response:
         context = await _context(request)
     except _Failed as failed:
         return json_answer(EvaluationFailure(key, failed.code, failed.detail), 400)
-    live = exchange_of(request).state.experiments.current.by_key.get(key)
+    known = exchange_of(request).state.experiments.current.by_key
+    live = known.get(key)
     if live is None or live.spec.status == "draft":
         detail = f"no experiment {key!a} has been started here"
         return json_answer(EvaluationFailure(key, "FLAG_NOT_FOUND", detail), 404)
-    return json_answer(_evaluated(live, context))
+    return json_answer(_evaluated(live, context, known))
 
 
 async def evaluate_flags(request: Request) -> Response:
@@ -68,8 +69,9 @@ async def evaluate_flags(request: Request) -> Response:
         context = await _context(request)
     except _Failed as failed:
         return json_answer(BulkEvaluationFailure(failed.code, failed.detail), 400)
-    live = exchange_of(request).state.experiments.current.by_key.values()
-    flags = [_evaluated(each, context) for each in live if each.spec.status in EVALUATED]
+    known = exchange_of(request).state.experiments.current.by_key
+    live = [each for each in known.values() if each.spec.status in EVALUATED]
+    flags = [_evaluated(each, context, known) for each in live]
     content = msgspec.json.encode(BulkEvaluation(flags, {"experiments": len(flags)}))
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     if _matches(request.headers.getlist("if-none-match"), etag):
@@ -77,7 +79,9 @@ async def evaluate_flags(request: Request) -> Response:
     return Response(content, headers={"ETag": etag}, media_type="application/json")
 
 
-def _evaluated(live: LiveExperiment, context: EvaluationContext) -> FlagEvaluation:
+def _evaluated(
+    live: LiveExperiment, context: EvaluationContext, known: Mapping[str, LiveExperiment]
+) -> FlagEvaluation:
     unit = live.spec.unit
     ids = {
         "visitor": context.visitor_id,
@@ -85,7 +89,7 @@ def _evaluated(live: LiveExperiment, context: EvaluationContext) -> FlagEvaluati
         "session": context.session_id,
     }
     ids[unit] = ids[unit] or context.targeting_key
-    found = assigned(live, subject_of(ids, {}), {}, context.attributes)
+    found = assigned(live, subject_of(ids, {}), {}, context.attributes, known)
     if not live.spec.is_running:
         found = outside(live.experiment, NOT_RUNNING)
     return _flag(found)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from benchmarks.experiment_loop import arguments_of, open_days, shop_of
-from benchmarks.experiment_parts.decisions import GOOD, WEAK, checks_of, winners
+from benchmarks.experiment_parts.decisions import GOOD, WEAK, agree, checks_of, winners
 from benchmarks.experiment_parts.trials import DRAFT, HOLD, SHIP, trials
 from feature_store.console import Console
 from feature_store.experiment_spec import ExperimentSpec
@@ -47,7 +47,7 @@ def test_shoppers_come_and_everybody_gives_the_same_arms(tmp_path: Path) -> None
 def test_the_tests_share_no_shopper_and_are_acceptable() -> None:
     specs = [msgspec.convert(each, ExperimentSpec) for each in trials("0" * 16, "1" * 16).values()]
     parts = sorted((each.namespace.start, each.namespace.end) for each in specs if each.namespace)
-    assert len(parts) == len(specs) == 4
+    assert len(parts) == len(specs) == 5
     assert all(one[1] <= other[0] for one, other in pairwise(parts))
 
 
@@ -67,14 +67,16 @@ def good() -> dict[str, Any]:
         "assignments": [{"digest": "a"}, {"digest": "a"}],
         "traffic": {"workers_that_answered": 4, "rejected": {}},
         "readings": {SHIP: reading("better"), HOLD: reading("worse")},
-        "preference": {"verdict": "undecided"},
-        "off_policy": {"refusal": "too thin", "lift": None},
+        "preference": {"verdict": "better"},
+        "off_policy": {"refusal": None, "gain_refusal": None, "gain": {"low": 0.1, "high": 0.2}},
+        "outside": {"refusal": "58.1% of its mass where logging has none"},
         "decisions": [ship, hold],
         "guard": {
             "broken": ["treatment: empty_share"],
             "champion_before": WEAK,
             "champion": GOOD,
             "delivered": GOOD,
+            "status": "paused",
             "mlflow": rolled,
         },
     }
@@ -86,8 +88,8 @@ def test_findings_as_they_must_be_pass(good: dict[str, Any]) -> None:
     assert good["winner_by"] == {
         "reading": GOOD,
         "reading, swapped": GOOD,
-        "preference": "undecided",
-        "off-policy": "refused",
+        "preference": GOOD,
+        "off-policy": GOOD,
     }
 
 
@@ -95,11 +97,15 @@ def test_findings_as_they_must_be_pass(good: dict[str, Any]) -> None:
     ("path", "value", "failed"),
     [
         (("assignments", 1, "digest"), "b", "every id has one arm everywhere"),
-        (("preference", "verdict"), "worse", "nobody who decides names another"),
+        (("preference", "verdict"), "worse", "test, preference and estimate agree"),
+        (("preference", "verdict"), "undecided", "test, preference and estimate agree"),
+        (("off_policy", "gain_refusal"), "too thin", "test, preference and estimate agree"),
+        (("outside", "refusal"), None, "outside the support nothing is told"),
         (("decisions", 0, "champion"), WEAK, "the winner is promoted"),
         (("decisions", 1, "decision"), "ship", "the loser is held"),
         (("guard", "broken"), [], "the broken arm is found"),
         (("guard", "champion"), WEAK, "it is rolled back"),
+        (("guard", "status"), "running", "its arms are not given any more"),
         (("guard", "mlflow", "file"), "hold", "MLflow holds every decision"),
     ],
 )
@@ -119,8 +125,13 @@ def test_an_estimate_counts_only_where_it_was_given() -> None:
     found = {
         "readings": {SHIP: reading("better"), HOLD: reading("undecided")},
         "preference": {"verdict": "better"},
-        "off_policy": {"refusal": None, "lift": {"low": -0.2, "high": -0.1}},
+        "off_policy": {
+            "refusal": None,
+            "gain_refusal": None,
+            "gain": {"low": -0.2, "high": -0.1},
+        },
     }
     assert winners(found)["off-policy"] == WEAK
+    assert not agree(winners(found))
     assert winners(found)["reading, swapped"] == "undecided"
     assert DRAFT in trials("0" * 16, "1" * 16)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from recommender.assignment import Assignment, Subject, Unit, assign
-from recommender.experiment import BucketFilter, Experiment, Namespace, Sticky
+from recommender.experiment import BucketFilter, Experiment, Namespace, Prerequisite, Sticky
 from recommender.targeting import meets
 
 FILES = {
@@ -46,13 +46,19 @@ def experiment_of(raw: Mapping[str, Any], is_enabled: bool = True) -> Experiment
         if raw.get("disableStickyBucketing")
         else Sticky(raw.get("bucketVersion", 0), raw.get("minBucketVersion", 0)),
         forced_arm=None if forced is None else str(forced),
+        prerequisites=tuple(
+            Prerequisite(each["id"], each["condition"]) for each in raw.get("parentConditions", ())
+        ),
     )
 
 
 def subject_of(
     context: Mapping[str, Any], remembered: Mapping[Unit, Mapping[str, str]] | None = None
 ) -> Subject:
-    """The subject of a context; what its address forces counts as forced."""
+    """The subject of a context; what its address forces counts as forced.
+
+    Features are known as far as they have one value for all: what prerequisites ask for.
+    """
     query = parse_qs(urlsplit(context.get("url", "")).query)
     forced = context.get("forcedVariations", {}) | {key: values[0] for key, values in query.items()}
     return Subject(
@@ -60,6 +66,11 @@ def subject_of(
         forced={key: str(variation) for key, variation in forced.items()},
         is_in_test_mode=context.get("qaMode", False),
         remembered=remembered or {},
+        parents={
+            name: {"value": each["defaultValue"]}
+            for name, each in context.get("features", {}).items()
+            if "defaultValue" in each and "rules" not in each
+        },
     )
 
 

@@ -32,10 +32,11 @@ def test_the_examples_of_the_page_work(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr
-    made, refused, changed, answer, views, pages, flag = done.stdout.splitlines()
+    made, refused, changed, answer, views, pages, waiting, flag = done.stdout.splitlines()
     assert made.startswith('200 "1-')
     assert (refused, changed) == ("428", "200 [1, 2]")
     assert "'experiment': 'short-list'" in answer
     assert views == "{'accepted': 1, 'duplicates': 1, 'rejected': []}"
     assert pages in ("6 6", "7 7", "8 8")  # four a page, or three in the short arm
+    assert waiting == "200"
     assert flag.split()[0] in ("control", "short")

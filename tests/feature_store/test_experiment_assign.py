@@ -7,7 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 import desirepath
-from feature_store.experiment_assign import AssignmentDigest, assigned, read_experiment, read_ids
+from feature_store.experiment_assign import (
+    AssignmentDigest,
+    assigned,
+    read_experiment,
+    read_ids,
+    read_with_parents,
+)
 from recommender.errors import ConfigError, DataError
 
 SPEC = {"status": "running", "arms": [{"key": "a", "weight": 0.5}, {"key": "b", "weight": 0.5}]}
@@ -30,7 +36,7 @@ def test_the_verb_prints_counts_and_a_digest(tmp_path: Path) -> None:
 
 def test_the_digest_tells_order_ids_and_arms_apart(tmp_path: Path) -> None:
     (tmp_path / "test.json").write_text(json.dumps(SPEC))
-    experiment = read_experiment(tmp_path / "test.json")
+    experiment = read_with_parents(tmp_path / "test.json")
 
     def digest(*ids: str) -> str:
         result = AssignmentDigest()
@@ -55,3 +61,30 @@ def test_ids_that_are_no_text_are_refused(tmp_path: Path) -> None:
         read_ids(tmp_path / "ids")
     with pytest.raises(DataError, match="none"):
         read_ids(tmp_path / "none")
+
+
+def test_an_experiment_is_assigned_with_those_that_it_waits_for(tmp_path: Path) -> None:
+    waits = {"prerequisites": [{"experiment": "first", "condition": {"value": "b"}}]}
+    (tmp_path / "first.json").write_text(json.dumps(SPEC))
+    (tmp_path / "second.json").write_text(json.dumps(SPEC | waits))
+    ids = [f"v{number}" for number in range(400)]
+    first, second = (
+        dict(assigned(read_with_parents(tmp_path / f"{name}.json"), ids))
+        for name in ("first", "second")
+    )
+    for each in ids:
+        takes_part = first[each].variant == "b"
+        assert second[each].in_experiment == takes_part
+        assert second[each].reason == ("assigned" if takes_part else "prerequisite")
+    assert {each.variant for each in second.values() if each.in_experiment} == {"a", "b"}
+
+
+def test_files_that_wait_for_one_another_are_refused(tmp_path: Path) -> None:
+    for name, other in (("first", "second"), ("second", "first")):
+        waits = {"prerequisites": [{"experiment": other, "condition": {"value": "b"}}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(SPEC | waits))
+    with pytest.raises(ConfigError, match="first -> second -> first"):
+        read_with_parents(tmp_path / "first.json")
+    (tmp_path / "second.json").unlink()
+    with pytest.raises(ConfigError, match=r"second\.json"):
+        read_with_parents(tmp_path / "first.json")

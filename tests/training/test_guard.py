@@ -6,17 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 import desirepath
+from feature_store.experiment_change import created
+from feature_store.experiment_folder import ExperimentFolder
+from feature_store.experiment_spec import ExperimentSpec as ExperimentFile
 from feature_store.layout import StoreLayout
+from tests.serving.experiments import ask, make
+from tests.serving.service import in_process, publish_shop, wait_for
 from tests.tabling import DAY
 from tests.training.evaluation.experiment.trial import KEY, act, answer, store_of
 from tests.training.test_promote import registered
 from training.evaluation.experiment.reading import ReadRequest
 from training.experiment_spec import ExperimentSpec
-from training.guard import guard
+from training.guard import GUARD, Means, guard, paused
 from training.promotion import GATE_TAG
 from training.registry import CHAMPION, Registry
 
@@ -66,8 +72,8 @@ def test_the_champion_that_broke_it_gives_way_and_the_one_before_is_delivered(
         return SimpleNamespace(outcome="delivered", folder=to / "bundle-1")
 
     monkeypatch.setattr("training.guard.deliver", deliver)
-    found = guard(layout, ReadRequest(KEY), SPEC, registry)
-    assert found.effects == ("version 1 is the champion again, delivered as bundle-1",)
+    found = guard(layout, ReadRequest(KEY), SPEC, Means(registry, 7))
+    assert found.effects[1:] == ("version 1 is the champion again, delivered as bundle-1",)
     assert delivered == [(CHAMPION, layout.bundles)]
     champion = registry.resolve(CHAMPION)
     assert champion is not None
@@ -77,16 +83,52 @@ def test_the_champion_that_broke_it_gives_way_and_the_one_before_is_delivered(
 def test_a_challenger_that_broke_it_is_marked(layout: StoreLayout, registry: Registry) -> None:
     first, _ = registered(registry), registered(registry)
     registry.set_alias(CHAMPION, first.version)
-    found = guard(layout, ReadRequest(KEY), SPEC, registry)
-    assert found.effects == ("version 2 is not made the champion; stop its arm of the test",)
+    found = guard(layout, ReadRequest(KEY), SPEC, Means(registry, 7))
+    assert "no experiment" in found.effects[0]
+    assert found.effects[1:] == ("version 2 is not made the champion",)
     assert registry.require("2").tags[GATE_TAG] == "rolled back"
+
+
+def test_the_experiment_is_paused_once(layout: StoreLayout, registry: Registry) -> None:
+    folder = ExperimentFolder(layout.experiments)
+    arms = [{"key": "control", "weight": 0.5}, {"key": "treatment", "weight": 0.5}]
+    spec = msgspec.convert({"status": "running", "arms": arms}, ExperimentFile)
+    folder.change(KEY, lambda _: created(KEY, spec, "me", 1))
+    assert guard(layout, ReadRequest(KEY), SPEC, None).effects == ()
+    assert folder.read(KEY) == created(KEY, spec, "me", 1)
+    found = guard(layout, ReadRequest(KEY), SPEC, Means(registry, 7))
+    assert found.effects[0] == f"experiment {KEY} is paused: nobody is given its arms"
+    stored = folder.read(KEY)
+    assert stored is not None
+    assert (stored.spec.status, stored.current.by, stored.current.at) == ("paused", GUARD, 7)
+    assert not stored.experiment.is_running
+    again = guard(layout, ReadRequest(KEY), SPEC, Means(registry, 8))
+    assert again.effects[0] == f"experiment {KEY} is paused"
+    assert folder.read(KEY) == stored
+
+
+def test_what_was_paused_is_not_served_any_more(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    publish_shop(root)
+    with in_process(root) as client:
+        make(client, "test", {"key": "control"}, {"key": "short", "placement": {"limit": 2}})
+        assert ask(client)["assignments"][0]["in_experiment"]
+        paused(ExperimentFolder(StoreLayout(root).experiments), "test", 9)
+        wait_for(lambda: ask(client).get("assignments", []) == [])
+
+
+def test_nothing_is_paused_while_nothing_is_broken(layout: StoreLayout, registry: Registry) -> None:
+    spec = replace(SPEC, max_error_gain=1.0)
+    assert guard(layout, ReadRequest(KEY), spec, Means(registry, 7)).effects == ()
 
 
 def test_a_model_of_both_arms_is_not_to_blame(tmp_path: Path, registry: Registry) -> None:
     first = registered(registry)
     registry.set_alias(CHAMPION, first.version)
-    found = guard(failing(tmp_path / "same", "bundle-1"), ReadRequest(KEY), SPEC, registry)
-    assert "no registered version of its own" in found.effects[0]
+    found = guard(
+        failing(tmp_path / "same", "bundle-1"), ReadRequest(KEY), SPEC, Means(registry, 7)
+    )
+    assert "no registered version of its own" in found.effects[1]
     champion = registry.resolve(CHAMPION)
     assert champion is not None
     assert champion.version == "1"

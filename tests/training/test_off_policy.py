@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from training.evaluation.off_policy_replay import replay
 from training.evaluation.off_policy_report import OffPolicyReport
 from training.evaluation.off_policy_support import check_records, is_supported
 from training.off_policy import OffPolicyRequest, off_policy_report
+from training.off_policy_answers import Part
 from training.registry import Registry
 from training.workflow import Workbench
 
@@ -60,11 +62,17 @@ def served(root: Path, temperature: float, visitors: int = 40) -> Path:
 
 
 def report_of(
-    root: Path, bundle: Path, registry: Registry, reward: str = "taken_up"
+    root: Path,
+    bundle: Path,
+    registry: Registry,
+    reward: str = "taken_up",
+    part: Part | None = None,
+    against: Path | None = None,
 ) -> OffPolicyReport:
     bench = Workbench(LocalEngine(), registry, lambda: 1, Console())
     layout = StoreLayout(root)
     request = OffPolicyRequest(str(bundle), layout, root / "placements.toml", reward)
+    request = replace(request, part=part or Part(), against=against and str(against))
     return off_policy_report(request, bench)
 
 
@@ -85,11 +93,83 @@ def test_the_model_that_served_earns_what_its_first_choices_earned(
     assert report.observed.value == pytest.approx(1)
     found = {each.name: each for each in report.estimates}
     assert found["SNRIPS"].value == pytest.approx(1)
+    assert {"IIPS", "pseudo-inverse"} <= found.keys()
+    assert abs(found["pseudo-inverse"].value - 1) < 6 * found["pseudo-inverse"].error
     assert abs(found["RIPS"].value - 1) < 6 * found["RIPS"].error
     written = (root / "off_policy.json").read_bytes()
     assert msgspec.json.decode(written, type=OffPolicyReport) == report
     assert "What" in (root / "off_policy.md").read_text()
     assert (root / "off_policy.png").read_bytes().startswith(b"\x89PNG")
+
+
+OPEN = {
+    "status": "running",
+    "placements": ["next"],
+    "arms": [
+        {"key": "closed", "weight": 0.5, "placement": {"limit": 4}},
+        {
+            "key": "open",
+            "weight": 0.5,
+            "placement": {
+                "limit": 1,
+                "explore": {"temperature": 1e6, "gap": 1e6, "reach": 1},
+            },
+        },
+    ],
+}
+
+
+def test_an_arm_that_leaves_more_to_chance_tells_of_two_models(
+    tmp_path: Path, registry: Registry
+) -> None:
+    root = tmp_path / "shop"
+    version, other = publish_shop(root), publish_shop(tmp_path / "other", seed=5)
+    own, rival = (
+        StoreLayout(folder).bundles / name
+        for folder, name in ((root, version), (tmp_path / "other", other))
+    )
+    file = root / "placements.toml"
+    file.write_text(PLACES.format(temperature=0.06))
+    with in_process(root, placements=file, explore=True) as client:
+        assert client.put("/v1/experiments/open", json=OPEN).status_code == 200
+        for number in range(2 * VISITORS):
+            who = f"v{number}"
+            client.post("/v1/events", json=event(who, f"item-{number % 10:02d}"))
+            body = {"placement": "next", "visitor_id": who}
+            answer = client.post("/v1/recommendations", json=body).json()
+            for place in answer["items"]:
+                if place["item_id"] < "item-05":
+                    named = {"recommendation_id": answer["recommendation_id"]}
+                    client.post(
+                        "/v1/events", json=event(who, place["item_id"], "select_item", **named)
+                    )
+    ingest(StoreLayout(root).log, "desirepath-log", StoreLayout(root))
+    report = report_of(root, own, registry, part=Part("open", "open"), against=own)
+    in_arm = report.lists
+    assert 0.4 * 2 * VISITORS < in_arm < 0.6 * 2 * VISITORS
+    assert report.counts["left out: not in the experiment"] == 2 * VISITORS - in_arm
+    assert report.refusal is None
+    assert report.diagnosis.outside == 0
+    # Compared with itself it gains nothing, and that for certain.
+    assert report.gain is not None
+    assert (report.gain.value, report.gain.error) == (0, 0)
+    # Each list has one item, so whatever takes slots apart comes to the same.
+    found = {each.name: each.value for each in report.estimates}
+    assert found["IIPS"] == pytest.approx(found["RIPS"])
+    told = report_of(root, own, registry, part=Part("open", "open"), against=rival)
+    assert told.gain is not None
+    assert told.gain.error > 0
+    # Where a list of four is not left to chance so far, the other model's is out of reach.
+    told = report_of(root, rival, registry, part=Part("open", "closed"), against=own)
+    assert told.gain is None
+    assert "of its mass where logging has none" in (told.gain_refusal or "")
+    assert "**No estimate**" in (root / "off_policy.md").read_text()
+    with pytest.raises(InvalidInputError, match="the name of one: closed, open"):
+        report_of(root, own, registry, part=Part("open"))
+    with pytest.raises(DataError, match="no experiment none"):
+        report_of(root, own, registry, part=Part("none"))
+    with pytest.raises(InvalidInputError, match="accepted: both, or none"):
+        Part(arm="open")
 
 
 def test_a_log_with_little_chance_is_refused(tmp_path: Path, registry: Registry) -> None:
@@ -220,3 +300,26 @@ def test_the_command_says_by_its_exit_code_whether_the_log_could_tell(tmp_path: 
     report = json.loads(ran.stdout.splitlines()[-1])
     assert report["lists"] == 40
     assert "effective sample size" in report["refusal"]
+
+
+def test_a_replay_begins_with_what_the_tables_knew(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    folder = served(root, temperature=0.2, visitors=5)
+    layout = StoreLayout(root)
+    records = list(log_records(layout))
+    decisions = [each for each in records if isinstance(each, DecisionRecord)]
+    wanted = frozenset(each.decision_id for each in decisions if each.explore.rng_seed is not None)
+    places, names = read_placements(root / "placements.toml"), read_pseudonyms(layout.pseudonyms)
+    bundle = load_bundle(folder)
+    whole = {
+        each.record.decision_id: each.target
+        for each in replay(records, wanted, bundle, places, names.of)
+    }
+    # The log of the last visitor alone; what the others did before is in the tables only.
+    late = [each for each in records if getattr(each, "event", None) is None]
+    events = [each for each in records if getattr(each, "event", None) is not None]
+    last = max(events, key=lambda each: each.received_at)  # type: ignore[attr-defined]
+    without = list(replay([*late, last], wanted, bundle, places, names.of))
+    known = list(replay([*late, last], wanted, bundle, places, names.of, layout))
+    assert all(whole[each.record.decision_id] for each in known)
+    assert [each.target for each in known] != [each.target for each in without]

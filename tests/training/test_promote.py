@@ -3,19 +3,25 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mlflow.artifacts
+import msgspec
 import pytest
 from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
 import desirepath
 from feature_store.console import Console
+from feature_store.experiment_change import created
+from feature_store.experiment_folder import ExperimentFolder
+from feature_store.experiment_spec import ExperimentSpec
 from recommender.errors import InvalidInputError
 from recommender.placements import DEFAULT_FILE
 from tests.training.conftest import Shop
+from tests.training.evaluation.experiment.test_drafts import GOOD, POOR, lists
 from tests.training.evaluation.experiment.trial import KEY, trial
 from training.evaluation.off_policy import Diagnosis, Estimate
 from training.evaluation.off_policy_report import OffPolicyReport
@@ -127,6 +133,40 @@ def test_the_winner_is_promoted_and_the_loser_is_held(
     assert (layout.root / "reports" / f"experiment-{KEY}" / "reading.json").exists()
     runs = registry.call("runs", lambda client: client.search_runs(["1"]))
     assert f"experiment {KEY}" in {run.info.run_name for run in runs}
+
+
+@pytest.mark.parametrize(("rankings", "decision"), [((POOR, GOOD), "ship"), ((GOOD, POOR), "hold")])
+def test_a_preference_decides_on_the_version_that_drafted(
+    tmp_path: Path,
+    new_registry: Callable[[Path], Registry],
+    monkeypatch: pytest.MonkeyPatch,
+    rankings: tuple[str, str],
+    decision: str,
+) -> None:
+    layout = lists(tmp_path, rankings, model_version="bundle-1", drafted_with="bundle-2")
+    arms = [{"key": "control", "weight": 0.5}, {"key": "treatment", "weight": 0.5}]
+    arms[1] |= {"bundle": "challenger"}
+    raw = {"status": "running", "kind": "interleave", "arms": arms}
+    spec = msgspec.convert(raw, ExperimentSpec)
+    ExperimentFolder(layout.experiments).change(KEY, lambda _: created(KEY, spec, "me", 1))
+    registry = new_registry(layout.root)
+    first, second = registered(registry), registered(registry)
+    settle_verdict(registry, first, GATE, verdict(SHIP))
+    judged = Judged(second, TrainingSpec(), GATE)
+    monkeypatch.setattr("training.promote.judge_again", lambda *_: judged)
+    config = tmp_path / "training.toml"
+    config.write_text("[experiment]\ntuned_subjects = 400\nleast_subjects = 50\n")
+    request = PromoteRequest("2", layout, DEFAULT_FILE, config=config, preference=KEY)
+    bench = Workbench(None, registry, lambda: 1_800_000_000_000_000, Console())  # type: ignore[arg-type]
+    found = promote(request, bench)
+    assert found.verdict.decision == decision
+    assert decision_of(registry, second.run_id)["decision"] == decision
+    assert (layout.root / "reports" / f"experiment-{KEY}" / "preference.json").exists()
+    asked_wrongly = replace(request, preference=None, experiment=(KEY, None, None))
+    with pytest.raises(InvalidInputError, match=f"accepted: --preference {KEY}"):
+        promote(asked_wrongly, bench)
+    with pytest.raises(InvalidInputError, match="treatment 'new'"):
+        promote(replace(request, experiment=(None, None, "new")), bench)
 
 
 def report_of(candidate: str, lift: Estimate | None, refusal: str | None = None) -> bytes:

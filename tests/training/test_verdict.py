@@ -7,6 +7,7 @@ import pytest
 
 from recommender.errors import InvalidInputError
 from training.evaluation.bootstrap import Interval
+from training.evaluation.experiment.drafts import InterleavingReading
 from training.evaluation.experiment.report import (
     ArmFigures,
     Comparison,
@@ -16,7 +17,7 @@ from training.evaluation.experiment.report import (
 )
 from training.experiment_spec import VerdictSpec
 from training.gate import Condition, GateReport
-from training.verdict import Evidence, OffPolicyEstimate, decide
+from training.verdict import Evidence, OffPolicyEstimate, PreferenceEvidence, decide
 
 LIMITS = VerdictSpec()
 PASSED = GateReport("new", "old", (Condition("ndcg", 0.2, ">= 0.1", passed=True),))
@@ -61,6 +62,7 @@ def test_a_passed_gate_alone_ships() -> None:
         "journeys",
         "off-policy estimate",
         "experiment",
+        "preference",
     ]
 
 
@@ -141,3 +143,49 @@ def test_too_few_subjects_hold() -> None:
         reading, comparisons=(msgspec.structs.replace(comparison, metrics=(metric,)),)
     )
     assert decide(replace(EVIDENCE, reading=short), LIMITS).decision == "hold"
+
+
+def preference_of(
+    low: float, high: float, models: tuple[str, ...] = ("new",), voters: int = 100
+) -> PreferenceEvidence:
+    verdict = "undecided" if low <= 0 <= high else "better" if low > 0 else "worse"
+    mean = Interval((low + high) / 2, low, high)
+    always = mean if voters >= 50 else None
+    reading = InterleavingReading(
+        "draft", "control", "treatment", "select_item", 300, 900, 500, {}, voters, 0, 0,
+        mean, always, verdict, {},
+    )  # fmt: skip
+    return PreferenceEvidence(reading, models)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_champion", "decision", "reason"),
+    [
+        (preference_of(0.1, 0.4), False, "ship", ""),
+        (preference_of(-0.4, -0.1), False, "hold", "treatment is worse: -0.25"),
+        (preference_of(-0.4, -0.1), True, "roll back", "treatment is worse"),
+        (preference_of(-0.1, 0.3), False, "hold", "treatment is undecided"),
+        (preference_of(0.1, 0.4, ("old",)), False, "hold", "treatment drafted old, not new"),
+        (preference_of(0.1, 0.4, ("new", "old")), False, "hold", "drafted new, old"),
+        (preference_of(0.1, 0.4, voters=9), False, "hold", "too few subjects with a credit: 9"),
+    ],
+)
+def test_what_interleaved_lists_say(
+    given: PreferenceEvidence, is_champion: bool, decision: str, reason: str
+) -> None:
+    found = decide(replace(EVIDENCE, preference=given, is_champion=is_champion), LIMITS)
+    assert found.decision == decision
+    assert reason in "; ".join(found.reasons)
+    assert all(each.startswith("preference: ") for each in found.reasons)
+
+
+def test_a_preference_may_be_needed_or_need_not_be_won() -> None:
+    needed = replace(LIMITS, needs_preference=True)
+    assert decide(EVIDENCE, needed).decision == "hold"
+    assert decide(replace(EVIDENCE, preference=preference_of(0.1, 0.2)), needed).decision == "ship"
+    lenient = replace(LIMITS, must_win_experiment=False)
+    undecided = replace(EVIDENCE, preference=preference_of(-0.1, 0.3))
+    assert decide(undecided, lenient).decision == "ship"
+    # A test that was won does not make up for a preference that speaks against.
+    both = replace(EVIDENCE, reading=reading_of(), preference=preference_of(-0.4, -0.1))
+    assert decide(both, LIMITS).decision == "hold"

@@ -1,9 +1,10 @@
 """Logged answers once more: what another model would have shown, and what logging could have.
 
 The service's log is walked in the order of its moments: events change the states of shoppers as
-they did in the online store, and each answer's question is asked again with what was known right
-then. A record names its shopper by a pseudonym; who it is follows from the ids in the events. Of
-somebody without an event nothing is known, as it was.
+they did in the online store, beginning with what the tables knew before the log, and each answer's
+question is asked again with what was known right then. A record names its shopper by a pseudonym;
+who it is follows from the ids in events and tables. Of somebody without either nothing is known, as
+it was.
 
 Some of a question is not in the record and is left out: the filter, items that the caller kept out,
 a cart that only the page knew, the limit beyond the list that was given, and the shop's rules.
@@ -11,14 +12,13 @@ a cart that only the page knew, the limit beyond the list that was given, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from feature_store.layout import StoreLayout
 from feature_store.online.known import informed
-from feature_store.online.memory import MemoryStore
 from feature_store.online.state import SESSION_GAP
-from feature_store.online.visitors import VisitorOptions, Visitors
 from feature_store.records import DecisionRecord, EventRecord
 from recommender.bundle import ModelBundle
 from recommender.pace import Pace
@@ -28,11 +28,10 @@ from recommender.policy import TopPolicy
 from recommender.query import Query
 from recommender.terms import OFF
 from training.dataset import moment
+from training.evaluation.off_policy_history import Pseudonym, known_before
 
 _POLICY: Final = TopPolicy()
-_FOR_EVER: Final = VisitorOptions(ttl_seconds=3650 * 86_400)
 _CLOSE: Final = 1e-6
-Pseudonym = Callable[[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,7 @@ def replay(
     bundle: ModelBundle,
     placements: Mapping[str, Placement],
     pseudonym: Pseudonym,
+    layout: StoreLayout | None = None,
 ) -> Iterator[Replayed]:
     """Ask a model the questions of logged answers, each with what was known at its moment.
 
@@ -69,14 +69,17 @@ def replay(
         Records of the log, in any order.
     wanted
         Ids of the answers; their placements must be known.
+    layout
+        Tables with what was known before the log; None: nothing was.
     """
-    visitors, names = Visitors(MemoryStore(lambda: 0), _FOR_EVER), _Names(pseudonym)
+    records = list(records)
+    visitors, names = known_before(layout, records, pseudonym)
     for _, _, record in _in_time(records, wanted):
         if isinstance(record, EventRecord):
             visitors.apply([record.event])
-            names.learn(record)
+            names.learn(record.event.visitor_id, record.event.user_id)
         else:
-            asker = names.who(record)
+            asker = names.who(record.subject_key)
             state = visitors.get(*asker, moment(record.ts_server))
             place = placements[record.surface]
             query = informed(question_of(record, place), state, SESSION_GAP)
@@ -96,28 +99,6 @@ def _in_time(
         elif isinstance(record, DecisionRecord) and record.decision_id in wanted:
             found.append((record.ts_server, 1, record))
     return sorted(found, key=lambda each: each[:2])
-
-
-class _Names:
-    """Who is behind the pseudonyms of records, as far as events have told."""
-
-    def __init__(self, pseudonym: Pseudonym) -> None:
-        self._pseudonym = pseudonym
-        self._seen: set[tuple[str, str]] = set()
-        self._known: dict[str, tuple[str, str | None]] = {}
-
-    def learn(self, record: EventRecord) -> None:
-        """Note the ids of an event."""
-        event = record.event
-        for kind, name in (("visitor", event.visitor_id), ("user", event.user_id)):
-            if name and (kind, name) not in self._seen:
-                self._seen.add((kind, name))
-                asker = (name, None) if kind == "visitor" else ("", name)
-                self._known[self._pseudonym(kind, name)] = asker
-
-    def who(self, record: DecisionRecord) -> tuple[str, str | None]:
-        """Visitor and user id of who asked; nobody's where no event told."""
-        return self._known.get(record.subject_key, ("", None))
 
 
 def question_of(record: DecisionRecord, placement: Placement) -> Query:

@@ -37,6 +37,9 @@ class OffPolicyReport(msgspec.Struct, frozen=True):
         RIPS less what was observed, of the same lists.
     refusal
         Why there is no estimate.
+    against, gain, gain_refusal
+        Version of another bundle, SNRIPS of the candidate less that of it, and why that is not
+        told; None where none was named.
     """
 
     candidate: str
@@ -55,6 +58,9 @@ class OffPolicyReport(msgspec.Struct, frozen=True):
     checks: tuple[Check, ...] = ()
     lift: Estimate | None = None
     refusal: str | None = None
+    against: str | None = None
+    gain: Estimate | None = None
+    gain_refusal: str | None = None
 
     def to_json(self) -> bytes:
         """The whole report."""
@@ -66,7 +72,8 @@ class OffPolicyReport(msgspec.Struct, frozen=True):
 
     def rows(self) -> list[dict[str, str]]:
         """Observed and estimated values as rows of text."""
-        named = [self.observed, *self.estimates, *([self.lift] if self.lift else [])]
+        compared = [each for each in (self.lift, self.gain) if each is not None]
+        named = [self.observed, *self.estimates, *compared]
         return [
             {
                 "": each.name,
@@ -120,6 +127,8 @@ class OffPolicyReport(msgspec.Struct, frozen=True):
             lines.insert(0, f"Warning: {self.diagnosis.warning}.")
         if self.refusal:
             lines.insert(0, f"**No estimate**: {self.refusal}.")
+        elif self.gain_refusal:
+            lines.insert(0, f"**No comparison with {self.against}**: {self.gain_refusal}.")
         return "\n\n".join(lines)
 
     def save(self, folder: Path) -> list[Path]:

@@ -56,6 +56,11 @@ class LoggedSlates:
         Each slot is drawn whatever stands in the others: p and t are also p' and t'.
     subject
         Whose list it is, int64 (n,); None: each its own.
+    marginal
+        p' of the module's notation where slots depend on each other, float64 (n, K), 1 behind the
+        end; the target must then be one list for each question, so that t is also t'.
+    inverse
+        u of each list, float64 (n,), for the pseudo-inverse where slots depend on each other.
     """
 
     reward: Float64Array
@@ -64,6 +69,8 @@ class LoggedSlates:
     outside: Float64Array | None = None
     is_independent: bool = False
     subject: Int64Array | None = None
+    marginal: Float64Array | None = None
+    inverse: Float64Array | None = None
 
     def __post_init__(self) -> None:
         if not self.reward.size:
@@ -104,18 +111,36 @@ def rips(log: LoggedSlates) -> Estimate:
 
 def snrips(log: LoggedSlates) -> Estimate:
     """The same, each slot normalised by its weights."""
+    value, influence = _snrips(log)
+    return estimated("SNRIPS", value, influence, log.subject)
+
+
+def snrips_difference(name: str, one: LoggedSlates, other: LoggedSlates) -> Estimate:
+    """SNRIPS of one target less that of another, from the same lists: what both share cancels out.
+
+    Raises `DataError` where they are not about the same lists.
+    """
+    if one.reward.shape != other.reward.shape or not np.array_equal(one.reward, other.reward):
+        raise DataError("two targets on different lists; accepted: the same lists for both")
+    (first, moved), (second, back) = _snrips(one), _snrips(other)
+    return estimated(name, first - second, moved - back, one.subject)
+
+
+def _snrips(log: LoggedSlates) -> tuple[float, Float64Array]:
     weight = log.running_weight
     totals = weight.sum(axis=0)
     safe = np.where(totals > 0, totals, 1.0)
     values = (weight * log.reward).sum(axis=0) / safe
-    influence = (weight * (log.reward - values) * (len(log) / safe)).sum(axis=1)
-    return estimated("SNRIPS", float(values.sum()), influence, log.subject)
+    influence: Float64Array = (weight * (log.reward - values) * (len(log) / safe)).sum(axis=1)
+    return float(values.sum()), influence
 
 
 def iips(log: LoggedSlates) -> Estimate:
-    """Rewards depend on their own item only. Raises `DataError` without independent slots."""
-    _require_independent(log)
-    return mean_of("IIPS", (log.weight * log.reward).sum(axis=1), log.subject)
+    """Rewards depend on their own item only. Raises `DataError` without probabilities p'."""
+    if log.marginal is None:
+        _require_independent(log)
+    weight = log.weight if log.marginal is None else log.target / log.marginal
+    return mean_of("IIPS", (weight * log.reward).sum(axis=1), log.subject)
 
 
 def pseudo_inverse(log: LoggedSlates, weights: Float64Array | None = None) -> Estimate:
@@ -124,8 +149,10 @@ def pseudo_inverse(log: LoggedSlates, weights: Float64Array | None = None) -> Es
     Parameters
     ----------
     weights
-        u of each list, float64 (n,), from `pseudo_inverse_weights`; None: slots are independent.
+        u of each list, float64 (n,), from `pseudo_inverse_weights`; None: those of the log, or
+        slots are independent.
     """
+    weights = log.inverse if weights is None else weights
     if weights is None:
         _require_independent(log)
         weights = 1 + (log.weight - 1).sum(axis=1)
@@ -190,6 +217,8 @@ def judge_slates(log: LoggedSlates) -> Verdict:
     whole = diagnosed(log.running_weight[:, -1], log.subject, diagnosis.outside)
     if whole.refusal is None:  # below the last slot that earns, weights may vary more
         estimates.insert(0, whole_list(log))
-    if log.is_independent:
-        estimates += [iips(log), pseudo_inverse(log)]
+    if log.is_independent or log.marginal is not None:
+        estimates.append(iips(log))
+    if log.is_independent or log.inverse is not None:
+        estimates.append(pseudo_inverse(log))
     return Verdict(diagnosis, tuple(estimates), None)

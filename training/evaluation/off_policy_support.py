@@ -31,7 +31,7 @@ Working = tuple[Ranking, Leeway]
 
 def working_of(record: DecisionRecord) -> Working | None:
     """A ranking and its leeway that give the logged probabilities; None where none is found."""
-    logged = _rows(record, [item.item_id for item in record.items])
+    logged = rows_of(record, [item.item_id for item in record.items])
     if record.explore.scheme == NO_SCHEME or logged is None:
         return None
     propensities = [item.p_slot for item in record.items]
@@ -46,14 +46,14 @@ def is_supported(record: DecisionRecord, target: Sequence[str]) -> bool:
     """Whether logging could have shown these items, by what the record tells."""
     if [item.item_id for item in record.items] == list(target):
         return True
-    working, rows = working_of(record), _rows(record, target)
+    working, rows = working_of(record), rows_of(record, target)
     if working is None or rows is None or len(rows) < len(record.items):
         return False
     ranking, leeway = working
     return min(likelihood(ranking, len(rows), leeway, rows)) > 0
 
 
-def _rows(record: DecisionRecord, item_ids: Sequence[str]) -> list[int] | None:
+def rows_of(record: DecisionRecord, item_ids: Sequence[str]) -> list[int] | None:
     """Row of each item among the candidates; None where one is not among them."""
     rows = {item_id: row for row, (item_id, _) in enumerate(record.candidates)}
     found = [rows[item_id] for item_id in item_ids if item_id in rows]
@@ -158,7 +158,7 @@ def _worked_out(records: Sequence[DecisionRecord]) -> Iterator[Check]:
 def _off_one(record: DecisionRecord, working: Working) -> float:
     ranking, leeway = working
     slots, worst = Slots(ranking, len(record.items), leeway), 0.0
-    rows = _rows(record, [item.item_id for item in record.items]) or []
+    rows = rows_of(record, [item.item_id for item in record.items]) or []
     for slot, row in enumerate(rows):
         worst = max(worst, abs(fsum(each.propensity for each in slots.options(slot)) - 1))
         slots.take(row)
@@ -170,6 +170,6 @@ def _second_weight(record: DecisionRecord, working: Working) -> float:
     ranking, leeway = working
     settings = leeway.settings
     less = replace(settings, epsilon=settings.epsilon / 2, temperature=settings.temperature * 0.8)
-    rows = _rows(record, [item.item_id for item in record.items]) or []
+    rows = rows_of(record, [item.item_id for item in record.items]) or []
     second = likelihood(ranking, len(rows), replace(leeway, settings=less), rows)
     return prod(second) / prod(item.p_slot for item in record.items)

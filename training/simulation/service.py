@@ -168,6 +168,11 @@ class EventSender:
 class ServiceRecommender:
     """Asks the service for every list, after all events before it were delivered.
 
+    Parameters
+    ----------
+    names_limit
+        Whether it says how many places there are; else lists are as long as their placement's.
+
     Attributes
     ----------
     asked
@@ -177,11 +182,15 @@ class ServiceRecommender:
     connection: Connection
     sender: EventSender
     asked: int = 0
+    names_limit: bool = True
 
     def __call__(self, context: PageContext) -> Suggestion:
         """Give what the service answers."""
         self.sender.flush()
-        body = msgspec.json.encode(request_of(context))
+        request = request_of(context)
+        if not self.names_limit:
+            del request["limit"]
+        body = msgspec.json.encode(request)
         answer = msgspec.json.decode(
             self.connection.post("/v1/recommendations", body), type=_Answer
         )

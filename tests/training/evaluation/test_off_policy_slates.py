@@ -14,6 +14,7 @@ from training.evaluation.off_policy_slates import (
     pseudo_inverse_weights,
     rips,
     snrips,
+    snrips_difference,
     whole_list,
 )
 
@@ -97,3 +98,16 @@ def test_lists_without_support_are_refused() -> None:
         np.ones((200, 1)), np.full((200, 1), 0.5), np.full((200, 1), 0.5), np.full(200, 0.5)
     )
     assert "50.0% of its mass" in (judge_slates(log).refusal or "")
+
+
+def test_the_difference_of_two_targets_is_that_of_their_values() -> None:
+    share = np.full(12, 1 / 12)
+    one, other = (exhaustive(share, np.array(target)) for target in ((0, 2), (0, 1)))
+    found = snrips_difference("gain", one, other)
+    assert found.value == pytest.approx(WORTH[1, 2] - WORTH[1, 1])
+    # What both put first cancels out.
+    assert found.error < np.hypot(snrips(one).error, snrips(other).error)
+    assert snrips_difference("none", one, one).error == 0
+    fewer = LoggedSlates(other.reward[1:], other.propensity[1:], other.target[1:])
+    with pytest.raises(DataError, match="the same lists for both"):
+        snrips_difference("gain", one, fewer)

@@ -20,8 +20,14 @@ from recommender.errors import InvalidEventError, InvalidInputError, StorageErro
 from recommender.placements import read_placements
 from serving.schemas import RecommendationRequest
 from tests.training.simulation.shops import START
+from training.simulation.recommenders import PageContext
 from training.simulation.run import RunRequest, RunResult, live_start, run_against
-from training.simulation.service import LARGEST_BATCH, Connection
+from training.simulation.service import (
+    LARGEST_BATCH,
+    Connection,
+    EventSender,
+    ServiceRecommender,
+)
 
 ITEMS = [f"sku-{number:05d}" for number in range(1, 5)]
 
@@ -203,3 +209,16 @@ def test_a_live_run_is_over_when_it_starts() -> None:
 def test_the_truth_is_kept_of_a_live_run_too(delivered: tuple[RunResult, Received, Path]) -> None:
     result, _, out = delivered
     assert pl.read_parquet(out / "truth/sessions.parquet").height == result.visits
+
+
+def test_who_names_no_limit_leaves_the_length_to_the_placement() -> None:
+    page = PageContext(0, "v", None, "s", "phone", "home", None, None, None, (), 8)
+    with serving() as (url, received):
+        connection = Connection(url)
+        for names in (True, False):
+            asker = ServiceRecommender(connection, EventSender(connection), names_limit=names)
+            assert asker(page).item_ids == ITEMS
+        connection.close()
+    (named, _), (unnamed, _) = received.asked
+    assert named["limit"] == 8
+    assert unnamed == {name: value for name, value in named.items() if name != "limit"}

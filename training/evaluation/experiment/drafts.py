@@ -62,6 +62,8 @@ class InterleavingReading(Report, frozen=True):
         Of the treatment: better, worse or undecided, by `always`.
     counts
         Answers in the log, kept, and left out by reason; outcomes that name no list of it.
+    models
+        Pairs of bundles that drafted, that of the experiment's first arm before that of its second.
     """
 
     experiment: str
@@ -79,6 +81,7 @@ class InterleavingReading(Report, frozen=True):
     always: Interval | None
     verdict: str
     counts: Mapping[str, int]
+    models: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ def read_drafts(
     InvalidInputError
         The control is not one of the teams.
     """
-    places, counts = _places(layout, request)
+    places, models, counts = _places(layout, request)
     control, treatment = _teams(places, request.control)
     outcomes = _outcomes(layout, request)
     matched = places.join(
@@ -139,14 +142,21 @@ def read_drafts(
         always,
         verdict_of(always),
         dict(counts),
+        models,
     )
 
 
-def _places(layout: StoreLayout, request: DraftRequest) -> tuple[pl.DataFrame, Counter[str]]:
+def _places(
+    layout: StoreLayout, request: DraftRequest
+) -> tuple[pl.DataFrame, tuple[tuple[str, str], ...], Counter[str]]:
     counts: Counter[str] = Counter()
-    kept = kept_answers(layout, request.key, request.until, counts)
-    rows = [row for record, _ in kept for row in _rows(record)]
-    return pl.DataFrame(rows, _SCHEMA, orient="row"), counts
+    rows, models = list[tuple[object, ...]](), set[tuple[str, str]]()
+    for record, _ in kept_answers(layout, request.key, request.until, counts):
+        found = _rows(record)
+        rows += found
+        if found:
+            models.add((record.model_version, record.drafted_with or record.model_version))
+    return pl.DataFrame(rows, _SCHEMA, orient="row"), tuple(sorted(models)), counts
 
 
 def _rows(record: DecisionRecord) -> list[tuple[object, ...]]:

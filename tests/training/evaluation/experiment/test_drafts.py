@@ -35,10 +35,12 @@ def interleaved(number: int, rankings: tuple[str, str], **parts: object) -> Deci
     return answer(number, f"v{number}", "interleaved", number, items=items, **parts)
 
 
-def lists(folder: Path, rankings: tuple[str, str], shoppers: int = 300) -> StoreLayout:
+def lists(
+    folder: Path, rankings: tuple[str, str], shoppers: int = 300, **parts: object
+) -> StoreLayout:
     """Each shopper sees one list, and likes the items in alphabetical order."""
     rng = np.random.default_rng(3)
-    records = [interleaved(number, rankings) for number in range(shoppers)]
+    records = [interleaved(number, rankings, **parts) for number in range(shoppers)]
     rows = [
         act(f"v{number}", MINUTE, "select_item", item.item_id, recommendation_id=record.decision_id)
         for number, record in enumerate(records)
