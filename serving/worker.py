@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import math
+import os
 import signal
 import socket
 import time
@@ -17,7 +19,7 @@ from typing import Any
 import uvicorn
 
 from serving.app import create_app
-from serving.bundle_source import ServingModel
+from serving.inherited_model import Inheritance
 from serving.protocol import bounded_protocol
 from serving.settings import Settings
 from serving.state import ServiceState
@@ -27,11 +29,21 @@ BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 HEAR_OUT_SECONDS = 0.2
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+RETIRE_SIGNAL = signal.SIGUSR1
+# A retired worker waits so long for callers who are silent on a connection that they keep.
+LINGER_SECONDS = 5.0
+# One whose parent was killed goes on until its successor is there, but not for ever.
+ORPHAN_SECONDS = 60.0
 FAILED = 1
 
 
 class Worker(uvicorn.Server):
-    """One serving process: says that it leaves, waits for those inside, then goes."""
+    """One serving process: says that it leaves, waits for those inside, then goes.
+
+    A worker that retires has a successor on the same socket. It takes no more connections at once,
+    answers those it has with the wish to close them, and goes with the last of them; the service
+    stays ready all the while.
+    """
 
     def __init__(
         self,
@@ -43,6 +55,18 @@ class Worker(uvicorn.Server):
         self._service = service
         self._on_started = on_started
         self._stop_at: float | None = None
+        self._is_to_retire = False
+        self._retired_at: float | None = None
+        self._parent: int | None = None
+        self._orphan_since: float | None = None
+
+    def has_parent(self) -> None:
+        """Its parent is to be there as long as itself."""
+        self._parent = os.getppid()
+
+    def retire(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal API
+        """Signal handler: at the next tick, make way for the successor."""
+        self._is_to_retire = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal API
         """First signal: not ready any more, and stop after the notice. Second one: stop at once."""
@@ -57,11 +81,18 @@ class Worker(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open everything and begin to answer."""
         await super().startup(sockets)
+        # What is there now stays: the collector need not go through it while somebody waits.
+        gc.collect()
+        gc.freeze()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        if self._parent is not None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {RETIRE_SIGNAL})
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, hear out those just taken, then stop."""
+        if self._retired_at is not None:  # what waits in the queue is the successor's
+            return await super().shutdown(sockets)
         held = [listener.dup() for listener in sockets or ()]
         for server in self.servers:
             server.close()
@@ -69,7 +100,7 @@ class Worker(uvicorn.Server):
             await self._take_last(listener)
         # A connection may be taken whose request is still unread; closing it now would be a reset.
         await asyncio.sleep(HEAR_OUT_SECONDS)
-        await super().shutdown(sockets)
+        return await super().shutdown(sockets)
 
     async def _take_last(self, listener: socket.socket) -> None:
         """Take the connections that wait in the system's queue: closing it would reset them."""
@@ -90,16 +121,35 @@ class Worker(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
-        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+        now = time.monotonic()
+        if self._stop_at is not None and now >= self._stop_at:
             self.should_exit = True
+        if self._is_to_retire and self._retired_at is None:
+            self._retired_at = now
+            self._service().is_retiring = True
+            for server in self.servers:
+                server.close()
+        if self._retired_at is not None:
+            is_empty = not self.server_state.connections
+            self.should_exit |= is_empty or now >= self._retired_at + LINGER_SECONDS
+        self._look_for_parent(now)
         return await super().on_tick(counter)
+
+    def _look_for_parent(self, now: float) -> None:
+        if self._parent is None or os.getppid() == self._parent:
+            return
+        if self._orphan_since is None:
+            logger.error("the parent of this worker is gone")
+            self._orphan_since = now
+        if now >= self._orphan_since + ORPHAN_SECONDS and self._stop_at is None:
+            self.handle_exit(signal.SIGTERM, None)
 
 
 def run_worker(
     settings: Settings,
     listener: socket.socket,
     started: Callable[[], None],
-    model: ServingModel | None = None,
+    inheritance: Inheritance | None = None,
 ) -> int:
     """Answer on one socket until told to stop.
 
@@ -107,10 +157,10 @@ def run_worker(
     ----------
     started
         Called once connections are taken.
-    model
-        A model that is loaded already.
+    inheritance
+        What it shares with other workers; None: it is alone, and loads models itself.
     """
-    app = create_app(settings, model=model)
+    app = create_app(settings, inheritance=inheritance)
     drain = math.ceil(settings.drain_seconds)
     config = uvicorn.Config(
         app, lifespan="on", timeout_graceful_shutdown=drain, **server_options(settings)
@@ -119,8 +169,12 @@ def run_worker(
     # when it is done; we are then done, too, and nothing shall end the way out but ourselves.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     _handle_stops(lambda *_: None)
+    worker = Worker(config, lambda: app.state.service, started)
+    if inheritance:
+        worker.has_parent()
+        signal.signal(RETIRE_SIGNAL, worker.retire)
     try:
-        Worker(config, lambda: app.state.service, started).run(sockets=[listener])
+        worker.run(sockets=[listener])
     except SystemExit:
         return FAILED
     finally:
