@@ -28,13 +28,14 @@ from serving.children import ended, forked, hold_signals, next_signal, tell
 from serving.experiment_source import build_experiments
 from serving.inherited_model import REFUSAL, Inheritance
 from serving.settings import Settings
+from serving.spread import Spread
 from serving.telemetry import Metrics, mark_process_dead
-from serving.worker import FAILED, RETIRE_SIGNAL, STOP_SIGNALS, run_worker
+from serving.worker import FAILED, RETIRE_SIGNAL, STOP_SIGNALS, Shared, run_worker
 
 logger = logging.getLogger(__name__)
 READY, REFUSED, NOTHING = "ready", "refused", "nothing"
 TICK_SECONDS, STARTING_TICK_SECONDS = 1.0, 0.02
-LOADING_NICENESS = 10
+LOADING_NICENESS = 5
 RETIRE_ONE_SECONDS = 1.0
 
 
@@ -77,6 +78,7 @@ class Generation:
         self._slots = [Slot(each) for each in sockets]
         self._told, self._news, self._is_first = told, news, is_first
         self._started = mmap.mmap(-1, len(sockets))
+        self._spread = Spread(len(sockets))
         self._word: dict[str, object] = {}
         self._parent = os.getppid()
         self._is_stopping = self._is_retiring = self._has_failed = self._is_ready = False
@@ -159,7 +161,8 @@ class Generation:
         def started() -> None:
             self._started[number] = 1
 
-        return run_worker(self._settings, self._slots[number].listener, started, inheritance)
+        shared = Shared(inheritance, self._spread.place(number))
+        return run_worker(self._settings, self._slots[number].listener, started, shared)
 
     def _look_whether_ready(self) -> None:
         if not self._is_ready and all(self._started[:]):
@@ -169,6 +172,7 @@ class Generation:
     def _bury(self, pid: int, code: int) -> None:
         slot = next(each for each in self._slots if each.pid == pid)
         slot.pid = None
+        self._spread.begins(self._slots.index(slot), takes=False)
         mark_process_dead(pid)
         if self._is_stopping or self._is_retiring:
             self._has_failed |= code != 0

@@ -26,6 +26,7 @@ import uvloop
 
 CONNECTIONS = 64
 PATIENCE_SECONDS = 10.0
+HANG_UP_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -71,7 +72,13 @@ class Caller(asyncio.Protocol):
         """Free to ask."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection gives
         self._transport = transport
+        self._pool.callers.add(self)
         self._pool.is_free(self)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport:
+            self._transport.close()
 
     def ask(self, request: bytes, due: float) -> None:
         """Send a question that was due at this moment of the loop's clock."""
@@ -92,8 +99,8 @@ class Caller(asyncio.Protocol):
         is_good = head.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2"))
         self._pool.answered(self._due, is_good=is_good)
         self._due = None
-        if closes and self._transport:
-            self._transport.close()
+        if closes:
+            self.close()
         else:
             self._pool.is_free(self)
 
@@ -120,6 +127,7 @@ class Pool:
         self._free: deque[Caller] = deque()
         self._waiting: deque[tuple[bytes, float]] = deque()
         self._opening: set[asyncio.Task[object]] = set()
+        self.callers: set[Caller] = set()
         self.under_way = 0
         self._is_open = True
 
@@ -145,6 +153,7 @@ class Pool:
 
     def is_gone(self, caller: Caller) -> None:
         """A connection has ended: another one takes its place."""
+        self.callers.discard(caller)
         if caller in self._free:
             self._free.remove(caller)
         if self._is_open:
@@ -160,9 +169,12 @@ class Pool:
         else:
             self._load.errors += 1
 
-    def close(self) -> None:
-        """Whatever is still under way counts as an error."""
+    async def close(self) -> None:
+        """Hang up; whatever is still under way counts as an error."""
         self._is_open = False
+        for caller in list(self.callers):
+            caller.close()
+        await asyncio.sleep(HANG_UP_SECONDS)
         self._load.errors += self.under_way
 
 
@@ -185,7 +197,7 @@ async def loaded(
     until = time.monotonic() + PATIENCE_SECONDS
     while pool.under_way and time.monotonic() < until:
         await asyncio.sleep(0.01)
-    pool.close()
+    await pool.close()
     return load
 
 
