@@ -113,8 +113,7 @@ class Supervisor:
         if before:
             self._retiring[before.pid] = before
             tell(before.pid, RETIRE_SIGNAL)
-        for pid in self._orphans:
-            tell(pid, RETIRE_SIGNAL)
+        self._retire_orphans()
 
     def _poll(self) -> None:
         now = time.monotonic()
@@ -171,9 +170,19 @@ class Supervisor:
                 self._start_later(child, code)
         elif child is self._current:
             self._current = None
-            self._orphans += child.word.get("pids", [])
+            self._adopt(child)
             self._start_later(child, code)
-        self._retiring.pop(pid, None)
+        elif self._retiring.pop(pid, None) and code < 0:
+            self._adopt(child)
+            self._retire_orphans()
+
+    def _adopt(self, child: Child) -> None:
+        """Its workers go on without their parent."""
+        self._orphans += child.word.get("pids", [])
+
+    def _retire_orphans(self) -> None:
+        for pid in self._orphans:
+            tell(pid, RETIRE_SIGNAL)
 
     def _start_later(self, child: Child, code: int) -> None:
         lived = time.monotonic() - child.started
