@@ -13,6 +13,7 @@ import mmap
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ READY, REFUSED, NOTHING = "ready", "refused", "nothing"
 TICK_SECONDS, STARTING_TICK_SECONDS = 1.0, 0.02
 LOADING_NICENESS = 5
 RETIRE_ONE_SECONDS = 1.0
+OWN_MODULES = "recommender."
 
 
 @dataclass(slots=True)
@@ -60,7 +62,8 @@ class Generation:
         There are no workers yet: whatever was delivered, something must serve. Otherwise only
         the version that is pointed at will do, and where it is refused there is no generation.
     told
-        Where it says how it stands: ``state``, ``version``, ``refusal``, ``pids`` of its workers.
+        Where it says how it stands: ``state``, ``version``, ``refusal``, ``pids`` of its workers,
+        and ``modules`` of ours that its model needed.
     news
         What its workers are to hear from the supervisor.
     """
@@ -123,7 +126,8 @@ class Generation:
             if not source.current.is_loaded:
                 self._say(state=REFUSED if source.refusal else NOTHING, refusal=source.refusal)
                 return None
-        self._say(version=source.current.version, refusal=source.refusal)
+        used = [name for name in sys.modules if name.startswith(OWN_MODULES)]
+        self._say(version=source.current.version, refusal=source.refusal, modules=used)
         self._news.say({REFUSAL: source.refusal})
         arms = ArmModels(settings.layout.bundles, source, placements, settings.max_arm_bundles)
         build_experiments(settings.layout.experiments, arms, placements, 1.0, metrics)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -114,6 +116,18 @@ class Supervisor:
             self._retiring[before.pid] = before
             tell(before.pid, RETIRE_SIGNAL)
         self._retire_orphans()
+        self._import(candidate.word.get("modules", []))
+
+    def _import(self, names: list[str]) -> None:
+        """Have here what the model needed: the next generation is forked from this process.
+
+        It is numba that counts, a second of processor time, which comes in only with models that
+        have compiled kernels.
+        """
+        if missing := [name for name in names if name not in sys.modules]:
+            for name in missing:
+                importlib.import_module(name)
+            gc.freeze()
 
     def _poll(self) -> None:
         now = time.monotonic()
