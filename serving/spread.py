@@ -1,8 +1,7 @@
 """Connections spread evenly over the workers of a generation.
 
 The system chooses a socket for each connection by chance. That is uneven while connections are few
-and stay, as those of a load balancer do: with four workers and sixteen connections the busiest one
-had one and a half times its share at the median. So a worker that has more than another gives a
+and stay, as those of a load balancer do. So a worker that has more than another gives a
 new connection to that one, over a socket that both inherited, before anything is read from it.
 """
 

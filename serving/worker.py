@@ -38,7 +38,7 @@ LINGER_SECONDS = 5.0
 # One whose parent was killed goes on until its successor is there, but not for ever.
 ORPHAN_SECONDS = 60.0
 # How long a thread that loads a model may hold the interpreter while the event loop waits for it.
-# With Python's five milliseconds the loop woke 2 ms later at the 99th percentile.
+# With Python's five milliseconds it wakes 2 ms later at the 99th percentile (`benchmarks.sharing`).
 SWITCH_SECONDS = 0.0005
 FAILED = 1
 
