@@ -2,7 +2,8 @@
 
 Run ``python -m benchmarks.latency`` (docs/performance.md says what is measured and how); the table
 goes to standard error; with ``--json`` the last line of standard output is one object of ratios and
-rows. Without ``--root`` or ``--bundle`` a small shop is simulated and a model learnt from it first.
+rows, null where a side was not measured. Without ``--root`` or ``--bundle`` a shop is simulated
+and a model learnt from it first; one of more than 2,000 items is grown from that.
 """
 
 from __future__ import annotations
@@ -13,77 +14,47 @@ import os
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.latency_parts import visitors
+from benchmarks.latency_parts import known, scale, swaps, visitors
+from benchmarks.latency_parts.arguments import arguments_of, check
 from benchmarks.latency_parts.contestants import (
-    ALL,
-    EMPTY,
-    FULL,
+    ALONE,
     MODELLED,
-    QUICK,
+    ON_ALL_CORES,
+    WORKER_COUNT,
+    WORKERS,
     Contestant,
+    Stage,
     contestant,
 )
-from benchmarks.latency_parts.figures import CONNECTIONS, Shot, ratios, rows, spreads
+from benchmarks.latency_parts.figures import Shot, ratios, rows, spreads
 from benchmarks.latency_parts.load import Loader, find_wrk, lua_script
+from benchmarks.latency_parts.phases import (
+    Plan,
+    Running,
+    introduce,
+    levels,
+    measured,
+    now,
+    open_rates,
+    under_swaps,
+)
 from benchmarks.latency_parts.processes import Server, cores, start
-from benchmarks.latency_parts.shop import bundle_folder
+from benchmarks.latency_parts.shop import Model, model_of
 from feature_store.console import Console
 from recommender.bundle import load_bundle
-from recommender.errors import DataError, DesirepathError, InvalidInputError
+from recommender.bundle_folder import publish
+from recommender.errors import DataError, DesirepathError
 
 SEED = 0
-PROBED_VISITORS = 20
-WARM_UP_CONNECTIONS, WARM_UP_SECONDS = 8, 1
-# What counts where the command line says nothing.
-USUALLY: Mapping[str, object] = {
-    "contestants": ALL,
-    "rounds": 5,
-    "seconds": 4,
-    "items": 2_000,
-    "shoppers": 2_000,
-    "days": 21,
-}
-QUICKLY: Mapping[str, object] = {
-    "contestants": QUICK,
-    "rounds": 3,
-    "seconds": 1,
-    "items": 1_000,
-    "shoppers": 1_000,
-    "days": 14,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A contestant that runs, and the script of its load."""
-
-    contestant: Contestant
-    server: Server
-    script: Path
-
-    @property
-    def name(self) -> str:
-        """How it is called in the figures."""
-        return self.contestant.name
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How often and how long each is loaded."""
-
-    connections: Sequence[int]
-    rounds: int
-    seconds: int
 
 
 def main() -> None:
-    given = arguments_of()
+    given = arguments_of(description=__doc__)
     console = Console(as_json=given.json)
     # Whoever ends this process ends the servers, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -101,23 +72,19 @@ def main() -> None:
 
 def run(given: argparse.Namespace, scratch: Path, console: Console) -> dict[str, object]:
     """Start all, load them in turn, and put the figures together."""
+    if given.scale:
+        return scale.run(given, scratch, console)
     server_cpus, load_cpus = cores()
     if server_cpus == load_cpus:
         console.say("One core only: server and load share it, and no figure here means much.")
     loader = Loader(find_wrk(), load_cpus)
-    bundle = bundle_folder(given, scratch, console)
-    catalogue = load_bundle(bundle).catalogue
+    stage, versions = staged(model_of(given, scratch, console), given, scratch)
     with ExitStack() as stack:
-        running: list[Running] = []
-        for name in given.contestants:
-            each = contestant(name, scratch / "roots", bundle, catalogue)
-            server = start(each.startable, server_cpus, scratch / f"{name}.log")
-            stack.callback(server.stop)
-            script = scratch / f"{name}.lua"
-            script.write_text(script_of(each, given.visitors), encoding="utf-8")
-            running.append(Running(each, server, script))
-            console.say(f"{name}: ready after {server.started_seconds:.1f} s")
-        introduce(running, visitors.steps(catalogue, given.visitors, SEED, _now()), given.visitors)
+        running = [
+            started(stack, name, stage, given, console, server_cpus) for name in given.contestants
+        ]
+        count = given.visitors
+        introduce(running, visitors.steps(stage.catalogue, count, SEED, now()), count)
         before = levels(running)
         plan = Plan(given.connections, given.rounds, given.seconds)
         shots = list(measured(running, loader, plan))
@@ -127,82 +94,52 @@ def run(given: argparse.Namespace, scratch: Path, console: Console) -> dict[str,
                 "did; ask for fewer rounds or seconds"
             )
         states = {each.name: state_of(each.server, after.get(each.name)) for each in running}
-    return told(shots, states, len(catalogue), console)
+        more: dict[str, object] = {
+            "open_loop": open_rates(running, shots, given, scratch, load_cpus)
+        }
+        if given.swaps:
+            more["swaps"], swapped = under_swaps(running, loader, plan, versions)
+            shots += swapped
+    return told(shots, states, len(stage.catalogue), console) | more
+
+
+def staged(model: Model, given: argparse.Namespace, scratch: Path) -> tuple[Stage, list[str]]:
+    """Deliver the model, and a twin of it where models are to be swapped; their versions."""
+    bundles = scratch / "bundles"
+    versions = [publish(model.bundle, bundles)]
+    if given.swaps:
+        twin = swaps.twin_of(model.bundle, (given.cache or scratch) / f"{versions[0]}-twin")
+        versions.append(publish(twin, bundles))
+    catalogue = load_bundle(model.bundle).catalogue
+    return Stage(scratch / "roots", bundles, versions[0], catalogue, model.factors), versions
+
+
+def started(
+    stack: ExitStack,
+    name: str,
+    stage: Stage,
+    given: argparse.Namespace,
+    console: Console,
+    server_cpus: frozenset[int],
+) -> Running:
+    """Start one contestant; it ends with the stack."""
+    stage.folder.mkdir(exist_ok=True)
+    each = contestant(name, stage)
+    if name in MODELLED and given.known:
+        known.fill(each.root, stage.catalogue, given.known, SEED)
+    cpus = frozenset(os.sched_getaffinity(0)) if name in ON_ALL_CORES else server_cpus
+    server = start(each.startable, cpus, stage.folder / f"{name}.log")
+    stack.callback(server.stop)
+    script = stage.folder / f"{name}.lua"
+    script.write_text(script_of(each, given.visitors), encoding="utf-8")
+    console.say(f"{name}: ready after {server.started_seconds:.1f} s")
+    return Running(each, server, script)
 
 
 def script_of(contestant: Contestant, count: int) -> str:
-    """The load: the questions of all visitors in turn; a plain GET for the empty route."""
-    if not contestant.key:
-        return lua_script("GET", "/", {})
-    headers = {"Content-Type": "application/json", "X-API-Key": contestant.key}
-    bodies = [json.dumps(visitors.question(number)) for number in range(count)]
-    return lua_script("POST", "/v1/recommendations", headers, bodies)
-
-
-def introduce(running: Sequence[Running], events: Sequence[visitors.Event], count: int) -> None:
-    """Let those with a model know the shoppers, and what those were shown and ignored.
-
-    All hear the same: what was shown are the lists of the full service, if that is among them.
-    """
-    told = [each for each in running if each.name in MODELLED]
-    for each in told:
-        visitors.send(each.server.url, each.contestant.key, events)
-    if not told:
-        return
-    teller = next((each for each in told if each.name == FULL), told[-1])
-    answers = visitors.ask(teller.server.url, teller.contestant.key, range(count))
-    shown = {
-        visitor: (answer["recommendation_id"], [item["item_id"] for item in answer["items"]])
-        for visitor, answer in answers.items()
-    }
-    for each in told:
-        visitors.send(each.server.url, each.contestant.key, visitors.exposures(shown, _now()))
-
-
-def levels(running: Sequence[Running]) -> dict[str, list[str]]:
-    """How personal the answers of some visitors are. Raises `DataError` for an empty answer."""
-    found = {}
-    for each in running:
-        if each.name == EMPTY:
-            continue
-        answers = visitors.ask(each.server.url, each.contestant.key, range(PROBED_VISITORS))
-        if empty := [visitor for visitor, answer in answers.items() if not answer["items"]]:
-            raise DataError(f"{each.name} has nothing to show to {empty[0]}: not worth measuring")
-        found[each.name] = sorted({answer["fallback_level"] for answer in answers.values()})
-    return found
-
-
-def measured(running: Sequence[Running], loader: Loader, plan: Plan) -> Iterator[Shot]:
-    """Warm up, then load all of them at all numbers of connections, round by round.
-
-    Every second round goes backwards, so that none always follows the same one.
-    """
-    for each in running:
-        loader.run(each.server.url, each.script, WARM_UP_CONNECTIONS, WARM_UP_SECONDS)
-        each.server.drain()
-    for number in range(plan.rounds):
-        for connections in plan.connections:
-            for each in running if number % 2 == 0 else reversed(running):
-                yield shot(each, loader, connections, plan.seconds, number)
-
-
-def shot(each: Running, loader: Loader, connections: int, seconds: int, number: int) -> Shot:
-    """Load one contestant once, and wait until it has nothing left to do."""
-    before = each.server.cpu_seconds()
-    answered = loader.run(each.server.url, each.script, connections, seconds)
-    # Before the draining: what that works off has no answer that was counted.
-    spent = each.server.cpu_seconds() - before
-    each.server.drain()
-    return Shot(
-        contestant=each.name,
-        connections=connections,
-        round=number,
-        per_second=answered.per_second,
-        p50_ms=answered.p50_ms,
-        p99_ms=answered.p99_ms,
-        cpu_us=1e6 * spent / answered.requests,
-        errors=answered.errors,
-    )
+    """The load: the questions of all visitors in turn."""
+    bodies = contestant.bodies(count)
+    return lua_script(contestant.method, contestant.path, contestant.headers, bodies)
 
 
 def state_of(server: Server, levels: Sequence[str] | None) -> dict[str, object]:
@@ -221,7 +158,7 @@ def told(
     table = [asdict(row) for row in rows(shots)]
     console.table("Load, medians over the rounds", table)
     console.table("Processes", [{"contestant": name, **state} for name, state in states.items()])
-    found, spread = ratios(shots), spreads(shots)
+    found, spread = ratios(shots) | {"worker_memory_ratio": memory_ratio(states)}, spreads(shots)
     console.table(
         "Ratios, of the same round",
         [
@@ -238,52 +175,12 @@ def told(
     }
 
 
-def check(given: argparse.Namespace) -> None:
-    """Raise `InvalidInputError` before anything is made."""
-    find_wrk()
-    if unknown := sorted(set(given.contestants) - set(ALL)):
-        raise InvalidInputError(f"contestants {unknown}; accepted: {', '.join(ALL)}")
-    if given.bundle and given.root:
-        raise InvalidInputError("--bundle and --root name two models; give one of them")
-    for name in ("items", "shoppers", "days", "visitors", "rounds", "seconds"):
-        if getattr(given, name) < 1:
-            raise InvalidInputError(f"{name}={getattr(given, name)}; accepted: 1 or more")
-    if given.visitors < PROBED_VISITORS:
-        raise InvalidInputError(f"visitors={given.visitors}; accepted: {PROBED_VISITORS} or more")
-
-
-def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """What the command line says; None: this process's own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("--root", type=Path, help="data folder with a delivered bundle, such as that of the demo")
-    add("--bundle", type=Path, help="folder of the bundle to ask")
-    add("--items", type=int, help="of the simulated shop")
-    add("--shoppers", type=int, help="of the simulated shop")
-    add("--days", type=int, help="of the simulated shop")
-    add("--visitors", type=int, default=500, help="who are asked for, in turn")
-    add("--contestants", type=lambda text: text.split(","), help="joined by commas")
-    add("--connections", type=_numbers, default=list(CONNECTIONS), help="joined by commas")
-    add("--rounds", type=int, help="how often each is loaded at each number of connections")
-    add("--seconds", type=int, help="how long each time")
-    add("--quick", action="store_true", help="a smaller shop, less load: minutes less")
-    add("--folder", type=Path, help="where to write; a temporary folder if unset")
-    add("--json", action="store_true", help="one JSON object as the last line of standard output")
-    given = parser.parse_args(words)
-    for name, value in (QUICKLY if given.quick else USUALLY).items():
-        if getattr(given, name) is None:
-            setattr(given, name, value)
-    return given
-
-
-def _numbers(text: str) -> list[int]:
-    if not all(each.isdecimal() and int(each) for each in text.split(",")):
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: numbers from 1 joined by commas")
-    return list(dict.fromkeys(int(each) for each in text.split(",")))
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
+def memory_ratio(states: Mapping[str, Mapping[str, object]]) -> float | None:
+    """What each further worker takes, through what one process alone takes."""
+    if not {ALONE, WORKERS} <= states.keys():
+        return None
+    one, more = (float(str(states[name]["pss_mib"])) for name in (ALONE, WORKERS))
+    return round((more - one) / (WORKER_COUNT - 1) / one, 4)
 
 
 if __name__ == "__main__":

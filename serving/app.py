@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -23,16 +23,17 @@ from feature_store.online.visitors import Visitors
 from feature_store.pseudonyms import Pseudonyms
 from recommender.errors import StorageError
 from recommender.merchandising.rules_file import DEFAULT_FILE as RULES_FILE
-from recommender.placements import DEFAULT_FILE, read_placements
+from recommender.placements import DEFAULT_FILE, Placement, read_placements
 from serving import health
 from serving.arm_models import ArmModels
-from serving.bundle_source import BundleSource, ServingModel
+from serving.bundle_source import BundleSource
 from serving.demo.endpoints import demo_endpoints
 from serving.edge import Edge, problem_response
 from serving.endpoint import Endpoint, mount
 from serving.errors import Problem
 from serving.exchange import exchange_of
 from serving.experiment_source import build_experiments
+from serving.inherited_model import Inheritance, InheritedModel, ModelSource
 from serving.key_source import KeySource
 from serving.limits import Gate
 from serving.openapi import openapi_of
@@ -81,20 +82,20 @@ def create_app(
     settings: Settings,
     *,
     clock: Callable[[], int] = wall_clock,
-    model: ServingModel | None = None,
+    inheritance: Inheritance | None = None,
 ) -> FastAPI:
     """Build the application. Its state, `app.state.service`, exists while it runs.
 
     Parameters
     ----------
-    model
+    inheritance
         A model that is loaded already, for processes that share one by forking.
     """
     app = FastAPI(
         title="Desirepath",
         version=code_version(),
         description="Suggestions for shops. Every valid question gets an answer.",
-        lifespan=lambda app: _lifespan(app, settings, clock, model),
+        lifespan=lambda app: _lifespan(app, settings, clock, inheritance),
         telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_url=None,
         docs_url=None,
@@ -120,25 +121,20 @@ def create_app(
 
 
 def build_state(
-    settings: Settings, clock: Callable[[], int], model: ServingModel | None
+    settings: Settings, clock: Callable[[], int], inheritance: Inheritance | None
 ) -> ServiceState:
     """Open everything. What was opened is closed when the application ends."""
     settings.root.mkdir(parents=True, exist_ok=True)
     placements = read_placements(settings.placements or DEFAULT_FILE)
     keys = KeySource(None if settings.dev else settings.keys_path, time.monotonic)
     metrics = Metrics()
-    models = BundleSource(
-        settings.layout.bundles, placements, settings.bundle_poll_seconds, metrics
-    )
-    if model:
-        models.current = model
-        models.poll()  # it may have been loaded long ago, for the first worker
-    else:
-        models.load_first()
+    models = _models(settings, placements, metrics, inheritance)
     rule_source = RuleSource(
         settings.rules or RULES_FILE, placements, settings.bundle_poll_seconds, metrics
     )
     arm_models = ArmModels(settings.layout.bundles, models, placements, settings.max_arm_bundles)
+    if inheritance:
+        arm_models.held = inheritance.arms
     experiment_source = build_experiments(
         settings.layout.experiments,
         arm_models,
@@ -178,14 +174,29 @@ def build_state(
     )
 
 
+def _models(
+    settings: Settings,
+    placements: Mapping[str, Placement],
+    metrics: Metrics,
+    inheritance: Inheritance | None,
+) -> ModelSource:
+    if inheritance:
+        return InheritedModel(inheritance, metrics)
+    models = BundleSource(
+        settings.layout.bundles, placements, settings.bundle_poll_seconds, metrics
+    )
+    models.load_first()
+    return models
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(
     app: FastAPI,
     settings: Settings,
     clock: Callable[[], int],
-    model: ServingModel | None,
+    inheritance: Inheritance | None,
 ) -> AsyncIterator[None]:
-    state = build_state(settings, clock, model)
+    state = build_state(settings, clock, inheritance)
     app.state.service = state
     state.models.start()
     state.rules.start()

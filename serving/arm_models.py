@@ -17,7 +17,8 @@ from recommender.bundle import MANIFEST, ModelBundle
 from recommender.bundle_folder import CHALLENGER_POINTER, read_pointer
 from recommender.errors import BundleError
 from recommender.placements import Placement
-from serving.bundle_source import BundleSource, ServingModel, load_checked
+from serving.bundle_source import ServingModel, load_checked
+from serving.inherited_model import ModelSource
 
 logger = logging.getLogger(__name__)
 
@@ -29,17 +30,23 @@ class ArmModels:
     ----------
     most
         Models beside the one in use, at most.
+
+    Attributes
+    ----------
+    held
+        What is loaded, by version. A worker is given what was loaded before it was forked, so that
+        these pages are shared, too.
     """
 
     def __init__(
-        self, root: Path, models: BundleSource, placements: Mapping[str, Placement], most: int
+        self, root: Path, models: ModelSource, placements: Mapping[str, Placement], most: int
     ) -> None:
         self._root = root
         self._models = models
         self._placements = placements
         self._most = most
         self._failed: dict[str, int] = {}
-        self._loaded: Mapping[str, ServingModel] = {}
+        self.held: Mapping[str, ServingModel] = {}
         self._challenger: str | None = None
         self._blended: dict[ArmKey, tuple[ServingModel, ServingModel]] = {}
         self.refused: Mapping[str, str] = {}
@@ -58,9 +65,9 @@ class ArmModels:
                 loaded[version] = current
             elif sum(each is not current for each in loaded.values()) >= self._most:
                 refused[version] = f"{self._most} models are loaded beside the one in use, at most"
-            elif model := self._loaded.get(version) or self._load(version, refused):
+            elif model := self.held.get(version) or self._load(version, refused):
                 loaded[version] = model
-        self._loaded, self.refused = loaded, refused
+        self.held, self.refused = loaded, refused
         kept = {id(each) for each in (*loaded.values(), self._models.current)}
         self._blended = {key: pair for key, pair in self._blended.items() if id(pair[0]) in kept}
 
@@ -76,7 +83,7 @@ class ArmModels:
     def loaded(self, version: str) -> ServingModel | None:
         """A model by its version, if it is in use or stands beside."""
         current = self._models.current
-        return current if version == current.version else self._loaded.get(version)
+        return current if version == current.version else self.held.get(version)
 
     def _as_blended(self, key: ArmKey, arm: ArmSpec, base: ServingModel) -> ServingModel | None:
         known = self._blended.get(key)

@@ -1,4 +1,6 @@
-"""The model in use, and its replacement while requests go on.
+"""The model in use, and its replacement while requests go on, where one process serves alone.
+
+Several workers share a model instead, see `serving.generation`.
 
 A background thread looks at the pointer of the bundle folder. A new version is verified, loaded
 and asked canary questions before one assignment puts it in use; a request takes the reference
@@ -100,7 +102,7 @@ class BundleSource:
 
     def poll(self) -> None:
         """Look once, and load what is new. A failure is kept in `refusal`."""
-        signature = self._signature()
+        signature = signature_of(self._root)
         if signature == self._tried:
             return
         self._tried = signature
@@ -149,28 +151,6 @@ class BundleSource:
         self._metrics.bundle.labels(self.current.version).set(1)
         self._metrics.bundle_items.set(self.current.items)
 
-    def _signature(self) -> Signature:
-        # The pointer's text is part of it: within one clock tick a pointer may be replaced twice.
-        parts: list[int] = []
-        try:
-            parts.append(hash((self._root / POINTER).read_bytes()))
-        except OSError:
-            return ()
-        for path in (self._root / POINTER, self._root / self._pointed() / MANIFEST):
-            try:
-                status = path.stat()
-                parts += (status.st_ino, status.st_mtime_ns, status.st_size)
-            except OSError:
-                parts.append(0)
-        return tuple(parts)
-
-    def _pointed(self) -> str:
-        try:
-            pointer = read_pointer(self._root)
-        except BundleError:
-            return ""
-        return pointer.version if pointer else ""
-
     def _older_versions(self) -> list[str]:
         try:
             pointer = read_pointer(self._root) or Pointer("")
@@ -179,6 +159,31 @@ class BundleSource:
             folders = [path for path in self._root.iterdir() if VERSION.fullmatch(path.name)]
             folders.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
             return [path.name for path in folders]
+
+
+def signature_of(root: Path) -> Signature:
+    """What changes whenever another version is pointed at, or the one pointed at is replaced."""
+    # The pointer's text is part of it: within one clock tick a pointer may be replaced twice.
+    parts: list[int] = []
+    try:
+        parts.append(hash((root / POINTER).read_bytes()))
+    except OSError:
+        return ()
+    for path in (root / POINTER, root / _pointed(root) / MANIFEST):
+        try:
+            status = path.stat()
+            parts += (status.st_ino, status.st_mtime_ns, status.st_size)
+        except OSError:
+            parts.append(0)
+    return tuple(parts)
+
+
+def _pointed(root: Path) -> str:
+    try:
+        pointer = read_pointer(root)
+    except BundleError:
+        return ""
+    return pointer.version if pointer else ""
 
 
 def load_checked(root: Path, version: str, placements: Iterable[Placement]) -> ModelBundle:

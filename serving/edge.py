@@ -118,7 +118,7 @@ class _Answer:
             headers.append((b"x-content-type-options", b"nosniff"))
             if all(name != b"cache-control" for name, _ in headers):
                 headers.append((b"cache-control", b"no-store"))
-            if self.exchange.state.is_draining:
+            if self.exchange.state.is_draining or self.exchange.state.is_retiring:
                 headers.append((b"connection", b"close"))
         await self._send(message)
 

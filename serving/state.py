@@ -14,8 +14,8 @@ from feature_store.pseudonyms import Pseudonyms
 from recommender.exploration import ExploringPolicy
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
-from serving.bundle_source import BundleSource
 from serving.experiment_source import ExperimentSource
+from serving.inherited_model import ModelSource
 from serving.key_source import KeySource
 from serving.limits import Gate
 from serving.rule_source import RuleSource
@@ -42,13 +42,15 @@ class ServiceState:
         How many may read the whole log at a time.
     is_draining
         The process has been told to stop and takes leave of its callers.
+    is_retiring
+        The process makes way for its successor: its callers are asked to connect again.
     """
 
     settings: Settings
     clock: Callable[[], int]
     new_id: Callable[[], str]
     placements: Mapping[str, Placement]
-    models: BundleSource
+    models: ModelSource
     rules: RuleSource
     experiments: ExperimentSource
     store: OnlineStore
@@ -64,6 +66,7 @@ class ServiceState:
     policy: SlatePolicy = field(default_factory=ExploringPolicy)
     code_version: str = ""
     is_draining: bool = False
+    is_retiring: bool = False
 
 
 def code_version() -> str:

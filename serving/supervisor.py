@@ -1,123 +1,240 @@
-"""Several workers on one port: started, replaced when they die, stopped together."""
+"""Several workers on one port: a generation of them per model, replaced and stopped together."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import logging
-import math
 import os
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable
-from types import FrameType
+from dataclasses import dataclass, field
+from typing import Any
 
-from prometheus_client import CollectorRegistry
-
-from recommender.placements import DEFAULT_FILE, read_placements
-from serving.bundle_source import BundleSource, ServingModel
+from recommender.bundle_folder import POINTER, read_pointer
+from recommender.errors import BundleError
+from serving.backoff import Backoff
+from serving.board import Board
+from serving.bundle_source import NO_MODEL, signature_of
+from serving.children import ended, forked, hold_signals, next_signal, tell
+from serving.generation import NOTHING, READY, REFUSED, Generation
+from serving.inherited_model import REFUSAL
 from serving.settings import Settings
 from serving.telemetry import Metrics, mark_process_dead
-from serving.worker import FAILED, STOP_SIGNALS, run_worker
+from serving.worker import FAILED, RETIRE_SIGNAL, STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
-RESPAWN_SECONDS = 1.0
+TICK_SECONDS, WAITING_TICK_SECONDS = 1.0, 0.02
+# A swap waits for the one before it, so that at most three models are in memory at a time.
+MOST_RETIRING = 1
+
+
+@dataclass(slots=True)
+class Child:
+    """A generation, seen from the supervisor."""
+
+    pid: int
+    told: Board
+    news: Board
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def word(self) -> dict[str, Any]:
+        """What it says of itself, see `Generation`."""
+        return self.told.heard()
+
+    @property
+    def version(self) -> str:
+        """Version of its model."""
+        return str(self.word.get("version", NO_MODEL))
 
 
 class Supervisor:
-    """Keeps one worker per socket alive.
+    """Keeps one generation of workers in service, and brings in another one for another model.
 
-    It loads the model once and forks, so that workers share its pages. It keeps the sockets
-    until it is told to stop, so connections in the queue of a worker that died are answered by
-    its successor.
+    It holds the sockets until it is told to stop, so connections in the queue of a worker that
+    died are answered by its successor. It loads nothing itself: what a bundle may do to the process
+    that loads it, it does not do to this one.
     """
 
     def __init__(self, settings: Settings, sockets: list[socket.socket]) -> None:
-        self._settings = settings
-        self._sockets = sockets
-        self._slots: dict[int, int] = {}
-        self._starts: dict[int, float] = {}
-        self._is_stopping = False
+        self._settings, self._sockets = settings, sockets
+        self._bundles = settings.layout.bundles
+        self._metrics = Metrics()
+        self._current: Child | None = None
+        self._candidate: Child | None = None
+        self._retiring: dict[int, Child] = {}
+        self._orphans: list[int] = []
+        self._tried: tuple[int, ...] | None = None
+        self._poll_at, self._start_at = 0.0, 0.0
+        self._backoff = Backoff()
+        self._is_stopping = self._has_failed = False
 
     def run(self, started: Callable[[], None]) -> int:
         """Supervise until told to stop; then stop every worker, wait, and return the exit code."""
-        model = self._load()
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._stop)
+        hold_signals()
         gc.collect()
-        gc.freeze()  # workers then share these pages for good
-        for slot in range(len(self._sockets)):
-            self._spawn(slot, model)
-        started()
-        has_failed = False
-        while self._slots:
-            has_failed |= self._reap(model)
-        return FAILED if has_failed else 0
+        gc.freeze()
+        announced = False
+        while not (self._is_stopping and not self._children()):
+            self._step()
+            if self._current and not announced:
+                announced = True
+                started()
+        return FAILED if self._has_failed else 0
 
-    def _load(self) -> ServingModel | None:
-        placements = read_placements(self._settings.placements or DEFAULT_FILE)
-        models = BundleSource(
-            self._settings.layout.bundles, placements, math.inf, Metrics(CollectorRegistry())
-        )
-        models.load_first()
-        mark_process_dead(os.getpid())  # what this process uses must not show as in use
-        return models.current if models.current.is_loaded else None
+    def _children(self) -> dict[int, Child]:
+        present = [each for each in (self._current, self._candidate) if each]
+        return {each.pid: each for each in present} | self._retiring
 
-    def _spawn(self, slot: int, model: ServingModel | None) -> None:
-        self._starts[slot] = time.monotonic()
-        # No stop may come between the look, the fork and the note of its pid.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    def _step(self) -> None:
+        waits = self._candidate or not self._current
+        poll = min(TICK_SECONDS, self._settings.bundle_poll_seconds)
+        if next_signal(WAITING_TICK_SECONDS if waits else poll) in STOP_SIGNALS:
+            self._stop()
+        for pid, code in ended():
+            self._bury(pid, code)
+        self._forget_orphans()
         if not self._is_stopping:
-            pid = os.fork()
-            if pid == 0:
-                self._work(slot, model)
-            self._slots[pid] = slot
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+            self._promote()
+            self._poll()
 
-    def _work(self, slot: int, model: ServingModel | None) -> None:
-        """The life of a worker; it never returns."""
-        code = FAILED
-        try:
-            listener = self._sockets.pop(slot)
-            self._close_sockets()  # a port is closed when nobody holds its socket any more
-            code = run_worker(self._settings, listener, lambda: None, model)
-        except Exception:
-            logger.exception("worker failed")
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+    def _promote(self) -> None:
+        """Put the candidate in service once its workers answer; its predecessor retires."""
+        candidate = self._candidate
+        if candidate is None or candidate.word.get("state") != READY:
+            return
+        before, self._current, self._candidate = self._current, candidate, None
+        refusal = candidate.word.get(REFUSAL)
+        self._metrics.bundle_refused.set(bool(refusal))
+        logger.info("generation in service", extra={"version": candidate.version})
+        if before:
+            self._retiring[before.pid] = before
+            tell(before.pid, RETIRE_SIGNAL)
+        self._retire_orphans()
+        self._import(candidate.word.get("modules", []))
 
-    def _reap(self, model: ServingModel | None) -> bool:
-        """Wait for one worker to end; put another one in its place unless all are to stop.
+    def _import(self, names: list[str]) -> None:
+        """Have here what the model needed: the next generation is forked from this process.
 
-        Returns
-        -------
-        bool
-            It ended badly though it was told to stop.
+        It is numba that counts, a second of processor time, which comes in only with models that
+        have compiled kernels.
         """
-        pid, status = os.wait()
-        slot = self._slots.pop(pid)
+        if missing := [name for name in names if name not in sys.modules]:
+            for name in missing:
+                importlib.import_module(name)
+            gc.freeze()
+
+    def _poll(self) -> None:
+        now = time.monotonic()
+        if self._candidate or len(self._retiring) >= MOST_RETIRING:
+            return
+        if self._current is None:
+            if now >= self._start_at:
+                self._begin(is_first=True)
+            return
+        if now < self._poll_at:
+            return
+        self._poll_at = now + self._settings.bundle_poll_seconds
+        signature = signature_of(self._bundles)
+        if signature != self._tried:
+            self._tried = signature
+            self._follow(self._current)
+
+    def _follow(self, current: Child) -> None:
+        """Do what the changed pointer says."""
+        try:
+            pointer = read_pointer(self._bundles)
+        except BundleError as error:
+            self._metrics.bundle_swaps.labels("refused").inc()
+            logger.error("bundle refused", extra={"version": POINTER, "reason": str(error)})  # noqa: TRY400 - the reason is said
+            return self._refuse(f"{POINTER}: {error}")
+        if pointer is None:
+            return None
+        if pointer.version == current.version:
+            return self._refuse(None)
+        return self._begin(is_first=False)
+
+    def _begin(self, *, is_first: bool) -> None:
+        self._tried = signature_of(self._bundles)
+        told, news = Board(), Board()
+        settings, sockets = self._settings, self._sockets
+
+        def live() -> int:
+            return Generation(settings, sockets, told, news, is_first=is_first).run()
+
+        self._candidate = Child(forked(live), told, news)
+
+    def _bury(self, pid: int, code: int) -> None:
         mark_process_dead(pid)
-        code = os.waitstatus_to_exitcode(status)
+        child = self._children().get(pid)
+        if child is None:  # an orphan, where this process adopts them
+            return
         if self._is_stopping:
-            return code != 0
-        logger.error("worker ended", extra={"slot": slot, "exit_code": code})
-        if code != 0:  # one that dies young is not started in a tight loop
-            time.sleep(max(0.0, RESPAWN_SECONDS - (time.monotonic() - self._starts[slot])))
-        self._spawn(slot, model)
-        return False
+            self._has_failed |= code != 0
+        if child is self._candidate:
+            self._candidate = None
+            if self._current:
+                self._refuse_candidate(child, code)
+            else:
+                self._start_later(child, code)
+        elif child is self._current:
+            self._current = None
+            self._adopt(child)
+            self._start_later(child, code)
+        elif self._retiring.pop(pid, None) and code < 0:
+            self._adopt(child)
+            self._retire_orphans()
 
-    def _close_sockets(self) -> None:
-        for listener in self._sockets:
-            listener.close()
+    def _adopt(self, child: Child) -> None:
+        """Its workers go on without their parent."""
+        self._orphans += child.word.get("pids", [])
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal API
+    def _retire_orphans(self) -> None:
+        for pid in self._orphans:
+            tell(pid, RETIRE_SIGNAL)
+
+    def _start_later(self, child: Child, code: int) -> None:
+        lived = time.monotonic() - child.started
+        self._start_at = time.monotonic() + self._backoff.delay(lived)
+        if not self._is_stopping:
+            logger.error("generation ended", extra={"exit_code": code, "version": child.version})
+
+    def _refuse_candidate(self, child: Child, code: int) -> None:
+        word = child.word
+        if self._is_stopping or word.get("state") == NOTHING:
+            return
+        if word.get("state") == REFUSED:
+            return self._refuse(str(word[REFUSAL]))
+        self._metrics.bundle_swaps.labels("refused").inc()
+        reason = f"the process that loaded it ended with {code}"
+        logger.error("bundle refused", extra={"version": child.version, "reason": reason})
+        return self._refuse(reason)
+
+    def _refuse(self, reason: str | None) -> None:
+        """What is delivered is not in use, for this reason; None: it is."""
+        self._metrics.bundle_refused.set(reason is not None)
+        if self._current:
+            self._current.news.say({REFUSAL: reason})
+
+    def _forget_orphans(self) -> None:
+        """Those that have ended since; nobody tells who did not fork them."""
+        for pid in list(self._orphans):
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                self._orphans.remove(pid)
+                mark_process_dead(pid)
+
+    def _stop(self) -> None:
         self._is_stopping = True
         # Else the system would go on taking connections that no worker will answer.
-        self._close_sockets()
-        for pid in list(self._slots):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        for listener in self._sockets:
+            with contextlib.suppress(OSError):
+                listener.close()
+        for pid in (*self._children(), *self._orphans):
+            tell(pid, signal.SIGTERM)

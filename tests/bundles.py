@@ -169,6 +169,14 @@ def saved_bundle(folder: Path, n: int = 20, seed: int = 0) -> BundleManifest:
     return save_bundle(folder, shop_arrays(n, seed=seed), shop_info())
 
 
+def named_bundle(folder: Path, name: str) -> str:
+    """A bundle whose items and titles say which bundle they belong to."""
+    items = [replace(item, item_id=f"{name}-{item.item_id}", title=name) for item in shop_items(60)]
+    arrays = shop_arrays(60)
+    arrays |= catalogue_arrays(items, arrays["popularity"])
+    return save_bundle(folder, arrays, shop_info()).version
+
+
 def viewed(*items: int, event_type: str = VIEW_ITEM) -> tuple[Interaction, ...]:
     """Interactions with these items, one a minute, the last one a minute before `AT`."""
     return tuple(

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.latency_parts import peers, visitors
+from benchmarks.latency_parts.peers import PEERS
 from benchmarks.latency_parts.processes import Startable
 from benchmarks.latency_parts.visitors import ASKED_ITEMS, PLACEMENT
+from feature_store.atomic_file import write_atomic
 from feature_store.layout import StoreLayout
-from recommender.bundle_folder import publish
+from recommender.bundle_folder import POINTER
 from recommender.catalogue import Catalogue
 from recommender.placements import DEFAULT_FILE
 from recommender.terms import ITEM
@@ -21,10 +24,15 @@ from serving.security import create_key_file
 from training.demo.trial import free_port
 
 EMPTY, CANNED, PLAIN, FULL, RULES = "empty", "canned", "plain", "full", "rules"
-ALL: Final = (EMPTY, CANNED, PLAIN, FULL, RULES)
+# `full` once more, on all cores: one process, and two workers that share the model.
+ALONE, WORKERS = "alone", "workers"
+OWN: Final = (EMPTY, CANNED, PLAIN, FULL, RULES, ALONE, WORKERS)
+ALL: Final = (*OWN, *PEERS)
 QUICK: Final = (EMPTY, CANNED, PLAIN, FULL)
 # Those that have a model and so want to know the shoppers.
-MODELLED: Final = frozenset({PLAIN, FULL, RULES})
+MODELLED: Final = frozenset({PLAIN, FULL, RULES, ALONE, WORKERS})
+ON_ALL_CORES: Final = frozenset({ALONE, WORKERS})
+WORKER_COUNT: Final = 2
 Tables = dict[str, Any]
 
 
@@ -35,31 +43,93 @@ class Contestant:
     Parameters
     ----------
     key
-        An API key of its own; empty for the bare route, which is asked by GET.
+        An API key of its own; empty for those that want none.
+    root
+        Its data folder.
+    path
+        What is asked for, by POST; ``/`` is asked by GET.
     """
 
     startable: Startable
     key: str
+    root: Path
+    path: str
 
     @property
     def name(self) -> str:
         """How it is called in the figures."""
         return self.startable.name
 
+    @property
+    def method(self) -> str:
+        """How it is asked."""
+        return "GET" if self.path == "/" else "POST"
 
-def contestant(name: str, folder: Path, bundle: Path, catalogue: Catalogue) -> Contestant:
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with each question."""
+        given = {"Content-Type": "application/json", "X-API-Key": self.key}
+        return {name: value for name, value in given.items() if value and self.path != "/"}
+
+    def bodies(self, count: int) -> list[str]:
+        """The questions for so many shoppers, in turn; none where it is asked by GET."""
+        if self.path == "/":
+            return []
+        if self.name in PEERS:
+            return [peers.question(self.name, number) for number in range(count)]
+        return [json.dumps(visitors.question(number)) for number in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What all contestants are made from.
+
+    Parameters
+    ----------
+    bundles
+        Delivered bundles; the contestants link to them, so that they lie on the disk once.
+    factors
+        What the peers load, see `benchmarks.latency_parts.large.save_factors`.
+    """
+
+    folder: Path
+    bundles: Path
+    version: str
+    catalogue: Catalogue
+    factors: Path
+
+
+def contestant(name: str, stage: Stage) -> Contestant:
     """Make the data folder of a contestant and say how to start it."""
-    port = free_port()
+    port, root = free_port(), stage.folder / name
     if name == EMPTY:
         floor = ("-m", "benchmarks.latency_parts.empty", "--port", f"{port}")
-        return Contestant(Startable(name, floor, port, "/"), "")
-    root = folder / name
+        return Contestant(Startable(name, floor, port, "/"), "", root, "/")
+    if name in PEERS:
+        startable = peers.startable(name, root, stage.factors, port)
+        return Contestant(startable, "", root, peers.PATHS[name])
     key = create_key_file(root / "keys.json", os.urandom)["server"]
     if name in MODELLED:
-        publish(bundle, StoreLayout(root).bundles)
-    options = _options(name, root, catalogue)
+        link_bundles(stage.bundles, StoreLayout(root).bundles)
+        point(StoreLayout(root).bundles, stage.version)
+    options = _options(name, root, stage.catalogue)
     command = ("-m", "serving", "--root", f"{root}", "--port", f"{port}", *options)
-    return Contestant(Startable(name, command, port, "/health/ready"), key)
+    return Contestant(
+        Startable(name, command, port, "/health/ready"), key, root, "/v1/recommendations"
+    )
+
+
+def link_bundles(shared: Path, folder: Path) -> None:
+    """Have the same bundles in another folder, whose pointer is its own."""
+    folder.mkdir(parents=True)
+    for each in shared.iterdir():
+        if each.is_dir():
+            (folder / each.name).symlink_to(each.resolve())
+
+
+def point(bundles: Path, version: str) -> None:
+    """Put a delivered version in use."""
+    write_atomic(bundles / POINTER, json.dumps({"version": version, "previous": []}).encode())
 
 
 def _options(name: str, root: Path, catalogue: Catalogue) -> tuple[str, ...]:
@@ -72,6 +142,8 @@ def _options(name: str, root: Path, catalogue: Catalogue) -> tuple[str, ...]:
         file = root / "placements.toml"
         file.write_text(toml_of(change(shipped_placements())), encoding="utf-8")
         return ("--placements", f"{file}")
+    if name == WORKERS:
+        return ("--workers", f"{WORKER_COUNT}")
     if name == RULES:
         file = root / "rules.toml"
         file.write_text(toml_of(ten_rules(catalogue)), encoding="utf-8")

@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.latency_parts.contestants import CANNED, EMPTY, FULL, PLAIN, RULES
+from benchmarks.latency_parts.contestants import (
+    ALONE,
+    CANNED,
+    EMPTY,
+    FULL,
+    PLAIN,
+    RULES,
+    WORKERS,
+)
+from benchmarks.latency_parts.peers import MLFLOW, TUTORIAL
 
 LOW, MIDDLE, HIGH = 1, 16, 64
 CONNECTIONS: Final = (LOW, MIDDLE, HIGH)
@@ -83,6 +92,16 @@ def _of(figure: Figure, above: str, below: str, connections: int) -> Ratio:
     return Ratio((above, figure), (below, figure), connections)
 
 
+def swapping(name: str) -> str:
+    """Name of a contestant whose model changes every second."""
+    return f"{name}, swapped"
+
+
+def quiet(name: str) -> str:
+    """Name of the same right before or after, left in peace."""
+    return f"{name}, not swapped"
+
+
 RATIOS: Final[Mapping[str, Ratio]] = {
     "canned_vs_empty": _of(_per_second, CANNED, EMPTY, MIDDLE),
     "plain_vs_empty": _of(_per_second, PLAIN, EMPTY, MIDDLE),
@@ -93,6 +112,15 @@ RATIOS: Final[Mapping[str, Ratio]] = {
     "canned_cpu_vs_empty": _of(_cpu, CANNED, EMPTY, MIDDLE),
     "full_cpu_vs_empty": _of(_cpu, FULL, EMPTY, MIDDLE),
     "p99_vs_p50_64": Ratio((FULL, _p99), (FULL, _p50), HIGH),
+    "full_vs_mlflow_1": _of(_per_second, FULL, MLFLOW, LOW),
+    "full_vs_mlflow_16": _of(_per_second, FULL, MLFLOW, MIDDLE),
+    "full_vs_tutorial_16": _of(_per_second, FULL, TUTORIAL, MIDDLE),
+    "workers2_vs_1": _of(_per_second, WORKERS, ALONE, MIDDLE),
+    # A shot under swaps stands beside a quiet one of the same round, see `swapping`.
+    "swap_throughput": _of(_per_second, swapping(WORKERS), quiet(WORKERS), MIDDLE),
+    "swap_p99": _of(_p99, swapping(WORKERS), quiet(WORKERS), MIDDLE),
+    "swap_throughput_alone": _of(_per_second, swapping(ALONE), quiet(ALONE), MIDDLE),
+    "swap_p99_alone": _of(_p99, swapping(ALONE), quiet(ALONE), MIDDLE),
 }
 
 
@@ -144,11 +172,12 @@ def _row(shots: Sequence[Shot]) -> Row:
     )
 
 
-def ratios(shots: Sequence[Shot]) -> dict[str, float]:
-    """Medians over the rounds of the ratios whose both sides were measured, and all errors."""
+def ratios(shots: Sequence[Shot]) -> dict[str, float | None]:
+    """Medians over the rounds, None where a side was not measured; and all errors."""
     measured = {name: ratio.of(shots) for name, ratio in RATIOS.items()}
     medians = {
-        name: round(statistics.median(values), 4) for name, values in measured.items() if values
+        name: round(statistics.median(values), 4) if values else None
+        for name, values in measured.items()
     }
     return medians | {"errors": sum(shot.errors for shot in shots)}
 

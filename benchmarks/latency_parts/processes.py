@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +20,13 @@ from recommender.errors import DataError
 ROOT: Final = Path(__file__).resolve().parents[2]
 SETTINGS: Final = "DESIREPATH_"
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
-START_SECONDS: Final = 180.0
+START_SECONDS: Final = 300.0
 STOP_SECONDS: Final = 30.0
 QUIET_SECONDS: Final = 0.15
-DRAIN_SECONDS: Final = 10.0
+# A large model that is loaded beside others, for a swap, takes its time.
+DRAIN_SECONDS: Final = 60.0
+# Linear algebra of all contestants: one question, one thread, as the service has it.
+ONE_THREAD: Final = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
 
 
 def cores() -> tuple[frozenset[int], frozenset[int]]:
@@ -59,9 +63,20 @@ def pss_mib(rollup: str) -> float:
     raise DataError(f"no line 'Pss:' in {rollup[:200]!r}")
 
 
+def family(pid: int) -> list[int]:
+    """A process and all those below it that live, by ``/proc``."""
+    found, heads = [], [pid]
+    while heads:
+        found.append(heads.pop())
+        for task in Path(f"/proc/{found[-1]}/task").glob("*/children"):
+            with suppress(OSError):  # it has ended since
+                heads += [int(each) for each in task.read_text(encoding="utf-8").split()]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that runs.
+    """A server that runs, with all its processes.
 
     Parameters
     ----------
@@ -75,12 +90,12 @@ class Server:
     started_seconds: float
 
     def cpu_seconds(self) -> float:
-        """Processor time so far."""
-        return cpu_seconds(self._proc("stat"))
+        """Processor time so far; that of a process that ended is in its parent's."""
+        return sum(map(cpu_seconds, self._proc("stat")))
 
     def pss_mib(self) -> float:
         """Memory that would be free without it, shared pages in part, MiB."""
-        return pss_mib(self._proc("smaps_rollup"))
+        return sum(map(pss_mib, self._proc("smaps_rollup")))
 
     def drain(self) -> None:
         """Wait until what an earlier load left behind is worked off."""
@@ -94,18 +109,25 @@ class Server:
 
     def stop(self) -> None:
         """End it, politely first."""
+        below = family(self.process.pid)[1:]
         self.process.terminate()
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        for pid in below:  # MLflow's server is left behind by the command that started it
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
-    def _proc(self, name: str) -> str:
-        try:
-            return Path(f"/proc/{self.process.pid}/{name}").read_text(encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"{self.name} is gone: {error}") from error
+    def _proc(self, name: str) -> list[str]:
+        texts = []
+        for pid in family(self.process.pid):
+            with suppress(OSError):
+                texts.append(Path(f"/proc/{pid}/{name}").read_text(encoding="utf-8"))
+        if self.process.poll() is not None:
+            raise DataError(f"{self.name} is gone: it ended with {self.process.returncode}")
+        return [text for text in texts if text]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +140,15 @@ class Startable:
         Arguments behind the Python interpreter.
     probe
         Path that is answered 200 once it is ready.
+    environment
+        Variables that it needs beside those of this process.
     """
 
     name: str
     command: Sequence[str]
     port: int
     probe: str
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def start(startable: Startable, cpus: Set[int], log: Path) -> Server:
@@ -136,6 +161,7 @@ def start(startable: Startable, cpus: Set[int], log: Path) -> Server:
     """
     # Settings of whoever measures are none of the measured service.
     environ = {key: value for key, value in os.environ.items() if not key.startswith(SETTINGS)}
+    environ |= {**ONE_THREAD, **startable.environment}
     began = time.monotonic()
     with pinned(cpus), log.open("wb") as out:
         process = subprocess.Popen(

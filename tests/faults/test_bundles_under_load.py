@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import pickle  # noqa: TID251 - a canary: loading must never execute it
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from feature_store.layout import StoreLayout
-from recommender.bundle import save_bundle
 from recommender.bundle_folder import POINTER, publish
-from recommender.catalogue import catalogue_arrays
-from tests.bundles import shop_arrays, shop_info, shop_items
+from tests.bundles import named_bundle
 from tests.faults.bundle_mutants import Canary, deliver, mutants, point
 from tests.serving.load import load
 from tests.serving.service import publish_shop, running
@@ -93,14 +90,6 @@ def test_no_spoilt_bundle_is_ever_served(tmp_path: Path) -> None:
 def publish_after_all(root: Path, bundles: Path, version: str) -> str:
     point(bundles, version)
     return publish_shop(root, seed=99)
-
-
-def named_bundle(folder: Path, name: str) -> str:
-    """A bundle whose items and titles say which bundle they belong to."""
-    items = [replace(item, item_id=f"{name}-{item.item_id}", title=name) for item in shop_items(60)]
-    arrays = shop_arrays(60)
-    arrays |= catalogue_arrays(items, arrays["popularity"])
-    return save_bundle(folder, arrays, shop_info()).version
 
 
 @pytest.mark.slow

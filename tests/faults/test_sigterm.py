@@ -23,6 +23,7 @@ from tests.serving.service import (
     records,
     running,
     start,
+    workers,
 )
 
 # 15 keep the suite quick; 50 and more were run by hand.
@@ -166,16 +167,12 @@ def test_rolling_restarts_cost_no_request(root: Path) -> None:
         load(process.url, 3) as tally,
     ):
         for restart in range(RESTARTS):
-            before = children(process.child.pid)
+            before = workers(process)
             assert len(before) == 2
             os.kill(before[restart % 2], signal.SIGTERM)
             deadline = time.monotonic() + 20
-            while len(now := children(process.child.pid)) < 2 or before[restart % 2] in now:
+            while len(now := workers(process)) < 2 or before[restart % 2] in now:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
     assert tally.failures == []
     assert len(tally.answers) > 200
-
-
-def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

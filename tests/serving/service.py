@@ -179,6 +179,20 @@ def start(
     return Process(child, json.loads(line)["url"], log, output)
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has forked and that live."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except FileNotFoundError:
+        return []
+    return [int(each) for each in text.split()]
+
+
+def workers(process: Process) -> list[int]:
+    """The workers of all generations of a service that has several workers."""
+    return [pid for generation in children(process.child.pid) for pid in children(generation)]
+
+
 @contextmanager
 def running(root: Path, *options: str, **more: Any) -> Iterator[Process]:
     """A real service for the time of a ``with`` block."""

@@ -13,12 +13,10 @@ from recommender.bundle_folder import POINTER, rollback
 from recommender.bundle_manifest import BundleManifest
 from recommender.errors import BundleError
 from recommender.placements import read_placements
-from serving.app import create_app
 from serving.bundle_source import NO_MODEL, BundleSource, ask_canaries
-from serving.settings import Settings
 from serving.telemetry import Metrics
 from tests.bundles import shop_arrays, shop_bundle, shop_info
-from tests.serving.service import TestClient, publish_shop
+from tests.serving.service import publish_shop
 
 PLACEMENTS = read_placements()
 
@@ -33,18 +31,6 @@ def test_the_delivered_model_is_loaded(tmp_path: Path) -> None:
     source.load_first()
     assert (source.current.version, source.current.items) == (version, 19)
     assert source.refusal is None
-
-
-def test_a_worker_that_comes_later_begins_with_the_newest_model(tmp_path: Path) -> None:
-    publish_shop(tmp_path)
-    source = source_of(tmp_path)
-    source.load_first()
-    inherited = source.current
-    newest = publish_shop(tmp_path, seed=1)
-    settings = Settings(root=tmp_path, dev=True, bundle_poll_seconds=60)
-    with TestClient(create_app(settings, model=inherited)) as client:
-        ready = client.get("/health/ready").json()
-    assert ready["model_version"] == newest != inherited.version
 
 
 def test_without_a_delivery_there_is_a_stand_in(tmp_path: Path) -> None:

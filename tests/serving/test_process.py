@@ -19,7 +19,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.serving.load import load
-from tests.serving.service import decisions, event, item_ids, running, start
+from tests.serving.service import decisions, event, item_ids, running, start, workers
 
 DESIREPATH = [sys.executable, "-m", "desirepath", "serve"]
 MEBIBYTE = 1 << 20
@@ -260,8 +260,8 @@ def test_the_log_is_one_json_object_per_line(service: Any) -> None:
 
 def test_workers_share_a_port_their_metrics_and_their_fate(root: Path) -> None:
     with running(root, "--dev", "--workers", "2") as process:
-        children = _children(process.child.pid)
-        assert len(children) == 2
+        before = workers(process)
+        assert len(before) == 2
         answered = 0
         for n in range(40):  # a connection each, so that both workers get some
             with process.client() as client:
@@ -276,21 +276,17 @@ def test_workers_share_a_port_their_metrics_and_their_fate(root: Path) -> None:
             text = client.get("/metrics").text
             line = 'desirepath_recommendations_total{level="session",placement="next"} '
             assert float(text.split(line)[1].split("\n")[0]) == answered
-        os.kill(children[0], signal.SIGKILL)
+        os.kill(before[0], signal.SIGKILL)
         with load(process.url, 2) as tally:
             deadline = time.monotonic() + 10
             while time.monotonic() < deadline:
                 time.sleep(0.1)
-                now = _children(process.child.pid)
-                if len(now) == 2 and children[0] not in now and len(tally.answers) > 200:
+                now = workers(process)
+                if len(now) == 2 and before[0] not in now and len(tally.answers) > 200:
                     break
-        assert set(_children(process.child.pid)) - set(children)
+        assert set(workers(process)) - set(before)
         assert tally.statuses.keys() == {200}
-        last = _children(process.child.pid)
+        last = workers(process)
         assert process.stop() == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in last)
     assert len({record.writer for record in decisions(root)}) == 2
-
-
-def _children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
