@@ -41,7 +41,7 @@ lock: $(VENV)/.installed ## resolve the dependencies anew
 	$(BIN)/python -m pip install --quiet uv
 	for extra in serving training dev; do \
 		$(BIN)/uv pip compile --universal --generate-hashes --no-header --upgrade \
-			--python-version 3.11 --extra $$extra pyproject.toml -o requirements/$$extra.lock --quiet; \
+			--python-version 3.11 --extra $$extra $$([ $$extra = serving ] && echo --extra redis) pyproject.toml -o requirements/$$extra.lock --quiet; \
 	done
 
 conformance: $(VENV)/.installed ## independent vectors of other projects: how many hold, per suite and group
