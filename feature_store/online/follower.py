@@ -17,7 +17,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from feature_store.event_log.claim import try_claim
@@ -51,6 +51,9 @@ class LogFollower:
     ----------
     log
         ``StoreLayout.log``.
+    is_trusted
+        Whether the store answers well now. While it does not, nobody who waits for an
+        acknowledgement waits for it too.
     """
 
     def __init__(
@@ -59,13 +62,13 @@ class LogFollower:
         log: Path,
         erased_at: ErasedAt = never_erased,
         options: FollowerOptions | None = None,
-        visitor_options: VisitorOptions | None = None,
+        is_trusted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.counts = FollowerCounts()
         self._stop = threading.Event()
         self._store, self._log, self._erased_at = store, log, erased_at
         self._options = options or FollowerOptions()
-        self._visitor_options = visitor_options or VisitorOptions()
+        self._is_trusted = is_trusted
         self._replay = StreamReplay(log, self._options, self.counts, self._stop)
         self._log_id = ""
         self._own: StreamState | None = None
@@ -91,6 +94,9 @@ class LogFollower:
         with self._lock:
             self._logged = place_of(span.segment, span.end)
             if self._own is None or self.counts.behind:
+                return
+            if not self._is_trusted():
+                self.counts.behind = 1
                 return
             try:
                 self._own.apply(events, self._logged)
@@ -137,11 +143,11 @@ class LogFollower:
                 if self._is_missing(writer, state.stored):
                     return False
         while not self._look_after_orphans():
-            pass
+            self._stop.wait(self._options.look_seconds)  # another process is at one of them
         return True
 
     def _run(self) -> None:
-        while not self._stop.wait(self._pause()):
+        while not self._stop.is_set():
             try:
                 self.look()
                 if self._failed_in_a_row:
@@ -152,6 +158,7 @@ class LogFollower:
             except Exception:
                 _LOGGER.exception("the online store could not be kept in step")
                 self._failed_in_a_row += 1
+            self._stop.wait(self._pause())
 
     def _pause(self) -> float:
         most = self._options.look_seconds * (1 << min(self._failed_in_a_row, 10))
@@ -188,7 +195,10 @@ class LogFollower:
             with self._lock:
                 until = self._logged
                 if done >= until:
+                    if not self._is_trusted():
+                        return  # in step, and not left to those who wait
                     self.counts.behind = 0
+                    _LOGGER.info("the online store is in step with the log")
                     return
             done = self._replay.run(own, done, until, math.inf)
 
@@ -197,15 +207,16 @@ class LogFollower:
         names = [name for name in writers(list_segments(self._log)) if name != self._writer]
         keys = [place_key(self._log_id, name) for name in names]
         found = self._store.get_many(keys)
-        is_done = True
+        missing = 0
         for writer, raw in zip(names, found, strict=True):
             state = self._stream(writer)
             state.load_from(raw)
             end = end_of(self._log, writer)
             if self._orphans.get(writer) == (state.stored, end) or not self._is_orphan(writer):
                 continue
-            is_done &= self._replay_alone(writer, state, end)
-        return is_done
+            missing += not self._replay_alone(writer, state, end)
+        self.counts.orphans = missing
+        return not missing
 
     def _replay_alone(self, writer: str, state: StreamState, end: Place) -> bool:
         """Replay a stream unless another process is at it; whether nothing is missing now."""
@@ -236,4 +247,4 @@ class LogFollower:
 
     def _stream(self, writer: str) -> StreamState:
         key = place_key(self._log_id, writer)
-        return StreamState(self._store, writer, key, self._visitor_options, self._erased_at)
+        return StreamState(self._store, writer, key, VisitorOptions(), self._erased_at)

@@ -28,15 +28,16 @@ Link: TypeAlias = Callable[[str, bytes], str | None]
 _HEAD = struct.Struct(">QH")
 
 READ_WITH_LINK = (
-    "local found = redis.call('GET', KEYS[1]) "
-    "if not found then return {false, false} end "
+    "local found = redis.call('MGET', KEYS[1])[1] "
+    "if not found or #found < 10 then return {found, false} end "
     "local size = string.byte(found, 9) * 256 + string.byte(found, 10) "
     "if size == 0 then return {found, false} end "
-    "return {found, redis.call('GET', string.sub(found, 11, 10 + size))}"
+    "return {found, redis.call('MGET', string.sub(found, 11, 10 + size))[1]}"
 )
 """Lua: the value of a key, and the value of the key that it names.
 
-That key is not declared to the server, so this needs one server, not a Redis Cluster.
+That key is not declared to the server, so this needs one server, not a Redis Cluster. MGET, because
+a value of another kind is then absent rather than an error.
 """
 
 

@@ -65,7 +65,10 @@ IMPLEMENTATIONS: dict[str, Callable[[Path, SetClock], AbstractContextManager[Onl
 }
 
 
-@pytest.fixture(params=["memory", "lmdb", pytest.param("redis", marks=needs_redis)])
+STORES = ["memory", "lmdb", pytest.param("redis", marks=needs_redis)]
+
+
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) -> Iterator[OnlineStore]:
     with IMPLEMENTATIONS[request.param](tmp_path, clock) as store:
         yield store

@@ -179,6 +179,26 @@ def test_the_next_process_goes_on_where_the_last_one_ended(shop: Shop) -> None:
     shop.check()
 
 
+def test_a_store_that_answers_badly_is_left_to_the_thread(shop: Shop) -> None:
+    trust = [True]
+    follower = LogFollower(shop.store, shop.layout.log, options=QUICK, is_trusted=lambda: trust[0])
+    intake = Intake(shop.layout, follower, shop.clock)
+    shop.processes.append((intake, follower))
+    intake.open()
+    follower.look()
+    trust[0] = False
+    shop.send(intake, event("a"))
+    assert (shop.store.updates, follower.counts.behind) == (0, 1)
+    follower.look()
+    shop.check()
+    assert follower.counts.behind == 1
+    trust[0] = True
+    follower.look()
+    shop.send(intake, event("b"))
+    assert (follower.counts.live, follower.counts.behind) == (1, 0)
+    shop.check()
+
+
 def test_the_thread_brings_the_store_back_by_itself(shop: Shop) -> None:
     intake, follower = shop.open()
     follower.start()
