@@ -8,7 +8,7 @@ SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
 .PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-exploration \
-	bench-off-policy bench-open-bandit bench-closed-loop bench-experiments \
+	bench-off-policy bench-open-bandit bench-closed-loop bench-experiments bench-faults bench-redis-clients \
 	bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
 help: ## show the targets
@@ -76,6 +76,12 @@ bench-open-bandit: $(VENV)/.installed ## off-policy estimates on the Open Bandit
 
 bench-latency: $(VENV)/.installed ## the service over HTTP beside an empty route, loaded by wrk (ARGS="--quick", "--root .demo")
 	$(BIN)/python -m benchmarks.latency --json $(ARGS)
+
+bench-faults: $(VENV)/.installed ## the service while its Redis is killed, hung, slow or emptied, and its workers are killed (ARGS="--quick")
+	$(BIN)/python -m benchmarks.faults --json $(ARGS)
+
+bench-redis-clients: $(VENV)/.installed ## what one read from Redis costs, by client
+	$(BIN)/python -m benchmarks.redis_clients --json $(ARGS)
 
 bench-closed-loop: $(VENV)/.installed ## real steps to purchase of the same simulated shoppers, for each policy (ARGS="--seeds 1,2,3 --policies file:plain,file,file:paceless,...")
 	$(BIN)/python -m benchmarks.closed_loop $(ARGS)
