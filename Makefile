@@ -7,7 +7,7 @@ JOBS ?= auto
 SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
-.PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-exploration \
+.PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-kernels bench-training bench-exploration \
 	bench-off-policy bench-open-bandit bench-closed-loop bench-experiments bench-faults bench-redis-clients \
 	bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
@@ -82,6 +82,12 @@ bench-faults: $(VENV)/.installed ## the service while its Redis is killed, hung,
 
 bench-redis-clients: $(VENV)/.installed ## what one read from Redis costs, by client
 	$(BIN)/python -m benchmarks.redis_clients --json $(ARGS)
+
+bench-kernels: $(VENV)/.installed ## microseconds of the kernels; the exact search of a catalogue beside numpy (ARGS="--quick", "--bundle DIR")
+	$(BIN)/python -m benchmarks.kernels $(ARGS)
+
+bench-training: $(VENV)/.installed ## seconds and memory of training by stage, beside a bare fit (ARGS="--quick", "--events 1000000")
+	$(BIN)/python -m benchmarks.training $(ARGS)
 
 bench-closed-loop: $(VENV)/.installed ## real steps to purchase of the same simulated shoppers, for each policy (ARGS="--seeds 1,2,3 --policies file:plain,file,file:paceless,...")
 	$(BIN)/python -m benchmarks.closed_loop $(ARGS)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from recommender.acceptance import at_place
 from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
 from recommender.fatigue_note import Fatigue
@@ -121,7 +119,7 @@ def slate_of(chosen: Chosen, policy: SlatePolicy) -> Slate:
         items=items,
         fallback_level=min(levels, key=LADDER.index, default=STATIC),
         policy=policy.name,
-        eligible_count=int(np.count_nonzero(chosen.eligibility.mask)),
+        eligible_count=chosen.eligibility.count,
         filters=chosen.eligibility.removed,
         candidates=tuple((ids.id(index), score) for index, score in candidates),
         fatigue=chosen.fatigue,

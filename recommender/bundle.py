@@ -11,10 +11,10 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,15 +31,19 @@ from recommender.candidates.build import build_source
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
+from recommender.kept import Kept
 from recommender.navigation import Ways, ways_of
 from recommender.pace import UNKNOWN_PACE, Pace, PaceModel, build_pace
 from recommender.query import Visit
 from recommender.stage import UNKNOWN_INTERVAL_SECONDS
 
 if TYPE_CHECKING:
+    from recommender.default_list import DefaultList
     from recommender.ranker import Ranker
 
 MANIFEST = "manifest.json"
+DEFAULTS_KEPT: Final = 512
+CART_ITEMS_KEPT: Final = 2048
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 
@@ -63,6 +67,10 @@ class ModelBundle:
         What tells the pace of a visit; None: it stays unknown.
     acceptance
         How likely an item is taken up where it stands; None: nothing is promised.
+    defaults
+        What anybody would be shown, by question, see `recommender.default_list`.
+    goes_with
+        Items that go with an item in the cart, see `recommender.kinds`.
     """
 
     manifest: BundleManifest
@@ -73,6 +81,12 @@ class ModelBundle:
     ways: Ways | None = None
     pace_model: PaceModel | None = None
     acceptance: Acceptance | None = None
+    defaults: Kept[Hashable, DefaultList] = field(
+        default_factory=lambda: Kept(DEFAULTS_KEPT), repr=False, compare=False
+    )
+    goes_with: Kept[int, frozenset[int]] = field(
+        default_factory=lambda: Kept(CART_ITEMS_KEPT), repr=False, compare=False
+    )
 
     @property
     def version(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,8 @@ class Catalogue:
     category_items, category_items_offsets
         The items of category c and its descendants, most popular first, are
         ``category_items[offsets[c]:offsets[c+1]]``.
+    available
+        How many items are.
     rest_days
         How long each item rests once a shopper has bought it, float32 (n,); 0 where it is bought
         again and again, or nothing is known about that.
@@ -58,6 +60,10 @@ class Catalogue:
     category_items: Int32Array
     category_items_offsets: Int64Array
     rest_days: Float32Array
+    available: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "available", int(np.count_nonzero(self.item_available)))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Catalogue:
@@ -69,7 +75,7 @@ class Catalogue:
         def id_map(name: str) -> IdMap:
             return IdMap(strings(name), arrays[f"{name}_slots"])  # type: ignore[arg-type]
 
-        plain = {name: arrays[name] for name in _PLAIN}
+        plain = {name: _fixed(arrays[name]) for name in _PLAIN}
         restless = np.zeros(len(arrays["item_category"]), np.float32)
         return cls(
             id_map("item_id"),
@@ -208,3 +214,10 @@ def _string_arrays(name: str, strings: StringArray) -> dict[str, npt.NDArray[np.
 def _id_map_arrays(name: str, ids: list[str]) -> dict[str, npt.NDArray[np.generic]]:
     id_map = IdMap.from_ids(ids)
     return _string_arrays(name, id_map.ids) | {f"{name}_slots": id_map.slots}
+
+
+def _fixed(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Contiguous view that cannot be written to: the one form that kernels are compiled for."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view

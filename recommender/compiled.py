@@ -1,8 +1,8 @@
 """The one place where a function becomes machine code (numba), and the options all kernels share.
 
-Import this module, and modules that import it, only where a bundle needs a kernel: numba costs a
-third of a second and 55 MiB, and it looks for scipy when it is imported, so that a service without
-a ranker must never come here.
+Import this module, and modules that import it, only where there is a bundle: numba costs a third of
+a second and 55 MiB, and it looks for scipy when it is imported, so that a service without a model
+must never come here.
 
 - ``nogil``: kernels run beside the event loop, in threads.
 - ``fastmath`` is off: NaN means *missing* here, and sums keep their order, so that the same input

@@ -81,17 +81,20 @@ def dosed(
     most_of_each
         How many items of one brand, of one category a list may hold, where that is limited.
     """
-    mine, theirs = _entries(chosen, 0), _entries(default, len(_shown(chosen)))
+    rows = _shown(chosen)
+    first, rows = len(rows), rows.joined(_shown(default))
+    items: list[int] = rows.item_idx.tolist()
+    mine, theirs = _entries(chosen, items[:first], 0), _entries(default, items[first:], first)
     known = {entry.key for entry in theirs}
     new = [entry for entry in mine if entry.key not in known]
     stands = not theirs or _is_allowed(len(new), len(mine), placement)
     if placement.max_changed_share and stands:
         listed, changed = mine, new
     else:
-        limits = _Limits.of(chosen, default, placement, most_of_each)
+        limits = _Limits.of(chosen, rows, placement, most_of_each)
         mixed, changed = _mixed(new, theirs, {entry.key for entry in mine}, limits)
         listed = _in_place(mixed, changed)
-    made = _made(listed, chosen, default)
+    made = _made(listed, chosen, default, _Rows(rows, first))
     if not chosen.explore.is_idle:
         made = replace(made, arrangement=_open(made, chosen, theirs, changed, most_of_each))
     return made, len(changed) / max(len(listed), 1)
@@ -107,15 +110,16 @@ def _shown(chosen: Chosen) -> Ranking:
     return ranking.take(np.arange(min(chosen.active.query.limit, len(ranking))))
 
 
-def _entries(chosen: Chosen, offset: int) -> list[Entry]:
+def _entries(chosen: Chosen, items: Sequence[int], offset: int) -> list[Entry]:
     """The best list, in order of position; its first item has the row `offset`."""
-    items: list[int] = _shown(chosen).item_idx.tolist()
     shown, standing = placed_ways(len(items), chosen.ways, chosen.active.query.limit)
     placed, kind_of = chosen.arrangement.placed, chosen.kinds.get
     listed = [
         Entry(kind_of(item, ITEM), item, offset + row, position, row in placed)
         for row, (position, item) in enumerate(zip(shown, items, strict=False))
     ]
+    if not standing:
+        return listed
     ways = [Entry(way.kind, way.target, _NO_ROW, at, way=way) for at, way in standing]
     return sorted([*listed, *ways], key=lambda entry: entry.position)
 
@@ -152,9 +156,10 @@ def _options(
     if not same and len(listed) < length:
         yield [*listed, entry]
     free = [each for each in reversed(same or listed) if not each.is_placed]
-    for other in sorted(free, key=lambda each: each.key in wanted):
-        if other not in changed:
-            yield [entry if each is other else each for each in listed]
+    for is_wanted in (False, True):
+        for other in free:
+            if (other.key in wanted) is is_wanted and other not in changed:
+                yield [entry if each is other else each for each in listed]
 
 
 def _in_place(listed: list[Entry], changed: list[Entry]) -> list[Entry]:
@@ -169,16 +174,18 @@ def _in_place(listed: list[Entry], changed: list[Entry]) -> list[Entry]:
     return [next(flow) if entry is None else entry for entry in slots]
 
 
-def _joined(chosen: Chosen, default: Chosen) -> Ranking:
-    """The rows of both lists, the personal ones first."""
-    return _shown(chosen).joined(_shown(default))
+class _Rows(NamedTuple):
+    """The rows of both lists, the personal ones first, and how many these are."""
+
+    ranking: Ranking
+    first: int
 
 
-def _made(entries: Sequence[Entry], chosen: Chosen, default: Chosen) -> Chosen:
+def _made(entries: Sequence[Entry], chosen: Chosen, default: Chosen, rows: _Rows) -> Chosen:
     """What these entries of both lists come to."""
-    first = len(_shown(chosen))
+    first = rows.first
     listed = [entry for entry in entries if entry.way is None]
-    ranking = _joined(chosen, default).take([entry.row for entry in listed])
+    ranking = rows.ranking.take([entry.row for entry in listed])
     is_one_scale = len({entry.row < first for entry in listed}) < 2
     if not is_one_scale:
         # Two scales: no score is above the one before it.
@@ -242,11 +249,11 @@ class _Limits:
 
     @classmethod
     def of(
-        cls, chosen: Chosen, default: Chosen, placement: Placement, most_of_each: Mapping[str, int]
+        cls, chosen: Chosen, rows: Ranking, placement: Placement, most_of_each: Mapping[str, int]
     ) -> _Limits:
         active = chosen.active
         active = replace(active, rules=(*active.rules, *share_limits(most_of_each)))
-        quotas = tuple(quotas_of(active, _joined(chosen, default).item_idx))
+        quotas = tuple(quotas_of(active, rows.item_idx))
         return cls(active.query.limit, placement, quotas)
 
     def strains(self, entries: Sequence[Entry]) -> list[int]:

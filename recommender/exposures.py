@@ -8,6 +8,7 @@ back to nothing. A *list* is ignored when nothing that had been shown was taken 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -114,8 +115,8 @@ def ignored_exposures(
             continue
         ignored = [ts for ts in times if since < ts <= at][-MOST_COUNTED:]
         if ignored:
-            in_session = sum(ts >= session for ts in ignored)
-            in_week = sum(ts > week for ts in ignored)
+            in_session = len(ignored) - bisect_left(ignored, session)
+            in_week = len(ignored) - bisect_right(ignored, week)
             found.append(Exposure(item_id, len(ignored), in_session, in_week, ignored[-1]))
     return tuple(found)
 

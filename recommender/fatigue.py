@@ -77,6 +77,8 @@ class Weariness:
         (labels + 1,), the last place for -1. Caps that rest nothing are left out.
     spent
         The budget that is spent; None while none is.
+    caps
+        Number of the cap that rests each ignored item by itself, 0 for none, int64 (e,).
     """
 
     query: Query
@@ -86,6 +88,7 @@ class Weariness:
     item_idx: Int32Array = field(default_factory=lambda: np.empty(0, np.int32))
     full: tuple[tuple[int, Int32Array, BoolArray], ...] = ()
     spent: str | None = None
+    caps: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def is_idle(self) -> bool:
@@ -123,7 +126,7 @@ class Weariness:
         mask
             bool (items,), as `open_to` gives it; not changed.
         """
-        resting = self.item_idx[self._item_caps() > 0]
+        resting = self.item_idx[self.caps > 0]
         if not len(resting):
             return mask
         mask = mask.copy()
@@ -169,18 +172,18 @@ class Weariness:
     def _rested(self, ranking: Ranking, acted: str | None = None) -> Rested:
         if not len(ranking):
             return Rested(ranking, Fatigue(acted=acted or self.spent))
-        row = self._rows(ranking)
-        discount, cap = self._discount(row), self._resting(row, ranking)
-        ranks = np.arange(1.0, len(ranking) + 1)
+        # Kernels come in only where there is a model, see `recommender.compiled`.
+        from recommender.resting import Ignored, lowered, scores_at
+
         c = self.settings.rank_constant
-        lowered = np.maximum((ranks + c) / discount - c, ranks)
-        order = np.argsort(lowered, kind="stable")
-        order = self._mixed(order[cap[order] == 0], ranking, cap)
-        scores = np.interp(lowered[order], ranks, ranking.scores).astype(np.float32)
+        ignored = Ignored(self.item_idx, self._discounts(), self.caps)
+        found = lowered(ranking.item_idx, self._resting(ranking), ignored, c)
+        order = self._mixed(found.order, ranking, found.cap)
+        scores = scores_at(found.rank, order, ranking.scores)
         note = Fatigue(
             acted or self.spent,
-            gain=_gain(order, discount, c, self.query.limit),
-            changes=self._changes(ranking, row, discount, cap, order),
+            gain=_gain(order, found.discount, c, self.query.limit),
+            changes=self._changes(ranking, found.row, found.discount, found.cap, order),
         )
         return Rested(replace(ranking.take(order), scores=scores), note)
 
@@ -193,55 +196,35 @@ class Weariness:
         order: Int64Array,
     ) -> tuple[FatigueChange, ...]:
         limit, ids = self.query.limit, self.bundle.catalogue.ids
-        after = {place: rank for rank, place in enumerate(order[:limit].tolist(), start=1)}
-        first = sorted({*range(min(limit, len(ranking))), *after})
+        after = np.zeros(len(ranking), np.int64)  # 0: away
+        after[order] = np.arange(1, len(order) + 1)
+        first = np.array(sorted({*range(min(limit, len(ranking))), *order[:limit].tolist()}))
+        looked = (ranking.item_idx, row, discount, cap, after)
         found = []
-        for place in first:
-            number, share = int(cap[place]), float(discount[place])
+        for place, item, at, share, number, rank in zip(
+            first.tolist(), *(each[first].tolist() for each in looked), strict=True
+        ):
             if not number and share == 1:
                 continue
-            if not number and place not in after:
-                after[place] = int(np.flatnonzero(order == place)[0]) + 1
-            ignored = self.exposures[row[place]].ignored if row[place] >= 0 else 0
-            item_id, name = ids.id(int(ranking.item_idx[place])), CAPS[number - 1]
-            what = (item_id, ignored, share, place + 1, after.get(place), name if number else None)
-            found.append(FatigueChange(*what))
+            ignored = self.exposures[at].ignored if at >= 0 else 0
+            name = CAPS[number - 1] if number else None
+            found.append(FatigueChange(ids.id(item), ignored, share, place + 1, rank or None, name))
         return tuple(found)
 
-    def _rows(self, ranking: Ranking) -> Int64Array:
-        """Row of each ranked item in `exposures`, -1 for items that were not ignored."""
-        if not self.exposures:
-            return np.full(len(ranking), -1)
-        place = np.searchsorted(self.item_idx, ranking.item_idx).clip(max=len(self.item_idx) - 1)
-        return np.where(self.item_idx[place] == ranking.item_idx, place, -1)
-
-    def _discount(self, row: Int64Array) -> Float64Array:
-        found = np.ones(len(row))
+    def _discounts(self) -> Float64Array:
+        """Of what was ignored, float64 (e,)."""
         if not (self.exposures and self.settings.discount):
-            return found
+            return np.ones(len(self.exposures))
         table: Float32Array = self.bundle.arrays.get(ARRAY, DEFAULT_DISCOUNT)  # type: ignore[assignment]
         shown = np.array([(each.ignored, each.last) for each in self.exposures], np.int64)
         at = round(self.query.at.timestamp() * MICROS_PER_SECOND)
-        own = discounts(table, shown[:, 0], np.maximum(at - shown[:, 1], 0))
-        return np.where(row >= 0, own[row], 1.0)
+        return discounts(table, shown[:, 0], np.maximum(at - shown[:, 1], 0))
 
-    def _resting(self, row: Int64Array, ranking: Ranking) -> Int64Array:
-        """Number of the cap that rests each ranked item, 0 for none, int64 (n,)."""
-        cap = np.zeros(len(row), np.int64)
+    def _resting(self, ranking: Ranking) -> Int64Array:
+        """Cap that rests each ranked item for its brand or category, 0 for none, int64 (n,)."""
+        cap = np.zeros(len(ranking), np.int64)
         for number, labels, is_full in self.full:
             cap[is_full[labels[ranking.item_idx]]] = number
-        if self.exposures:
-            own = self._item_caps()[row]
-            cap = np.where((row >= 0) & (own > 0), own, cap)
-        return cap
-
-    def _item_caps(self) -> Int64Array:
-        """Number of the cap that rests each exposed item by itself, 0 for none, int64 (e,)."""
-        cap = np.zeros(len(self.exposures), np.int64)
-        for name, part in (("item_per_week", "in_week"), ("item_per_session", "in_session")):
-            if most := getattr(self.settings, name):
-                counts = np.array([getattr(each, part) for each in self.exposures], np.int64)
-                cap[counts >= most] = CAPS.index(name) + 1
         return cap
 
     def _mixed(self, order: Int64Array, ranking: Ranking, cap: Int64Array) -> Int64Array:
@@ -280,7 +263,18 @@ def weariness_of(query: Query, bundle: ModelBundle, placement: Placement) -> Wea
     exposures = tuple(each for _, each in known)
     item_idx = np.array([idx for idx, _ in known], np.int32)
     full = tuple(_full(bundle, settings, exposures, item_idx))
-    return Weariness(query, bundle, settings, exposures, item_idx, full, spent)
+    caps = _item_caps(exposures, settings)
+    return Weariness(query, bundle, settings, exposures, item_idx, full, spent, caps)
+
+
+def _item_caps(exposures: Sequence[Exposure], settings: FatigueSettings) -> Int64Array:
+    """See `Weariness.caps`."""
+    cap = np.zeros(len(exposures), np.int64)
+    for name, part in (("item_per_week", "in_week"), ("item_per_session", "in_session")):
+        if most := getattr(settings, name):
+            counts = np.array([getattr(each, part) for each in exposures], np.int64)
+            cap[counts >= most] = CAPS.index(name) + 1
+    return cap
 
 
 def _spent(query: Query, settings: FatigueSettings) -> str | None:
@@ -307,13 +301,15 @@ def _full(
 ) -> Iterator[tuple[int, Int32Array, BoolArray]]:
     """See `Weariness.full`."""
     counts = np.array([each.in_session for each in exposures], np.int64)
+    known = {"brand": len(bundle.catalogue.brands), "category": len(bundle.catalogue.categories)}
     for name, labels in _labels(bundle):
         if not (most := getattr(settings, f"{name}_per_session")):
             continue
+        count = known[name]
         own = labels[item_idx]
         is_full = np.bincount(own[own >= 0], counts[own >= 0]) >= most
         if is_full.any():
-            padded = np.zeros(int(labels.max()) + 2, np.bool_)
+            padded = np.zeros(count + 1, np.bool_)
             padded[: len(is_full)] = is_full
             yield CAPS.index(f"{name}_per_session") + 1, labels, padded
 

@@ -34,7 +34,7 @@ each number comes from; `FeatureMaker.names` has them in order:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -159,6 +159,10 @@ class FeatureMaker:
     stat_names: tuple[str, ...]
     model: Model
     encoder: EncoderSource | None = None
+    _width: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_width", len(self.names))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -184,7 +188,7 @@ class FeatureMaker:
 
         The shopper must have met something; strangers have no ranker, but the ladder.
         """
-        rows = np.zeros((len(proposed.item_idx), len(self.names)), np.float32)
+        rows = np.zeros((len(proposed.item_idx), self._width), np.float32)
         column = self._from_sources(rows, proposed)
         way = way_of(seeds)
         column = self._from_encoder(rows, column, proposed.item_idx, way)

@@ -13,14 +13,18 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from recommender.errors import BundleError
+from recommender.kept import Kept
 from recommender.terms import Int32Array, Int64Array, Uint8Array
 
 EMPTY_SLOT = -1
+# Ids that a process keeps ready, each way: some 3 MB. What is asked for is mostly what is popular.
+MOST_KEPT: Final = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ class IdMap:
 
     ids: StringArray
     slots: Int32Array
+    _indices: Kept[str, int] = field(default_factory=lambda: Kept(MOST_KEPT), compare=False)
+    _ids: Kept[int, str] = field(default_factory=lambda: Kept(MOST_KEPT), compare=False)
 
     @classmethod
     def from_ids(cls, ids: Sequence[str]) -> IdMap:
@@ -122,6 +128,14 @@ class IdMap:
 
     def index(self, outside_id: str, missing: int | None = None) -> int | None:
         """Index of an id, or `missing` when it is unknown."""
+        if (kept := self._indices.get(outside_id)) is not None:
+            return kept
+        if (found := self._found(outside_id)) is None:
+            return missing  # not kept: strangers could fill the memory with what they make up
+        self._indices.keep(outside_id, found)
+        return found
+
+    def _found(self, outside_id: str) -> int | None:
         encoded = outside_id.encode("utf-8", "surrogatepass")
         mask, slots, ids = len(self.slots) - 1, self.slots, self.ids
         slot = _hash(encoded) & mask
@@ -129,16 +143,18 @@ class IdMap:
             if ids.encoded(candidate) == encoded:
                 return candidate
             slot = (slot + 1) & mask
-        return missing
+        return None
 
     def indices(self, outside_ids: Iterable[str]) -> list[int]:
         """Indices of the ids that are known, in the order given; unknown ids are left out."""
-        found = (self.index(outside_id) for outside_id in outside_ids)
-        return [index for index in found if index is not None]
+        return [i for each in outside_ids if (i := self.index(each)) is not None]
 
     def id(self, index: int) -> str:
         """Outside id at an index. Raises `IndexError` outside 0..n-1."""
-        return self.ids[index]
+        if (kept := self._ids.get(index)) is None:
+            kept = self.ids[index]
+            self._ids.keep(index, kept)
+        return kept
 
     def check(self, name: str) -> None:
         """Raise `BundleError` unless every id is found at its own index."""
@@ -152,7 +168,7 @@ class IdMap:
         if not np.array_equal(used, np.arange(len(self))):
             raise BundleError(f"{name}: the slots do not hold each index once")
         for index, outside_id in enumerate(self.ids.tolist()):
-            if self.index(outside_id) != index:
+            if self._found(outside_id) != index:
                 raise BundleError(f"{name}: id {outside_id!r} is not found at index {index}")
 
 

@@ -119,9 +119,10 @@ def fitted_kinds(
     ranking = in_kind_order(ranking.take(np.flatnonzero(kept)), kinds, placement.kind_order)
     mask = eligibility.mask.copy() if takes_items else np.zeros_like(eligibility.mask)
     mask[dropped if takes_items else ranking.item_idx] = not takes_items
-    removed = int(np.count_nonzero(eligibility.mask)) - int(np.count_nonzero(mask))
+    left = eligibility.count - len(dropped) if takes_items else len(ranking)
+    removed = eligibility.count - left
     by_kind = (("kinds", removed),) if removed else ()
-    return ranking, Eligibility(mask, (*eligibility.removed, *by_kind))
+    return ranking, Eligibility(mask, (*eligibility.removed, *by_kind), left)
 
 
 def in_kind_order(ranking: Ranking, kinds: Kinds, order: Sequence[str]) -> Ranking:
@@ -208,21 +209,29 @@ def _same_category(pair: tuple[str, str], catalogue: Catalogue) -> bool:
 
 def complements(item_idx: Int32Array, cart: Sequence[int], bundle: ModelBundle) -> Int32Array:
     """Those of some items that go with the cart and replace nothing in it, int32 (≤ n,)."""
-    near = [_near(cart, bundle.arrays, name) for name in COMPLEMENT_SOURCES]
-    with_cart = {*np.concatenate(near).tolist()}.difference(cart)
+    with_cart = set[int]().union(*(_goes_with(item, bundle) for item in cart)).difference(cart)
     fitting = np.array(sorted(with_cart.intersection(item_idx.tolist())), np.int32)
     replaces = Pairs.of(bundle).replaces(fitting, cart)
     return fitting[~replaces.any(axis=1)]
 
 
-def _near(cart: Sequence[int], arrays: Mapping[str, Any], source: str) -> Int32Array:
-    """Neighbours of what is in the cart whose weight says something."""
+def _goes_with(item: int, bundle: ModelBundle) -> frozenset[int]:
+    """Neighbours of an item in the cart whose weight says something."""
+    if (found := bundle.goes_with.get(item)) is None:
+        found = frozenset(
+            each for name in COMPLEMENT_SOURCES for each in _near(item, bundle.arrays, name)
+        )
+        bundle.goes_with.keep(item, found)
+    return found
+
+
+def _near(item: int, arrays: Mapping[str, Any], source: str) -> list[int]:
     idx = arrays.get(f"neighbours_{source}_idx")
     if idx is None:
-        return np.empty(0, np.int32)
-    rows, weight = idx[list(cart)], arrays[f"neighbours_{source}_weight"][list(cart)]
-    strong = weight >= LEAST_EVIDENCE * weight.max(axis=1, initial=0.0)[:, None]
-    found: Int32Array = rows[strong & (rows >= 0)]
+        return []
+    row, weight = idx[item], arrays[f"neighbours_{source}_weight"][item]
+    strong = weight >= LEAST_EVIDENCE * weight.max(initial=0.0)
+    found: list[int] = row[strong & (row >= 0)].tolist()
     return found
 
 

@@ -56,6 +56,13 @@ def impersonal(query: Query, placement: Placement) -> Query | None:
     query
         Only with what may take part.
     """
-    anybody = permitted(replace(query, personalize=OFF), placement)
-    same = replace(anybody, personalize=query.personalize, seed=query.seed)
-    return None if same == query else anybody
+    is_personal = (
+        query.history
+        or query.session
+        or query.cart_items
+        or query.exposures
+        or query.visit != NO_VISIT
+        or query.behaviour != NO_BEHAVIOUR
+        or query.ignored_lists != NONE_IGNORED
+    )
+    return permitted(replace(query, personalize=OFF), placement) if is_personal else None

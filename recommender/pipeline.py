@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from recommender.assembly import CANDIDATES_KEPT, Chosen, slate_of
 from recommender.bundle import ModelBundle
+from recommender.default_list import SPARE, DefaultList, question_of
 from recommender.discretion import items_in, plain_kinds, unrevealing, without_sensitive
 from recommender.dose import dosed
 from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
@@ -78,13 +79,36 @@ def recommend(
     opening = opened(query, bundle, placement, rules, trace)
     chosen, share = _chosen(opening, bundle), None
     is_limited = opening.placement.max_changed_share < 1 and not chosen.fatigue.is_suppressed
-    # Twice the work, so only where it can matter.
+    # As much work again where the default is not kept, so only where it can matter.
     if is_limited and (anybody := impersonal(opening.query, placement)):
-        default = opened(anybody, bundle, placement, rules, within=opening.open_items)
+        default = _default(anybody, bundle, placement, rules, opening.open_items)
         limits = opening.weary.most_of_each
-        chosen, share = dosed(chosen, _chosen(default, bundle), opening.placement, limits)
+        chosen, share = dosed(chosen, default, opening.placement, limits)
     slate = slate_of(chosen, policy)
     return replace(slate, pace=opening.pace, style=opening.style, changed_share=share)
+
+
+def _default(
+    anybody: Query,
+    bundle: ModelBundle,
+    placement: Placement,
+    rules: BoundRules,
+    open_items: BoolArray,
+) -> Chosen:
+    """What anybody would get here, of what may be shown to the one who asks."""
+    question = question_of(anybody, placement)
+    if question is not None and not rules.active(anybody, bundle.catalogue).rules:
+        kept = bundle.defaults.get(question)
+        if kept is None or kept.placement is not placement:
+            opening = opened(anybody, bundle, placement, rules)
+            chosen, length = _chosen(opening, bundle, SPARE), anybody.limit + SPARE
+            kept = DefaultList(placement, chosen, len(chosen.arrangement.ranking) < length)
+            bundle.defaults.keep(question, kept)
+        if (made := kept.without(open_items)) is not None:
+            if made.ways:  # one may lead to nothing but what is taken out
+                made = replace(made, ways=find_ways(anybody, bundle, placement, open_items))
+            return made
+    return _chosen(opened(anybody, bundle, placement, rules, within=open_items), bundle)
 
 
 def opened(
@@ -107,11 +131,12 @@ def opened(
     placement = staged(placement, query, bundle)
     pace = bundle.pace(query.visit)
     style = placement.style(pace)
-    query = replace(query, limit=style.limit(query.limit))
+    if (limit := style.limit(query.limit)) != query.limit:
+        query = replace(query, limit=limit)
     active = rules.active(query, catalogue, trace)
     eligibility = eligible_items(known, catalogue, placement, active)
     if within is not None:
-        eligibility = replace(eligibility, mask=eligibility.mask & within)
+        eligibility = eligibility.within(within)
     level, seeds = _seeds_of(query, bundle, placement)
     near = on_page(eligibility, query, catalogue, placement)
     weary = weariness_of(query, bundle, placement)
@@ -121,8 +146,8 @@ def opened(
     )
 
 
-def _chosen(opening: Opening, bundle: ModelBundle) -> Chosen:
-    """From what is proposed to the list as the shop's rules want it."""
+def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
+    """From what is proposed to the list as the shop's rules want it, and so many items below it."""
     query, placement, weary = opening.query, opening.placement, opening.weary
     seeds, active, catalogue = opening.seeds, opening.active, bundle.catalogue
     ranking = rank(opening.proposed, opening.level, seeds, bundle, placement)
@@ -130,7 +155,7 @@ def _chosen(opening: Opening, bundle: ModelBundle) -> Chosen:
     kinds = plain_kinds(kinds, catalogue, placement)
     ranking, eligibility = fitted_kinds(ranking, kinds, query, placement, opening.eligibility)
     explore = exploration_at(placement, query, kinds)
-    length = max(weary.reach, active.length) + (0 if explore.is_idle else explore.reach)
+    length = max(weary.reach, active.length) + (0 if explore.is_idle else explore.reach) + spare
     open_items = weary.open_to(eligibility.mask)
 
     def filled(ranking: Ranking) -> Ranking:
@@ -138,7 +163,7 @@ def _chosen(opening: Opening, bundle: ModelBundle) -> Chosen:
 
     rested = weary.settle(ranking, filled)
     paced_ranking = paced(rested.ranking, query, opening.style, seeds, catalogue)
-    rested = replace(rested, ranking=paced_ranking)
+    rested = Rested(paced_ranking, rested.fatigue)
     showable, active = weary.showable(open_items), active.limited(weary.most_of_each)
     arrangement = _merchandised(rested, active, seeds, bundle, showable)
     is_silent = weary.spent or rested.fatigue.is_suppressed
@@ -195,7 +220,7 @@ def rank(
         weights = bundle.manifest.info.blend
         return blend(pool_of(proposed, weights), weights).ranking(level)
     blended = blend(pool_of(proposed), ranker.shortlist)
-    ranking = blended.ranking(level)
+    ranking = blended.ranking(level, ranker.candidates)
     if not len(ranking):
         return ranking
     shortlist = shortlisted(blended, ranker.candidates)

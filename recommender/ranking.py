@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
 
-from recommender.candidates.popularity import first_eligible
+from recommender.candidates.source import first_eligible
 from recommender.catalogue import Catalogue
 from recommender.filters.context import page_category
 from recommender.placements import Placement
 from recommender.query import Query
+from recommender.scratch import scratch
 from recommender.slate import ScoredItems
 from recommender.terms import (
     POPULAR,
@@ -115,19 +117,16 @@ def pool_of(
     )
     if not names:
         return Pool(np.empty(0, np.int32), (), *(np.empty((0, 0), np.float32),) * 2)
+    # Kernels come in only where there is a model, see `recommender.compiled`.
+    from recommender.pooling import pooled
+
     listed = [proposed[name] for name in names]
     every = np.concatenate([each.item_idx for each in listed])
-    item_idx = np.sort(every)
-    is_first = np.empty(len(item_idx), np.bool_)
-    is_first[0] = True
-    np.not_equal(item_idx[1:], item_idx[:-1], out=is_first[1:])
-    item_idx = item_idx[is_first]
-    scores = np.zeros((len(names), len(item_idx)), np.float32)
-    rows = np.repeat(np.arange(len(names)), [len(each) for each in listed])
-    columns = np.searchsorted(item_idx, every)
-    scores[rows, columns] = np.concatenate([each.scores for each in listed])
-    best = np.array([each.scores[0] for each in listed], np.float32)
-    return Pool(item_idx, names, scores, scores / best[:, None])
+    said = np.concatenate([each.scores for each in listed])
+    ends = np.array([*accumulate(map(len, listed))], np.int64)
+    place_of = scratch("pool_place", 1 << int(every.max()).bit_length(), np.int32)
+    item_idx, scores, shares = pooled(every, said, ends, place_of)
+    return Pool(item_idx, names, scores, shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +148,14 @@ class Blended:
     scores: Float32Array
     strongest: Int64Array
 
-    def ranking(self, level: str) -> Ranking:
-        """The order as a ranking of one rung."""
+    def ranking(self, level: str, most: int | None = None) -> Ranking:
+        """The order, or the first so many of it, as a ranking of one rung."""
+        order = self.order[:most]
         return Ranking(
-            self.pool.item_idx[self.order],
-            self.scores,
-            np.array(self.pool.names, np.object_)[self.strongest],
-            same_text(level, len(self.order)),
+            self.pool.item_idx[order],
+            self.scores[:most],
+            np.array(self.pool.names, np.object_)[self.strongest[:most]],
+            same_text(level, len(order)),
         )
 
 
@@ -164,10 +164,10 @@ def blend(pool: Pool, weights: Mapping[str, float]) -> Blended:
     if not pool.names:
         nothing = np.empty(0, np.int64)
         return Blended(pool, nothing, np.empty(0, np.float32), nothing)
-    parts = pool.weighted(weights)
-    scores = parts.sum(axis=0)
-    order = np.argsort(-scores, kind="stable")
-    return Blended(pool, order, scores[order], parts.argmax(axis=0)[order])
+    from recommender.pooling import blended
+
+    own = np.array([weights.get(name, 0.0) for name in pool.names], np.float32)
+    return Blended(pool, *blended(pool.shares, own))
 
 
 def reordered(ranking: Ranking, scores: Float32Array) -> Ranking:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -34,10 +34,18 @@ class Eligibility:
         bool (items,).
     removed
         How many items each rule took away from what was left, by name.
+    count
+        How many are left. It is carried along: to count a whole catalogue takes its time.
     """
 
     mask: BoolArray
     removed: tuple[tuple[str, int], ...]
+    count: int
+
+    def within(self, other: BoolArray) -> Eligibility:
+        """What is among other items, too, bool (items,)."""
+        mask = self.mask & other
+        return Eligibility(mask, self.removed, int(np.count_nonzero(mask)))
 
 
 def eligible_items(
@@ -51,22 +59,24 @@ def eligible_items(
         The filter names an unknown attribute or an unacceptable value.
     """
     mask = catalogue.item_available.copy()
-    left = int(np.count_nonzero(mask))
+    left = catalogue.available
     removed = [("unavailable", len(mask) - left)]
     # First, so that no count tells what a shopper did with an item that is hidden anyway.
     if placement.sensitive_categories:
         mask &= ~hidden_items(query, catalogue, placement)
         removed.append(("sensitive", left - (left := int(np.count_nonzero(mask)))))
     for name, item_ids in _exclusions(query, placement, catalogue):
-        mask[catalogue.ids.indices(item_ids)] = False
-        removed.append((name, left - (left := int(np.count_nonzero(mask)))))
+        gone = [index for index in {*catalogue.ids.indices(item_ids)} if mask[index]]
+        mask[gone] = False
+        left -= len(gone)
+        removed.append((name, len(gone)))
     for rule, matched in rules.excluded() if rules else ():
         mask &= ~matched
         removed.append((f"rule:{rule.name}", left - (left := int(np.count_nonzero(mask)))))
     if (wanted := filter_expression(query.filter)) is not None:
         mask &= matching(wanted, without_sensitive(query, catalogue, placement), catalogue)
-        removed.append(("filter", left - int(np.count_nonzero(mask))))
-    return Eligibility(mask, tuple(entry for entry in removed if entry[1]))
+        removed.append(("filter", left - (left := int(np.count_nonzero(mask)))))
+    return Eligibility(mask, tuple([entry for entry in removed if entry[1]]), left)
 
 
 def on_page(
@@ -81,8 +91,8 @@ def on_page(
         return eligibility
     inside = np.zeros(len(catalogue), np.bool_)
     inside[catalogue.in_category(query.category)] = True
-    inside &= eligibility.mask
-    return replace(eligibility, mask=inside) if inside.any() else eligibility
+    near = eligibility.within(inside)
+    return near if near.count else eligibility
 
 
 def excluded_ids(

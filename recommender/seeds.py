@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from recommender.terms import (
     Int32Array,
 )
 
+Found = TypeVar("Found")
 # Parts of a query, in the order in which seeds are joined.
 PART_CODES: Final[dict[str, int]] = {"history": 0, "session": 1, "cart": 2, "context": 3}
 
@@ -45,9 +46,7 @@ class Seeds:
     weights: Float32Array
     ages: Float32Array
     parts: Int32Array
-    _worth: dict[tuple[tuple[str, ...], float], tuple[Int32Array, Float32Array]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.item_idx)
@@ -64,26 +63,6 @@ class Seeds:
             np.concatenate([part.parts for part in listed]),
         )
 
-    def of_types(self, event_types: tuple[str, ...]) -> Seeds:
-        """The seeds of these event types; all of them where none is named."""
-        if not event_types:
-            return self
-        return self[_among(self.event_codes, [EVENT_CODES[name] for name in event_types])]
-
-    def worth(
-        self, event_types: tuple[str, ...], lag_decay: float
-    ) -> tuple[Int32Array, Float32Array]:
-        """Each item of these event types once, with its decayed weights summed; see `summed`.
-
-        Worked out once: several sources start from the same.
-        """
-        found = self._worth.get((event_types, lag_decay))
-        if found is None:
-            chosen = self.of_types(event_types)
-            chosen = chosen.decayed(lag_decay) if lag_decay < 1 else chosen
-            found = self._worth[event_types, lag_decay] = chosen.summed()
-        return found
-
     def of_part(self, *names: str) -> Seeds:
         """The seeds of these parts of the query."""
         return self[_among(self.parts, [PART_CODES[name] for name in names])]
@@ -93,8 +72,11 @@ class Seeds:
 
         Where nothing else is known, the cart is the way.
         """
-        steps = self.of_part("history", "session", "context")
-        return steps if len(steps) else self.of_part("cart")
+        return self._once("steps", self._steps)
+
+    def _steps(self) -> Seeds:
+        cart = self.parts == PART_CODES["cart"]
+        return self if cart.all() or not cart.any() else self[~cart]
 
     def __getitem__(self, kept: BoolArray) -> Seeds:
         return Seeds(
@@ -112,7 +94,10 @@ class Seeds:
         only where it brought an item that no later one had: looking twice at the same thing does
         not push the rest away.
         """
-        # A plain loop: every source asks, of a few dozen seeds, where calls of numpy cost more.
+        return self._once("lags", self._lags)
+
+    def _lags(self) -> Int32Array:
+        # A plain loop, here and below: of a few dozen seeds, calls of numpy would cost more.
         lags: list[int] = []
         lag, moment, met = -1, -1.0, set()
         for item, age in zip(self.item_idx[::-1].tolist(), self.ages[::-1].tolist(), strict=True):
@@ -125,23 +110,32 @@ class Seeds:
 
     def distinct(self, most: int) -> tuple[Int32Array, Int32Array]:
         """The latest distinct items and the lag of each, newest first: int32 (≤ most,) each."""
-        newest = len(self) - 1 - np.arange(len(self))
-        _, first = np.unique(self.item_idx[newest], return_index=True)
-        kept = newest[np.sort(first)[:most]]
-        return self.item_idx[kept], self.lags()[kept]
+        items, lags = self._once("distinct", self._distinct)
+        return items[:most], lags[:most]
 
-    def decayed(self, lag_decay: float) -> Seeds:
-        """The same seeds, each weight times ``lag_decay ** lag``."""
-        weights = self.weights * np.float64(lag_decay) ** self.lags()
-        kept = np.maximum(weights, np.finfo(np.float32).tiny)
-        return Seeds(
-            self.item_idx, self.event_codes, kept.astype(np.float32), self.ages, self.parts
-        )
+    def _distinct(self) -> tuple[Int32Array, Int32Array]:
+        found: dict[int, int] = {}
+        items, lags = self.item_idx[::-1].tolist(), self.lags()[::-1].tolist()
+        for item, lag in zip(items, lags, strict=True):
+            found.setdefault(item, lag)
+        return np.array([*found], np.int32), np.array([*found.values()], np.int32)
 
     def summed(self) -> tuple[Int32Array, Float32Array]:
         """Each item once, ascending, with its weights summed: int32 (m,), float32 (m,)."""
-        items, inverse = np.unique(self.item_idx, return_inverse=True)
-        return items, np.bincount(inverse, self.weights, len(items)).astype(np.float32)
+        return self._once("summed", self._summed)
+
+    def _summed(self) -> tuple[Int32Array, Float32Array]:
+        sums: dict[int, float] = {}
+        for item, weight in zip(self.item_idx.tolist(), self.weights.tolist(), strict=True):
+            sums[item] = sums.get(item, 0.0) + weight
+        items = sorted(sums)
+        return np.array(items, np.int32), np.array([sums[item] for item in items], np.float32)
+
+    def _once(self, name: str, make: Callable[[], Found]) -> Found:
+        """What several sources ask for is worked out for the first of them."""
+        if (found := self._kept.get(name)) is None:
+            found = self._kept[name] = make()
+        return found
 
 
 def _among(codes: Int32Array, wanted: list[int]) -> BoolArray:

@@ -46,11 +46,12 @@ def entry_query(
 ) -> Query:
     """The question as arms and earlier pages leave it, with its seed."""
     placement, asker = entry.placement, entry.asker
-    query = query_of(exchange, request, placement, asker)
+    seed = chance_of(decision_id, request, placement, exchange)
+    query = query_of(exchange, request, placement, asker, seed)
     query = at_stage_length(query, request, placement, asker)
     if entry.continues is not None:
         query = replace(query, exclude_items=query.exclude_items | entry.shown)
-    return replace(query, seed=chance_of(decision_id, request, placement, exchange))
+    return query
 
 
 def chance_of(
@@ -69,9 +70,13 @@ def chance_of(
 
 
 def query_of(
-    exchange: Exchange, request: RecommendationRequest, placement: Placement, asker: Asker
+    exchange: Exchange,
+    request: RecommendationRequest,
+    placement: Placement,
+    asker: Asker,
+    seed: int | None = None,
 ) -> Query:
-    """The question to the pipeline.
+    """The question to the pipeline, with its seed.
 
     Nothing takes part when it is not known whether the shopper objects.
     """
@@ -91,6 +96,7 @@ def query_of(
         diversity=_diversity(request),
         personalize=OFF if asker.failure else strictest(request.level, placement.personalize),
         kinds=None if request.kinds is None else tuple(request.kinds),
+        seed=seed,
     )
     gap = timedelta(seconds=exchange.state.settings.session_gap_seconds)
     return informed(question, asker.visitor, gap)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from recommender.candidates.source import top
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
 from recommender.terms import BoolArray, Float32Array
+
+if TYPE_CHECKING:
+    from recommender.exact_search import ExactIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class AlsSource:
     frequency_exponent
         e: a history of summed weight s over I items is regularised by λ (1 + alpha s / I)^e
         (Rendle et al. 2021). Above 0, P has to be diagonal, so that it is known for every λ.
+    index
+        Y, to be searched; None: it is scanned.
     """
 
     item_factors: Float32Array
@@ -36,12 +42,16 @@ class AlsSource:
     alpha: float
     regularization: float = 0.0
     frequency_exponent: float = 0.0
+    index: ExactIndex | None = None
 
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
-        """Score the whole catalogue against the folded-in shopper."""
+        """The best of the whole catalogue for the folded-in shopper."""
         if not len(seeds):
             return ScoredItems(np.empty(0, np.int32), np.empty(0, np.float32))
-        scores = self.item_factors @ self.fold_in(seeds)
+        user_factors = self.fold_in(seeds)
+        if self.index is not None:
+            return top(*self.index.contenders(user_factors, eligible, n), n)
+        scores = self.item_factors @ user_factors
         scores[~eligible] = 0
         return top(np.arange(len(scores), dtype=np.int32), scores, n)
 

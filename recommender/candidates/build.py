@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,20 @@ from recommender.bundle_manifest import SourceInfo
 from recommender.candidates.als import AlsSource
 from recommender.candidates.buy_again import BuyAgainSource
 from recommender.candidates.encoder import EncoderSource
-from recommender.candidates.popularity import PopularInCategorySource, PopularitySource
 from recommender.candidates.returns import ReturnsSource
-from recommender.candidates.shortlist import ShortlistSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
+from recommender.terms import Int32Array
+
+if TYPE_CHECKING:
+    from recommender.exact_search import ExactIndex
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
+# Vectors that fit into the processor's own memory are scanned at once; see `benchmarks.kernels`.
+SEARCHED_BYTES: Final = 8 << 20
 SHORTLISTS: Final = ("trend", "new_items", "early_adopters")
+POPULARITY: Final = ("popularity", "popular_in_category")
 SESSION_KNN: Final = ("session_knn", "session_knn_near")
 
 
@@ -36,10 +41,8 @@ def build_source(
     """
     if name == "returns":
         return ReturnsSource()
-    if name == "popularity":
-        return PopularitySource(catalogue)
-    if name == "popular_in_category":
-        return PopularInCategorySource(catalogue)
+    if name in POPULARITY:
+        return _popularity(name, catalogue)
     try:
         if name in SHORTLISTS:
             return _shortlist(name, info, arrays, catalogue)
@@ -50,6 +53,13 @@ def build_source(
         return _neighbours(name, info, arrays)
     except KeyError as error:
         raise BundleError(f"source {name!r}: {error} is missing in the bundle") from error
+
+
+def _popularity(name: str, catalogue: Catalogue) -> CandidateSource:
+    # Kernels come in only where there is a model, see `recommender.compiled`.
+    from recommender.candidates.popularity import PopularInCategorySource, PopularitySource
+
+    return (PopularitySource if name == "popularity" else PopularInCategorySource)(catalogue)
 
 
 def _als(info: SourceInfo, arrays: Arrays) -> AlsSource:
@@ -64,7 +74,8 @@ def _als(info: SourceInfo, arrays: Arrays) -> AlsSource:
         )
     if exponent and not _is_positive_diagonal(inverse):
         raise BundleError("source 'als': frequency_exponent needs a diagonal factor_inverse")
-    return AlsSource(arrays["item_factors"], inverse, alpha, regularization, exponent)  # type: ignore[arg-type]
+    factors, index = arrays["item_factors"], _index(arrays["item_factors"])
+    return AlsSource(factors, inverse, alpha, regularization, exponent, index)  # type: ignore[arg-type]
 
 
 def _is_positive_diagonal(matrix: npt.NDArray[np.generic]) -> bool:
@@ -73,7 +84,6 @@ def _is_positive_diagonal(matrix: npt.NDArray[np.generic]) -> bool:
 
 
 def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
-    # Kernels come in only where a bundle needs them, see `recommender.compiled`.
     from recommender.candidates.neighbours import NeighbourSource
     from recommender.compiled import read_only
 
@@ -100,17 +110,33 @@ def _encoder(info: SourceInfo, arrays: Arrays) -> EncoderSource:
     if not ((lengths >= 0).all() and (lag_weights > 0).all() and len(lag_weights)):
         raise BundleError("source 'encoder': a length below 0, or a weight that is not above 0")
     temperature = _positive("encoder", info, "temperature")
-    return EncoderSource(arrays["encoder_vectors"], lengths, lag_weights, temperature)  # type: ignore[arg-type]
+    vectors = arrays["encoder_vectors"]
+    index = _index(vectors, np.flatnonzero(lengths > 0).astype(np.int32))
+    return EncoderSource(vectors, lengths, lag_weights, temperature, index)  # type: ignore[arg-type]
+
+
+def _index(
+    vectors: npt.NDArray[np.generic], members: Int32Array | None = None
+) -> ExactIndex | None:
+    """What finds the best of these vectors; None where a plain scan of them is as quick."""
+    if vectors.nbytes < SEARCHED_BYTES:
+        return None
+    from recommender.exact_search import ExactIndex
+
+    return ExactIndex.of(vectors, members)  # type: ignore[arg-type]
 
 
 def _shortlist(
     name: str, info: SourceInfo, arrays: Arrays, catalogue: Catalogue
-) -> ShortlistSource:
+) -> CandidateSource:
+    from recommender.candidates.shortlist import ShortlistSource
+    from recommender.compiled import read_only
+
     items, scores = arrays[f"shortlist_{name}_items"], arrays[f"shortlist_{name}_score"]
     if len(np.unique(items)) != len(items):
         raise BundleError(f"source {name!r}: an item is listed twice")
     everybody = _positive(name, info, "everybody")
-    return ShortlistSource(catalogue, items, scores, everybody)  # type: ignore[arg-type]
+    return ShortlistSource(catalogue, read_only(items), read_only(scores), everybody)
 
 
 def _buy_again(info: SourceInfo, arrays: Arrays) -> BuyAgainSource:

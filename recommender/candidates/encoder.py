@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -10,6 +11,13 @@ from recommender.candidates.source import top
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
 from recommender.terms import BoolArray, Float32Array, Int32Array
+
+if TYPE_CHECKING:
+    from recommender.exact_search import ExactIndex
+
+# Cosines that differ by less may have the same score, or for τ above 1 that times τ: more than the
+# subtraction, the division and the exponential (4 units in the last place each) round.
+_MAY_TIE: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +35,32 @@ class EncoderSource:
         Weight of a step by its lag, float32 (depth,); steps of a larger lag say nothing.
     temperature
         τ: an item at cosine c scores exp((c - 1) / τ).
+    index
+        The vectors of the items with a length, to be searched; None: they are scanned.
     """
 
     vectors: Float32Array
     lengths: Float32Array
     lag_weights: Float32Array
     temperature: float
+    index: ExactIndex | None = None
 
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
-        """Score the whole catalogue against the way."""
+        """The best of the whole catalogue for the way."""
         way = self.encode(*seeds.steps().distinct(len(self.lag_weights)))
         if not way.any():
             return ScoredItems(np.empty(0, np.int32), np.empty(0, np.float32))
-        scores = np.exp((self.vectors @ way - 1) / np.float32(self.temperature))
+        if self.index is not None:
+            within = _MAY_TIE * max(1.0, self.temperature)
+            near, cosines = self.index.contenders(way, eligible, n, above=-np.inf, within=within)
+            return top(near, self._scores(cosines), n)
+        scores = self._scores(self.vectors @ way)
         scores[~eligible | (self.lengths <= 0)] = 0
         return top(np.arange(len(scores), dtype=np.int32), scores, n)
+
+    def _scores(self, cosines: Float32Array) -> Float32Array:
+        scores: Float32Array = np.exp((cosines - 1) / np.float32(self.temperature))
+        return scores
 
     def encode(self, met: Int32Array, lags: Int32Array) -> Float32Array:
         """The way as a vector of length 1, or 0 where nothing is known of it; float32 (factors,).

@@ -6,22 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.candidates.source import top
-from recommender.catalogue import NO_CATEGORY, Catalogue
+from recommender.candidates.best import best
+from recommender.catalogue import Catalogue
+from recommender.compiled import kernel
+from recommender.scratch import scratch
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
-from recommender.terms import BoolArray, Int32Array
-
-
-def first_eligible(order: Int32Array, eligible: BoolArray, n: int) -> Int32Array:
-    """The first n eligible items of an order, int32 (≤ n,), without looking at all of it."""
-    found: list[int] = []
-    for start in range(0, len(order), 4 * n):
-        block = order[start : start + 4 * n]
-        found.extend(block[eligible[block]].tolist())
-        if len(found) >= n:
-            break
-    return np.array(found[:n], np.int32)
+from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +23,8 @@ class PopularitySource:
 
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:  # noqa: ARG002 - popularity is the same for all
         """Score of an item: its decayed popularity."""
-        chosen = first_eligible(self.catalogue.popular_order, eligible, n)
-        return top(chosen, self.catalogue.popularity[chosen], n)
+        catalogue = self.catalogue
+        return ScoredItems(*_popular(catalogue.popular_order, catalogue.popularity, eligible, n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +34,77 @@ class PopularInCategorySource:
     catalogue: Catalogue
 
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
-        """Score of an item: its popularity times the share of the seeds in its category."""
-        categories = self.catalogue.item_category[seeds.item_idx]
-        known = categories != NO_CATEGORY
-        shares = np.bincount(categories[known], seeds.weights[known])
-        present = np.flatnonzero(shares)
-        if not len(present):
-            return ScoredItems(np.empty(0, np.int32), np.empty(0, np.float32))
-        offsets = self.catalogue.category_items_offsets
-        members = [
-            first_eligible(self.catalogue.category_items[offsets[c] : offsets[c + 1]], eligible, n)
-            for c in present
-        ]
-        # A parent category lists the items of its children as well: count each item once.
-        items = np.unique(np.concatenate(members)).astype(np.int32)
-        own = self.catalogue.item_category[items]
-        share = np.zeros(len(items))
-        in_range = (own >= 0) & (own < len(shares))
-        share[in_range] = shares[own[in_range]] / shares.sum()
-        return top(items, (self.catalogue.popularity[items] * share).astype(np.float32), n)
+        """Score of an item: its popularity times the share of the seeds in its category.
+
+        A parent category lists the items of its children as well: each is counted once.
+        """
+        catalogue = self.catalogue
+        lists = (catalogue.category_items, catalogue.category_items_offsets)
+        own = (catalogue.item_category, catalogue.popularity)
+        seen = scratch("seen_in_category", len(eligible), np.bool_)
+        start = (seeds.item_idx, seeds.weights)
+        return ScoredItems(*_popular_near(lists, own, start, eligible, seen, n))
+
+
+@kernel
+def _popular(
+    order: Int32Array, popularity: Float32Array, eligible: BoolArray, n: int
+) -> tuple[Int32Array, Float32Array]:
+    found = np.empty(min(n, len(order)), np.int32)
+    count = 0
+    for item in order:
+        if count == len(found):
+            break
+        if eligible[item]:
+            found[count] = item
+            count += 1
+    return best(found[:count], popularity[found[:count]], n)
+
+
+@kernel
+def _popular_near(
+    lists: tuple[Int32Array, Int64Array],
+    own: tuple[Int32Array, Float32Array],
+    start: tuple[Int32Array, Float32Array],
+    eligible: BoolArray,
+    seen: BoolArray,
+    n: int,
+) -> tuple[Int32Array, Float32Array]:
+    """The first n of each category of the seeds, each once; `seen` is false, and so at the end."""
+    members, offsets = lists
+    category, popularity = own
+    shares = _shares(category, start, len(offsets) - 1)
+    found = np.empty(n * np.count_nonzero(shares), np.int32)
+    count = 0
+    for label in np.flatnonzero(shares):
+        left = n
+        for item in members[offsets[label] : offsets[label + 1]]:
+            if left == 0:
+                break
+            if eligible[item]:
+                left -= 1
+                if not seen[item]:
+                    seen[item] = True
+                    found[count] = item
+                    count += 1
+    scores = np.zeros(count, np.float32)
+    for place in range(count):
+        item = found[place]
+        seen[item] = False
+        if category[item] >= 0:
+            scores[place] = popularity[item] * shares[category[item]]
+    return best(found[:count], scores, n)
+
+
+@kernel
+def _shares(
+    category: Int32Array, start: tuple[Int32Array, Float32Array], labels: int
+) -> Float64Array:
+    """Share of the seeds' weight in each category, float64 (labels,)."""
+    sums = np.zeros(labels)
+    for place in range(len(start[0])):
+        label = category[start[0][place]]
+        if label >= 0:
+            sums[label] += start[1][place]
+    shares: Float64Array = sums / max(sums.sum(), 1e-300)
+    return shares

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recommender.candidates.source import top
+from recommender.candidates.best import best
 from recommender.compiled import kernel
 from recommender.scratch import scratch
 from recommender.seeds import Seeds
@@ -71,19 +71,13 @@ class SessionKnnSource:
         """Score of an item: see the module."""
         met = Met(*seeds.distinct(_MAX_SEEDS))
         visits, catalogue = len(self.index.session_offsets) - 1, len(eligible)
-        found, scores = _score(
-            met,
-            self.index,
-            self.params,
-            Work(
-                scratch("session_similarity", visits, np.float32),
-                scratch("session_row", visits, np.int32),
-                scratch("item_score", catalogue, np.float32),
-                scratch("item_found", catalogue, np.int32),
-            ),
+        work = Work(
+            scratch("session_similarity", visits, np.float32),
+            scratch("session_row", visits, np.int32),
+            scratch("item_score", catalogue, np.float32),
+            scratch("item_found", catalogue, np.int32),
         )
-        kept = eligible[found]
-        return top(found[kept], scores[kept], n)
+        return ScoredItems(*_score(met, self.index, self.params, work, eligible, n))
 
 
 class Met(NamedTuple):
@@ -116,16 +110,22 @@ class Work(NamedTuple):
 
 @kernel
 def _score(
-    met: Met, index: SessionIndex, params: SessionKnnParams, work: Work
+    met: Met,
+    index: SessionIndex,
+    params: SessionKnnParams,
+    work: Work,
+    eligible: BoolArray,
+    n: int,
 ) -> tuple[Int32Array, Float32Array]:
     count = 0
     for visit in _nearest(met, index, params, work):
         count = _add_visit(visit, met, index, params, work, count)
     scores = np.empty(count, np.float32)
     for place in range(count):
-        scores[place] = work.score[work.found[place]]
-        work.score[work.found[place]] = 0
-    return work.found[:count].copy(), scores
+        item = work.found[place]
+        scores[place] = work.score[item] if eligible[item] else 0
+        work.score[item] = 0
+    return best(work.found[:count], scores, n)
 
 
 @kernel

@@ -7,12 +7,13 @@ how it is answered from.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from recommender.candidates.source import top
+from recommender.candidates.best import best
 from recommender.catalogue import UNKNOWN_PRICE, Catalogue
+from recommender.compiled import kernel
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
 from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array
@@ -45,10 +46,8 @@ class ShortlistSource:
 
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
         """Score of item j: score_j · (everybody + closeness_j)."""
-        kept = eligible[self.items]
-        items = self.items[kept]
-        closeness = self.everybody + self.closeness(seeds, items)
-        return top(items, (self.scores[kept] * closeness).astype(np.float32), n)
+        listed = (self.items, self.scores, self.everybody)
+        return ScoredItems(*_listed(listed, self._attributes(), _start(seeds), eligible, n))
 
     def closeness(self, seeds: Seeds, items: Int32Array) -> Float64Array:
         """Between 0 and 1, float64 (m,).
@@ -58,45 +57,98 @@ class ShortlistSource:
         from the seeds' weighted mean, in their standard deviations. An attribute that no seed has
         does not take part; an item without it is not close in it.
         """
-        shares = [
-            share
-            for share in (
-                _same(self.catalogue.item_category, seeds, items),
-                _same(self.catalogue.item_brand, seeds, items),
-                _near(self.catalogue.item_price, seeds, items),
-            )
-            if share is not None
-        ]
-        if not shares:
-            return np.zeros(len(items))
-        mean: Float64Array = np.mean(shares, axis=0)
-        return mean
+        return _closeness(items, self._attributes(), _start(seeds))
+
+    def _attributes(self) -> Attributes:
+        catalogue = self.catalogue
+        return Attributes(catalogue.item_category, catalogue.item_brand, catalogue.item_price)
 
 
-def _same(attribute: Int32Array, seeds: Seeds, items: Int32Array) -> Float64Array | None:
-    """Share of the seeds' weight with the attribute of each item; None: no seed has any."""
-    own = attribute[seeds.item_idx]
-    known = own >= 0
-    if not known.any():
-        return None
-    # One more place, always 0, for values beyond those of the seeds and for items without any.
-    weight = np.bincount(own[known], seeds.weights[known], int(own.max()) + 2)
-    share = weight.astype(np.float64) / weight.sum()
-    wanted = attribute[items]
-    found: Float64Array = share[np.where((wanted >= 0) & (wanted < len(share)), wanted, -1)]
-    return found
+class Attributes(NamedTuple):
+    """What an item may share with the seeds."""
+
+    category: Int32Array
+    brand: Int32Array
+    price: Float32Array
 
 
-def _near(price: Float32Array, seeds: Seeds, items: Int32Array) -> Float64Array | None:
-    """Closeness of the log price of each item to those of the seeds; None: no seed has a price."""
-    own = price[seeds.item_idx].astype(np.float64)
-    known = own > UNKNOWN_PRICE
-    if not known.any():
-        return None
-    logs, weights = np.log(own[known]), seeds.weights[known].astype(np.float64)
-    mean = np.average(logs, weights=weights)
-    spread = max(_LEAST_SPREAD, float(np.sqrt(np.average((logs - mean) ** 2, weights=weights))))
-    wanted = price[items].astype(np.float64)
-    has_price = wanted > UNKNOWN_PRICE
-    distance = (np.log(np.where(has_price, wanted, 1.0)) - mean) / spread
-    return np.where(has_price, np.exp(-0.5 * distance**2), 0.0)
+class Start(NamedTuple):
+    """Items of the seeds, and their weights."""
+
+    items: Int32Array
+    weights: Float32Array
+
+
+def _start(seeds: Seeds) -> Start:
+    return Start(seeds.item_idx, seeds.weights)
+
+
+@kernel
+def _listed(
+    listed: tuple[Int32Array, Float32Array, float],
+    attributes: Attributes,
+    start: Start,
+    eligible: BoolArray,
+    n: int,
+) -> tuple[Int32Array, Float32Array]:
+    items, scores, everybody = listed
+    worth = np.zeros(len(items), np.float32)
+    closeness = _closeness(items, attributes, start)
+    for place in range(len(items)):
+        if eligible[items[place]]:
+            worth[place] = scores[place] * (everybody + closeness[place])
+    return best(items, worth, n)
+
+
+@kernel
+def _closeness(items: Int32Array, attributes: Attributes, start: Start) -> Float64Array:
+    sums = np.zeros(len(items))
+    parts = 0
+    parts += _add_shares(sums, items, attributes.category, start)
+    parts += _add_shares(sums, items, attributes.brand, start)
+    parts += _add_nearness(sums, items, attributes.price, start)
+    return sums / max(parts, 1)
+
+
+@kernel
+def _add_shares(sums: Float64Array, items: Int32Array, labels: Int32Array, start: Start) -> int:
+    """Add the share of the seeds' weight with the label of each item; 0: no seed has any."""
+    total = 0.0
+    for place in range(len(start.items)):
+        if labels[start.items[place]] >= 0:
+            total += start.weights[place]
+    if total == 0:
+        return 0
+    for place in range(len(items)):
+        label = labels[items[place]]
+        if label < 0:
+            continue
+        same = 0.0
+        for seed in range(len(start.items)):
+            if labels[start.items[seed]] == label:
+                same += start.weights[seed]
+        sums[place] += same / total
+    return 1
+
+
+@kernel
+def _add_nearness(sums: Float64Array, items: Int32Array, prices: Float32Array, start: Start) -> int:
+    """Add the closeness of each item's log price to those of the seeds; 0: no seed has a price."""
+    total, mean, square = 0.0, 0.0, 0.0
+    for place in range(len(start.items)):
+        if prices[start.items[place]] > UNKNOWN_PRICE:
+            total += start.weights[place]
+            mean += start.weights[place] * np.log(np.float64(prices[start.items[place]]))
+    if total == 0:
+        return 0
+    mean /= total
+    for place in range(len(start.items)):
+        if prices[start.items[place]] > UNKNOWN_PRICE:
+            apart = np.log(np.float64(prices[start.items[place]])) - mean
+            square += start.weights[place] * apart * apart
+    spread = max(_LEAST_SPREAD, np.sqrt(square / total))
+    for place in range(len(items)):
+        price = np.float64(prices[items[place]])
+        if price > UNKNOWN_PRICE:
+            sums[place] += np.exp(-0.5 * ((np.log(price) - mean) / spread) ** 2)
+    return 1

@@ -1,4 +1,4 @@
-"""What a candidate source is, and the one helper that all of them share."""
+"""What a candidate source is, and what all of them share."""
 
 from __future__ import annotations
 
@@ -50,3 +50,14 @@ def top(item_idx: Int32Array, scores: Float32Array, n: int) -> ScoredItems:
     keys = keys[:n]
     best = (~(keys >> _INDEX_BITS).astype(np.uint32)).view(np.float32)
     return ScoredItems(keys.astype(np.uint32).view(np.int32), best)
+
+
+def first_eligible(order: Int32Array, eligible: BoolArray, n: int) -> Int32Array:
+    """The first n eligible items of an order, int32 (≤ n,), without looking at all of it."""
+    found: list[int] = []
+    for start in range(0, len(order), 4 * n):
+        block = order[start : start + 4 * n]
+        found.extend(block[eligible[block]].tolist())
+        if len(found) >= n:
+            break
+    return np.array(found[:n], np.int32)

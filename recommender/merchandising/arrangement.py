@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recommender.candidates.popularity import first_eligible
+from recommender.candidates.source import first_eligible
 from recommender.explore_settings import MOST_REACH
 from recommender.merchandising.active import ActiveRules
 from recommender.merchandising.quotas import MATCHED, Quota, quotas_of

@@ -88,29 +88,22 @@ def test_distinct_is_the_way_backwards_without_repeats(seeds: Seeds, most: int) 
     assert items.dtype == lags.dtype == np.int32
 
 
-def test_a_decay_halves_the_weight_with_each_moment() -> None:
-    found = way((1, 30), (2, 20), (3, 20), (4, 10)).decayed(0.5)
-    assert found.weights.tolist() == [0.25, 0.5, 0.5, 1.0]
-    assert found.weights.dtype == np.float32
-
-
-@given(ways, st.floats(0.01, 1))
-def test_decayed_weights_stay_positive_and_the_rest_as_it_was(seeds: Seeds, decay: float) -> None:
-    found = seeds.decayed(decay)
-    assert (found.weights > 0).all()
-    assert (found.weights <= seeds.weights).all()
-    assert found.item_idx.tolist() == seeds.item_idx.tolist()
-    assert found.ages.tolist() == seeds.ages.tolist()
-
-
-def test_a_very_long_way_still_counts_its_first_step() -> None:
-    found = way(*((item, 1000.0 - item) for item in range(500))).decayed(0.01)
-    assert (found.weights > 0).all()
-
-
 def test_seeds_are_told_apart_by_the_part_of_the_query() -> None:
     parts = [way((1, 30), part="history"), way((2, 20)), way((3, 0), part="cart")]
     both = Seeds.joined(parts)
     assert both.of_part("cart").item_idx.tolist() == [3]
     assert both.of_part("history", "session").item_idx.tolist() == [1, 2]
     assert not len(both.of_part("context"))
+
+
+@given(ways)
+def test_what_was_worked_out_once_is_given_again(seeds: Seeds) -> None:
+    for each in ("lags", "summed", "steps"):
+        assert getattr(seeds, each)() is getattr(seeds, each)()
+
+
+def test_the_cart_is_no_step_unless_it_is_all_there_is() -> None:
+    cart = way((3, 0), part="cart")
+    assert Seeds.joined([way((1, 30)), cart]).steps().item_idx.tolist() == [1]
+    assert cart.steps().item_idx.tolist() == [3]
+    assert not len(NO_SEEDS.steps())

@@ -18,6 +18,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from recommender.bundle import ModelBundle
+from recommender.compiled import kernel, read_only
 from recommender.pipeline import find_seeds, propose
 from recommender.placements import Placement
 from recommender.query import Query
@@ -63,10 +64,50 @@ class ScoredCandidates:
         discount = 1 / np.log2(np.arange(k) + 2)
         ideal = np.cumsum(discount)[np.minimum(self.targets, k) - 1]
         width = min(k, scores.shape[1])
-        best = np.argpartition(-scores, width - 1, axis=1)[:, :width]
-        order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-        hits = np.take_along_axis(self.is_target, np.take_along_axis(best, order, axis=1), axis=1)
+        hits, is_tied = _hits(read_only(scores), read_only(self.is_target), width)
+        if is_tied.any():
+            hits[is_tied] = _sorted_hits(scores[is_tied], self.is_target[is_tied], width)
         return float((hits @ discount[:width] / ideal).mean())
+
+
+@kernel
+def _hits(scores: Float32Array, is_target: BoolArray, width: int) -> tuple[BoolArray, BoolArray]:
+    """Which of the best candidates are right, best first, bool (q, width), and what ties leave.
+
+    A right one stands behind those that score more. A search makes thousands of such orders, and
+    few candidates of a query are right: counting takes a tenth of the time of sorting.
+
+    Returns
+    -------
+    The second is bool (q,): a right candidate scores as a wrong one does, so that its place is
+    what `_sorted_hits` says.
+    """
+    found = np.zeros((scores.shape[0], width), np.bool_)
+    is_tied = np.zeros(scores.shape[0], np.bool_)
+    for query in range(scores.shape[0]):
+        row = scores[query]
+        for column in np.flatnonzero(is_target[query]):
+            above, beside = 0, 0
+            for score in row:
+                above += int(score > row[column])
+                beside += int(score == row[column])
+            if above >= width:
+                continue
+            right = 0
+            for other in np.flatnonzero(is_target[query]):
+                if row[other] == row[column]:
+                    right += 1
+            is_tied[query] |= right < beside
+            found[query, above : min(above + right, width)] = True
+    return found, is_tied
+
+
+def _sorted_hits(scores: Float32Array, is_target: BoolArray, width: int) -> BoolArray:
+    """Which of the best candidates are right, best first, bool (q, width)."""
+    best = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+    hits: BoolArray = np.take_along_axis(is_target, np.take_along_axis(best, order, axis=1), axis=1)
+    return hits
 
 
 def score_candidates(

@@ -11,13 +11,9 @@ from recommender.bundle_manifest import SourceInfo
 from recommender.candidates.als import AlsSource
 from recommender.candidates.build import build_source
 from recommender.candidates.neighbours import NeighbourSource
-from recommender.candidates.popularity import (
-    PopularInCategorySource,
-    PopularitySource,
-    first_eligible,
-)
+from recommender.candidates.popularity import PopularInCategorySource, PopularitySource
 from recommender.candidates.returns import ReturnsSource
-from recommender.candidates.source import CandidateSource, top
+from recommender.candidates.source import CandidateSource, first_eligible, top
 from recommender.errors import BundleError
 from recommender.seeds import NO_SEEDS, PART_CODES, Seeds
 from recommender.terms import EVENT_CODES, PURCHASE, VIEW_ITEM

@@ -77,6 +77,31 @@ def test_ndcg_is_that_of_the_formula() -> None:
     assert found.ndcg(found.scores(np.ones(1))) == pytest.approx(gained / ideal)
 
 
+@settings(deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 8), st.integers(1, 60)),
+    k=st.sampled_from([1, 3, 20, 200]),
+    levels=st.sampled_from([2, 5, 1_000_000]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_ndcg_is_that_of_sorting_everything(
+    shape: tuple[int, int], k: int, levels: int, seed: int
+) -> None:
+    """Few levels: many ties, between right and wrong ones too."""
+    rng = np.random.default_rng(seed)
+    scores = (rng.integers(0, levels, shape) / levels).astype(np.float32)
+    right = rng.random(shape) < 0.2
+    targets = np.maximum(right.sum(axis=1), 1)
+    found = ScoredCandidates(("one",), scores[None], right, targets)
+    width = min(k, shape[1])
+    best = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+    hits = np.take_along_axis(right, np.take_along_axis(best, order, axis=1), axis=1)
+    discount = 1 / np.log2(np.arange(k) + 2)
+    ideal = np.cumsum(discount)[np.minimum(targets, k) - 1]
+    assert found.ndcg(scores, k) == float((hits @ discount[:width] / ideal).mean())
+
+
 def test_without_queries_the_weights_stay_as_they_are() -> None:
     bundle = Fitted(shop_arrays(), shop_info()).bundle()
     stranger = Query(at=AT, placement="next", limit=20)

@@ -1,0 +1,72 @@
+"""What anybody would be shown at a place, kept: it is asked for beside nearly every personal list.
+
+Kept is the list with room to spare, of a question that has nothing personal in it. What one shopper
+may not be shown, or rests for them, is taken out, and what stands below moves up; only where too
+little is left is the list made anew. The shop's rules may look at anything, so lists that they have
+a hand in are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from recommender.assembly import Chosen
+from recommender.placements import Placement
+from recommender.query import Query
+from recommender.terms import BoolArray
+
+SPARE: Final = 100
+"""Items below a list that are kept with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultList:
+    """A list that is the same for everybody.
+
+    Parameters
+    ----------
+    chosen
+        Its ranking goes on below the list.
+    is_whole
+        Nothing stands below the ranking.
+    """
+
+    placement: Placement
+    chosen: Chosen
+    is_whole: bool
+
+    def without(self, open_items: BoolArray) -> Chosen | None:
+        """The list of these items alone; None where more of the ranking would be needed.
+
+        Parameters
+        ----------
+        open_items
+            What may be shown to the one who asks, bool (items,).
+        """
+        ranking, limit = self.chosen.arrangement.ranking, self.chosen.active.query.limit
+        rows = np.flatnonzero(open_items[ranking.item_idx])[:limit]
+        if len(rows) < limit and not self.is_whole:
+            return None
+        arrangement = replace(self.chosen.arrangement, ranking=ranking.take(rows))
+        return replace(self.chosen, arrangement=arrangement)
+
+
+def question_of(anybody: Query, placement: Placement) -> Hashable | None:
+    """What tells questions of nobody in particular apart; None where the list is not to be kept.
+
+    Device, language and currency are looked at by the shop's rules only.
+    """
+    if anybody.filter or anybody.exclude_items or anybody.diversity:
+        return None
+    return (
+        id(placement),
+        anybody.limit,
+        anybody.context_items,
+        anybody.category,
+        anybody.kinds,
+        anybody.page_type,
+    )
