@@ -117,6 +117,9 @@ class Lookup:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
             await self._probe()
+            while self.breaker.is_doubtful:  # one failure may be chance; know it now
+                await asyncio.sleep(0)
+                await self._probe()
 
     async def _probe(self) -> None:
         try:

@@ -56,6 +56,11 @@ class Breaker:
     _failures: int = 0
     _since: float = 0.0
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the last word was a failure, and too few came to open it."""
+        return self._failures > 0 and not self.is_open
+
     def failed(self, why: str) -> None:
         """The dependency did not answer, or too late."""
         self._failures += 1

@@ -24,7 +24,7 @@ from feature_store.online.visitors import Pair, keys_of
 from recommender.errors import StorageError
 
 _TICK_SECONDS = 0.001
-_CONNECT_SECONDS = 0.2
+_CONNECT_SECONDS = 0.1
 
 
 class Connection(asyncio.Protocol):

@@ -12,7 +12,7 @@ from benchmarks.faults import Plan, measured
 from feature_store.console import Console
 from tests.redis_server import needs_redis
 
-SHORT = Plan(seconds=1.0, heal_seconds=1.5, kill_seconds=5.0, per_second=30.0, history=300)
+SHORT = Plan(seconds=1.5, heal_seconds=1.5, kill_seconds=5.0, per_second=30.0, history=300)
 
 
 @needs_redis

@@ -95,11 +95,13 @@ def test_it_is_asked_again_when_a_probe_came_through() -> None:
     run(work, probe_seconds=0.02)
 
 
-def test_trouble_is_noticed_while_nobody_asks() -> None:
+def test_trouble_is_noticed_by_one_probe_after_the_other_while_nobody_asks() -> None:
     async def work(lookup: Lookup, reader: FakeReader, counted: Counter[str]) -> None:
         reader.works = False
-        while not lookup.breaker.is_open:
-            await asyncio.sleep(0.01)
+        while reader.asked["probe"] == 1:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.005)
+        assert lookup.breaker.is_open, "long before three probes are due"
         assert counted == {}
 
     run(work, probe_seconds=0.02)

@@ -29,6 +29,7 @@ def test_it_is_open_from_the_last_of_so_many_failures_until_a_success(
             one.failed("late")
         in_a_row = 0 if is_success else in_a_row + 1
         assert one.is_open == (in_a_row >= failures)
+        assert one.is_doubtful == (0 < in_a_row < failures)
     assert turns == [number % 2 == 0 for number in range(len(turns))], "told once per turn"
     assert one.is_open == (turns[-1:] == [True])
 
