@@ -201,7 +201,7 @@ async def _lifespan(
         state.models.stop()
         state.rules.stop()
         state.experiments.stop()
-        stop_online(state)
+        await stop_online(state)
         # The log is flushed and synced here; it may take a moment, and nobody else needs the loop.
         state.intake.close()
         state.store.close()

@@ -101,10 +101,12 @@ class Lookup:
         await self._probe()
         self._probing = asyncio.create_task(self._watch())
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Look no more."""
         if self._probing is not None:
             self._probing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._probing
         self.reader.close()
 
     async def _watch(self) -> None:

@@ -70,8 +70,8 @@ async def start_online(state: ServiceState) -> None:
         state.follower.start()
 
 
-def stop_online(state: ServiceState) -> None:
+async def stop_online(state: ServiceState) -> None:
     """Leave a remote store alone; what it misses is in the log."""
     if state.lookup is not None and state.follower is not None:
-        state.lookup.stop()
+        await state.lookup.stop()
         state.follower.close()

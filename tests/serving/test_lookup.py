@@ -50,7 +50,7 @@ def run(
         )
         await lookup.start()
         await work(lookup, reader, counted)
-        lookup.stop()
+        await lookup.stop()
         assert reader.asked["close"] == 1
 
     asyncio.run(started())
