@@ -8,7 +8,7 @@ SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
 .PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-kernels bench-training bench-exploration \
-	bench-off-policy bench-open-bandit bench-closed-loop bench-experiments \
+	bench-off-policy bench-open-bandit bench-closed-loop bench-experiments bench-faults bench-redis-clients \
 	bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
 help: ## show the targets
@@ -41,7 +41,7 @@ lock: $(VENV)/.installed ## resolve the dependencies anew
 	$(BIN)/python -m pip install --quiet uv
 	for extra in serving training dev; do \
 		$(BIN)/uv pip compile --universal --generate-hashes --no-header --upgrade \
-			--python-version 3.11 --extra $$extra pyproject.toml -o requirements/$$extra.lock --quiet; \
+			--python-version 3.11 --extra $$extra $$([ $$extra = serving ] && echo --extra redis) pyproject.toml -o requirements/$$extra.lock --quiet; \
 	done
 
 conformance: $(VENV)/.installed ## independent vectors of other projects: how many hold, per suite and group
@@ -76,6 +76,12 @@ bench-open-bandit: $(VENV)/.installed ## off-policy estimates on the Open Bandit
 
 bench-latency: $(VENV)/.installed ## the service over HTTP beside an empty route, loaded by wrk (ARGS="--quick", "--root .demo")
 	$(BIN)/python -m benchmarks.latency --json $(ARGS)
+
+bench-faults: $(VENV)/.installed ## the service while its Redis is killed, hung, slow or emptied, and its workers are killed (ARGS="--quick")
+	$(BIN)/python -m benchmarks.faults --json $(ARGS)
+
+bench-redis-clients: $(VENV)/.installed ## what one read from Redis costs, by client
+	$(BIN)/python -m benchmarks.redis_clients --json $(ARGS)
 
 bench-kernels: $(VENV)/.installed ## microseconds of the kernels; the exact search of a catalogue beside numpy (ARGS="--quick", "--bundle DIR")
 	$(BIN)/python -m benchmarks.kernels $(ARGS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson, FormatName
+from feature_store.cli_options import DEFAULT_STORE, MOMENTS, AsJson, FormatName, RedisUrl
 from feature_store.console import Console
 from feature_store.layout import StoreLayout
 from recommender.errors import ConfigError, InvalidInputError, RefusedError
@@ -60,6 +60,7 @@ def ingest(
             "--replay-quarantine", help="First send the service's rejected events once more."
         ),
     ] = False,
+    redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring events into the tables: validated, without duplicates, with sessions, by day.
@@ -75,7 +76,7 @@ def ingest(
     console, layout = Console(as_json), StoreLayout(store)
     result: dict[str, object] = {}
     if replay_quarantine:
-        result["replay"] = _replay(console, layout)
+        result["replay"] = _replay(console, layout, redis_url)
     path = log or layout.log
     wanted = format_name or _format_of(log, console)
     load = LoadOptions(strict=strict, time_zone=time_zone)
@@ -154,6 +155,7 @@ def materialise(
         list[str] | None,
         typer.Option(help="Also write the latest values of this feature view; may be repeated."),
     ] = None,
+    redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Fill the online store from the tables, while the service runs or not.
@@ -169,6 +171,7 @@ def materialise(
             lambda: time.time_ns() // 1000,
             moment,
             view or [],
+            redis_url=redis_url,
             advance=lambda: progress.advance(1),
         )
     result = {**done.visitors.as_dict(), "views": done.views}
@@ -179,7 +182,9 @@ def materialise(
 
 
 @app.command()
-def erase(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
+def erase(
+    *, store: Store = DEFAULT_STORE, redis_url: RedisUrl = None, as_json: AsJson = False
+) -> None:
     """Remove the traces of erased shoppers from tables, log, quarantine and online store.
 
     They are not read from the moment of their erasure on; this makes them gone from disk. Run it
@@ -189,7 +194,7 @@ def erase(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
     from feature_store.summary import as_fields
 
     console = Console(as_json)
-    result = as_fields(run(StoreLayout(store), lambda: time.time_ns() // 1000))
+    result = as_fields(run(StoreLayout(store), lambda: time.time_ns() // 1000, redis_url))
     console.result(result)
 
 
@@ -244,11 +249,13 @@ def _ingest(
     return report
 
 
-def _replay(console: Console, layout: StoreLayout) -> dict[str, object]:
+def _replay(console: Console, layout: StoreLayout, redis_url: str | None) -> dict[str, object]:
     from feature_store.log_replay import replay_into_log
     from feature_store.summary import as_fields
 
-    report: ReplayReport = replay_into_log(layout, lambda: time.time_ns() // 1000)
+    report: ReplayReport = replay_into_log(
+        layout, lambda: time.time_ns() // 1000, redis_url=redis_url
+    )
     result = as_fields(report)
     rows = [{"what": what, "events": count} for what, count in result.items()]
     console.table("replay of the quarantine", rows)

@@ -18,3 +18,10 @@ FormatName = Annotated[
         help="Format of --log, as `desirepath datasets` lists them. Default: as it looks.",
     ),
 ]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="DESIREPATH_REDIS_URL",
+        help="Server of the online store (or DESIREPATH_REDIS_URL); without, it is a file.",
+    ),
+]

@@ -19,7 +19,7 @@ from feature_store.erasures import RECORD, VISITOR, Erasures, erased_at, subject
 from feature_store.event_log.wipe import WipeCounts, wipe_segments
 from feature_store.events import InteractionEvent
 from feature_store.layout import StoreLayout
-from feature_store.online.lmdb import LmdbStore
+from feature_store.online.opening import open_store
 from feature_store.online.store import Clock
 from feature_store.online.visitors import Visitors
 from feature_store.records import DecisionRecord
@@ -74,13 +74,15 @@ class EraseReport:
     states: int
 
 
-def erase(layout: StoreLayout, clock: Clock) -> EraseReport:
+def erase(layout: StoreLayout, clock: Clock, redis_url: str | None = None) -> EraseReport:
     """Remove every trace of erased shoppers; may run beside a service.
 
     Parameters
     ----------
     clock
         Microseconds since the epoch, UTC.
+    redis_url
+        Server of the online store; None: the file in the data folder.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def erase(layout: StoreLayout, clock: Clock) -> EraseReport:
         rows, days = _purge_tables(layout, subjects)
         log = _wipe_log(layout, subjects)
         quarantined = wipe_quarantine(layout.quarantine, subjects)
-        states = _clean_store(layout, clock, erasures)
+        states = _clean_store(layout, clock, erasures, redis_url)
         if not log.waiting:
             erasures.settle(pending)
     return EraseReport(
@@ -164,10 +166,12 @@ def _wipe_log(layout: StoreLayout, subjects: Mapping[str, int]) -> WipeCounts:
     return wipe_segments(layout.log, is_erased)
 
 
-def _clean_store(layout: StoreLayout, clock: Clock, erasures: Erasures) -> int:
-    if not layout.online.exists():
+def _clean_store(
+    layout: StoreLayout, clock: Clock, erasures: Erasures, redis_url: str | None
+) -> int:
+    if redis_url is None and not layout.online.exists():
         return 0
-    store = LmdbStore(layout.online, clock)
+    store = open_store(layout, clock, redis_url)
     try:
         return Visitors(store, erased_at=erasures.erased_at).sweep_erased()
     finally:

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 
 from feature_store.event_log.claim import check_writer
 from feature_store.event_log.disk import Disk
-from feature_store.intake_commit import EventSink
+from feature_store.intake_commit import EventSink, LogSink
 from feature_store.intake_committer import Committer, IntakeOptions
 from feature_store.intake_counters import IntakeCounters
 from feature_store.intake_items import Submission, Submitted
@@ -47,7 +47,7 @@ class Intake:
     def __init__(
         self,
         layout: StoreLayout,
-        visitors: EventSink,
+        visitors: EventSink | LogSink,
         clock: Callable[[], int],
         writer: str = "serve",
         options: IntakeOptions | None = None,

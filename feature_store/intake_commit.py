@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -17,6 +17,7 @@ from feature_store.dedup import DedupTransaction
 from feature_store.erasures import ERASED, Erasures, erased_at
 from feature_store.event_log.recovery import index_tails
 from feature_store.event_log.store import LogStore
+from feature_store.event_log.writer import Span
 from feature_store.events import InteractionEvent
 from feature_store.intake_counters import IntakeCounters
 from feature_store.intake_items import Item, Submission, prepare
@@ -37,6 +38,19 @@ class EventSink(Protocol):
         ...
 
 
+@runtime_checkable
+class LogSink(Protocol):
+    """A sink that knows where in the log events lie, and can fetch from there what it missed."""
+
+    def begin(self, writer: str) -> None:
+        """The stream of `writer` is open. Raises `StorageError`."""
+        ...
+
+    def logged(self, events: Sequence[InteractionEvent], span: Span) -> None:
+        """Take the events that are in the stream up to the end of `span`; never raises."""
+        ...
+
+
 class GroupCommit:
     """Carries out groups for one process, in the committer's thread.
 
@@ -52,7 +66,7 @@ class GroupCommit:
         self,
         store: LogStore,
         quarantine: Quarantine,
-        sink: EventSink,
+        sink: EventSink | LogSink,
         counters: IntakeCounters,
         erasures: Erasures,
     ) -> None:
@@ -60,10 +74,14 @@ class GroupCommit:
         self._erasures = erasures
         self._writer = store.writer
         self._quarantine = quarantine
-        self._sink = sink
+        self._sink = None if isinstance(sink, LogSink) else sink
         self._counters = counters
         self._has_unindexed = False
         self._registered: str | None = None
+        self._span: Span | None = None
+        self._log_sink = sink if isinstance(sink, LogSink) else None
+        if self._log_sink is not None:
+            self._log_sink.begin(self._writer.writer)
 
     def commit(self, group: Sequence[Submission], now: int) -> list[list[Verdict]]:
         """Store a group. Returns the verdicts of each submission.
@@ -77,7 +95,7 @@ class GroupCommit:
         self._count(items)
         self._keep_rejects([item for item in items if item.verdict.status == REJECTED], now)
         accepted = [item.event for item in items if item.event and item.verdict.status == ACCEPTED]
-        self.apply([*recovered, *accepted])
+        self._pass_on(recovered, accepted)
         return [[item.verdict for item in part] for part in submitted]
 
     def begin_segment(self, now: int) -> None:
@@ -88,13 +106,19 @@ class GroupCommit:
 
     def apply(self, events: Sequence[InteractionEvent]) -> None:
         """Hand durable events to the online store; it may be behind, never the log."""
-        if not events:
+        if not events or self._sink is None:  # a `LogSink` reads other streams itself
             return
         try:
             self._sink.apply(events)
         except Exception as error:  # noqa: BLE001 - durable events are accepted, whatever fails here
             self._counters.online_failures += 1
             _LOGGER.warning("events did not reach the online store: %r", error)
+
+    def _pass_on(self, recovered: list[InteractionEvent], accepted: list[InteractionEvent]) -> None:
+        if self._log_sink is None:
+            self.apply([*recovered, *accepted])
+        elif accepted and self._span is not None:
+            self._log_sink.logged(accepted, self._span)
 
     def _refuse_erased(self, items: Sequence[Item]) -> None:
         if not (subjects := self._erasures.subjects):
@@ -141,6 +165,7 @@ class GroupCommit:
         if events:
             span = self._writer.append_events(events)
             self._writer.sync()
+            self._span = span
             txn.set_tail(span.segment, span.end)
 
     @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from feature_store.erasures import Erasures
 from feature_store.event_log.disk import Disk
 from feature_store.event_log.store import LogStore, LogStoreOptions, open_store
-from feature_store.intake_commit import EventSink, GroupCommit, decode_events
+from feature_store.intake_commit import EventSink, GroupCommit, LogSink, decode_events
 from feature_store.intake_counters import IntakeCounters
 from feature_store.intake_items import Submission
 from feature_store.layout import StoreLayout
@@ -66,7 +66,7 @@ class Committer:
         layout: StoreLayout,
         prefix: str,
         clock: Callable[[], int],
-        sink: EventSink,
+        sink: EventSink | LogSink,
         options: IntakeOptions,
         disk: Disk,
     ) -> None:

@@ -8,7 +8,9 @@ from feature_store.dialects import normalise
 from feature_store.erasures import Erasures
 from feature_store.intake import Intake
 from feature_store.layout import StoreLayout
+from feature_store.online.follower import LogFollower
 from feature_store.online.lmdb import LmdbStore
+from feature_store.online.opening import open_store
 from feature_store.online.visitors import Visitors
 from feature_store.quarantine_replay import Replayed, ReplayReport, replay
 from feature_store.verdicts import Verdict
@@ -17,7 +19,10 @@ WRITER = "replay"
 
 
 def replay_into_log(
-    layout: StoreLayout, clock: Callable[[], int], codes: Iterable[str] | None = None
+    layout: StoreLayout,
+    clock: Callable[[], int],
+    codes: Iterable[str] | None = None,
+    redis_url: str | None = None,
 ) -> ReplayReport:
     """Replay into the log and the online store; may run beside a serving process.
 
@@ -27,13 +32,20 @@ def replay_into_log(
         Microseconds since the epoch, UTC.
     codes
         Replay only rejects with these reasons; None for all but conflicts.
+    redis_url
+        Server of the online store; None: the file in the data folder.
     """
-    store = LmdbStore(layout.online, clock)
-    visitors = Visitors(store, erased_at=Erasures(layout.erasures).erased_at)
-    intake = Intake(layout, visitors, clock, WRITER)
+    store, erased_at = open_store(layout, clock, redis_url), Erasures(layout.erasures).erased_at
+    sink: Visitors | LogFollower = Visitors(store, erased_at=erased_at)
+    if not isinstance(store, LmdbStore):
+        sink = LogFollower(store, layout.log, erased_at)
+    intake = Intake(layout, sink, clock, WRITER)
     try:
         intake.open()
-        return replay(layout, normalise, lambda batch: _submit(intake, batch), codes)
+        report = replay(layout, normalise, lambda batch: _submit(intake, batch), codes)
+        if isinstance(sink, LogFollower):
+            sink.look()  # they are in the log; if this fails the service does it
+        return report
     finally:
         intake.close()
         store.close()

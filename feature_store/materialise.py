@@ -17,7 +17,7 @@ from feature_store.all_views import VIEWS
 from feature_store.erasures import Erasures
 from feature_store.layout import StoreLayout
 from feature_store.online.features import FeatureRow, put_features
-from feature_store.online.lmdb import LmdbStore
+from feature_store.online.opening import bring_up, open_store
 from feature_store.online.reconcile import Rebuilt
 from feature_store.online.state import micros
 from feature_store.online.store import Clock, OnlineStore
@@ -212,6 +212,7 @@ def materialise_store(
     at: datetime | None = None,
     views: Sequence[str] = (),
     *,
+    redis_url: str | None = None,
     advance: Callable[[], object] = lambda: None,
 ) -> MaterialisedStore:
     """Fill the shop's own online store: every shopper, and the latest values of feature views.
@@ -220,9 +221,13 @@ def materialise_store(
     ----------
     views
         Names out of `feature_store.all_views.VIEWS`.
+    redis_url
+        Server of the online store; None: the file in the data folder.
 
     Raises
     ------
+    StorageError
+        The store fails, or does not know yet what the log knows.
     InvalidInputError
         A view is not known.
     DataError
@@ -230,9 +235,11 @@ def materialise_store(
     """
     if unknown := [name for name in views if name not in VIEWS]:
         raise InvalidInputError(f"no view is named {unknown}; accepted: {sorted(VIEWS)}")
-    store = LmdbStore(layout.online, clock)
+    store, erased_at = open_store(layout, clock, redis_url), Erasures(layout.erasures).erased_at
     try:
-        visitors = Visitors(store, erased_at=Erasures(layout.erasures).erased_at)
+        # What is replayed after this would count twice.
+        bring_up(layout, store, erased_at)
+        visitors = Visitors(store, erased_at=erased_at)
         report = materialise(layout, visitors, at, advance=advance)
         moment = datetime.fromisoformat(report.until)
         rows = _read(layout, at)

@@ -32,6 +32,7 @@ from serving.schemas import (
     RecommendationRequest,
     RecommendationResponse,
 )
+from serving.shopper import look_up
 
 logger = logging.getLogger(__name__)
 STATIC_POLICY = "static"
@@ -41,6 +42,8 @@ async def answered(
     exchange: Exchange, request: RecommendationRequest, view: View
 ) -> RecommendationResponse:
     """Answer one request in its turn. Raises as `answer` and `Turns.take`."""
+    if exchange.state.lookup is not None:
+        await look_up(exchange, request)
     return await exchange.state.turns.take(lambda: answer(exchange, request, view))
 
 

@@ -18,8 +18,6 @@ from starlette.responses import Response
 from feature_store.erasures import Erasures
 from feature_store.intake import Intake, IntakeOptions
 from feature_store.online.erase import Eraser
-from feature_store.online.lmdb import LmdbStore
-from feature_store.online.visitors import Visitors
 from feature_store.pseudonyms import Pseudonyms
 from recommender.errors import StorageError
 from recommender.merchandising.rules_file import DEFAULT_FILE as RULES_FILE
@@ -36,6 +34,7 @@ from serving.experiment_source import build_experiments
 from serving.inherited_model import Inheritance, InheritedModel, ModelSource
 from serving.key_source import KeySource
 from serving.limits import Gate
+from serving.online_store import open_online, start_online, stop_online
 from serving.openapi import openapi_of
 from serving.routes import (
     events,
@@ -142,12 +141,12 @@ def build_state(
         settings.bundle_poll_seconds,
         metrics,
     )
-    store = LmdbStore(settings.layout.online, clock, settings.online_map_bytes)
     erasures = Erasures(settings.layout.erasures)
-    known = Visitors(store, erased_at=erasures.erased_at)
+    online = open_online(settings, clock, erasures.erased_at, metrics)
+    store, known = online.store, online.visitors
     pseudonyms = Pseudonyms(read_secret(settings.layout.pseudonyms, os.urandom))
     options = IntakeOptions(max_waiting_events=settings.max_pending_events)
-    intake = Intake(settings.layout, known, clock, WRITER_PREFIX, options)
+    intake = Intake(settings.layout, online.follower or known, clock, WRITER_PREFIX, options)
     try:
         intake.open()
     except StorageError:
@@ -168,6 +167,8 @@ def build_state(
         keys=keys,
         pseudonyms=pseudonyms,
         metrics=metrics,
+        lookup=online.lookup,
+        follower=online.follower,
         code_version=code_version(),
         requests=Gate(settings.max_in_flight, "requests"),
         turns=Turns(Gate(settings.max_waiting_answers, "answers")),
@@ -201,6 +202,7 @@ async def _lifespan(
     state.models.start()
     state.rules.start()
     state.experiments.start()
+    await start_online(state)
     mirror = asyncio.create_task(_mirror_intake(state))
     try:
         yield
@@ -210,6 +212,7 @@ async def _lifespan(
         state.models.stop()
         state.rules.stop()
         state.experiments.stop()
+        await stop_online(state)
         # The log is flushed and synced here; it may take a moment, and nobody else needs the loop.
         state.intake.close()
         state.store.close()
@@ -217,7 +220,9 @@ async def _lifespan(
 
 async def _mirror_intake(state: ServiceState) -> None:
     while True:
-        state.metrics.mirror(state.intake.counters)
+        state.metrics.mirror(
+            state.intake.counters, state.follower.counts if state.follower else None
+        )
         await asyncio.sleep(MIRROR_SECONDS)
 
 

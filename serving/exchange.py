@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from serving.lookup import Found
 from serving.security import NOBODY, Caller
 from serving.state import ServiceState
 
@@ -28,6 +29,8 @@ class Exchange:
     ----------
     request_id
         The caller's ``X-Request-ID`` where that is acceptable, else a new one.
+    found
+        The shopper who asks, where they were looked up before the answer's turn.
     started
         Monotonic seconds at the first byte.
     route
@@ -38,6 +41,7 @@ class Exchange:
     request_id: str
     caller: Caller = NOBODY
     route: str = "unmatched"
+    found: Found | None = None
     started: float = field(default_factory=perf_counter)
 
     @property

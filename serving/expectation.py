@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from feature_store.events import EventItem, InteractionEvent
 from feature_store.online.state import VisitorState
@@ -19,6 +19,7 @@ from recommender.acceptance import Acceptance
 from recommender.errors import DesirepathError, InvalidEventError
 from recommender.exposures import TAKEN_UP, TAKEN_UP_WITHIN_MICROS
 from recommender.terms import EVENT_CODES, VIEW_ITEM_LIST
+from serving.shopper import shopper
 from serving.state import ServiceState
 from serving.visitor_view import moment_of
 
@@ -43,8 +44,13 @@ async def count_expectation(
     ]
     _count_shown(state, [each for each in ours if each.event_type == VIEW_ITEM_LIST], acceptance)
     acts = [each for each in ours if each.event_type in TAKEN_UP]
-    if acts:  # states are read, so not on the event loop
-        delivered = await asyncio.to_thread(_delivered, state, acts)
+    if acts:
+        try:
+            known = await _known(state, acts)
+            delivered = _delivered(state, acts, known)
+        except DesirepathError as error:
+            logger.warning("what was taken up could not be counted: %s", error)
+            return
         for placement, count in delivered.items():
             state.metrics.acceptance_delivered.labels(placement).inc(count)
 
@@ -73,20 +79,35 @@ def _label(state: ServiceState, placement: str) -> str:
     return placement if placement in state.placements else OTHER
 
 
-def _delivered(state: ServiceState, acts: Iterable[InteractionEvent]) -> Counter[str]:
+def _who(act: InteractionEvent) -> tuple[str, str | None]:
+    return act.visitor_id, act.user_id
+
+
+async def _known(
+    state: ServiceState, acts: Iterable[InteractionEvent]
+) -> dict[tuple[str, str | None], VisitorState]:
+    """The states of those who acted. Raises `StorageError`."""
+    moments = {_who(act): moment_of(act.ts) for act in reversed([*acts])}
+    if state.lookup is None:  # a file is read, so not on the event loop
+
+        def read() -> dict[tuple[str, str | None], VisitorState]:
+            return {who: state.visitors.get(*who, at) for who, at in moments.items()}
+
+        return await asyncio.to_thread(read)
+    return {who: await shopper(state, *who, at) for who, at in moments.items()}
+
+
+def _delivered(
+    state: ServiceState,
+    acts: Iterable[InteractionEvent],
+    known: Mapping[tuple[str, str | None], VisitorState],
+) -> Counter[str]:
     """Showings that these acts took up, by placement."""
     delivered: Counter[str] = Counter()
-    known: dict[tuple[str, str | None], VisitorState] = {}
-    try:
-        for act in acts:
-            who = (act.visitor_id, act.user_id)
-            if who not in known:
-                known[who] = state.visitors.get(*who, moment_of(act.ts))
-            for item in _items(act):
-                if is_first_of_its_showing(known[who], item.item_id, act):
-                    delivered[_label(state, act.placement_of(item) or "")] += 1
-    except DesirepathError:
-        logger.exception("what was taken up could not be counted")
+    for act in acts:
+        for item in _items(act):
+            if is_first_of_its_showing(known[_who(act)], item.item_id, act):
+                delivered[_label(state, act.placement_of(item) or "")] += 1
     return delivered
 
 

@@ -51,6 +51,7 @@ def readiness(state: ServiceState) -> ReadyResponse:
         warnings.append("no model is loaded")
     elif unknown_categories(state.placements.values(), model.bundle.catalogue):
         warnings.append("the model has no items in a sensitive category; `rules check` names it")
+    warnings += _online_warnings(state)
     if state.is_draining:
         warnings.append("the process is stopping")
     return ReadyResponse(
@@ -59,6 +60,15 @@ def readiness(state: ServiceState) -> ReadyResponse:
         items=model.items,
         warnings=warnings,
     )
+
+
+def _online_warnings(state: ServiceState) -> list[str]:
+    warnings = []
+    if state.lookup is not None and state.lookup.breaker.is_open:
+        warnings.append("the online store does not answer; answers are less personal")
+    if state.follower is not None and state.follower.counts.behind:
+        warnings.append("events wait in the log for the online store")
+    return warnings
 
 
 ENDPOINTS = (

@@ -119,9 +119,13 @@ def _visitor(
     """Who asks; nobody where they may not be looked up or cannot be."""
     if request.level == OFF or (request.visitor_id is None and request.user_id is None):
         return UNKNOWN, None
-    visitors = exchange.state.visitors
+    visitors, who, found = exchange.state.visitors, request.visitor_id or "", exchange.found
+    if found is not None and found.failure:
+        return UNKNOWN, found.failure
     try:
-        return visitors.get(request.visitor_id or "", request.user_id, moment_of(moment)), None
+        if found is not None:
+            return visitors.known(who, request.user_id, found.raw, moment_of(moment)), None
+        return visitors.get(who, request.user_id, moment_of(moment)), None
     except DesirepathError:
         logger.exception("the online store failed", extra={"request_id": exchange.request_id})
         return UNKNOWN, "online_store_failed"

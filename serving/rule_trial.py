@@ -14,6 +14,7 @@ from serving.exchange import Exchange
 from serving.question import asker_of, at_stage_length, query_of
 from serving.response import moves_of
 from serving.rule_schemas import RulesTrialRequest, RulesTrialResponse, TriedItem
+from serving.shopper import look_up
 
 
 async def tried(exchange: Exchange, asked: RulesTrialRequest) -> RulesTrialResponse:
@@ -24,6 +25,8 @@ async def tried(exchange: Exchange, asked: RulesTrialRequest) -> RulesTrialRespo
     Problem
         422: the rules have faults; all of them are told.
     """
+    if exchange.state.lookup is not None:
+        await look_up(exchange, asked.request)
     return await exchange.state.turns.take(lambda: _tried(exchange, asked))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from feature_store.layout import StoreLayout
+from feature_store.online.redis_target import parse_target
 from recommender.errors import ConfigError
 
 PREFIX = "DESIREPATH_"
@@ -97,6 +98,22 @@ class Settings:
         default=1 << 30,
         metadata=_about("First size of the online store's map; doubled when full.", 1 << 20),
     )
+    online_store: str = field(
+        default="lmdb",
+        metadata=_about("Where visitors' states live: lmdb (in the data folder) or redis."),
+    )
+    redis_url: str = field(
+        default="redis://127.0.0.1:6379/0",
+        metadata=_about(
+            "Server where the online store is redis: redis://user:password@host:port/database, or "
+            "rediss:// for TLS. Never logged."
+        ),
+        repr=False,
+    )
+    redis_timeout_seconds: float = field(
+        default=0.03,
+        metadata=_about("An answer waits so long for Redis, then goes on without it.", 0.001),
+    )
     explore: bool = field(
         default=True,
         metadata=_about("Leave to chance what the placements say; false: nothing, in any of them."),
@@ -112,6 +129,10 @@ class Settings:
             raise ConfigError(
                 f"log_level={self.log_level!r}; accepted: debug, info, warning, error"
             )
+        if self.online_store not in ("lmdb", "redis"):
+            raise ConfigError(f"online_store={self.online_store!r}; accepted: lmdb, redis")
+        if self.online_store == "redis":
+            parse_target(self.redis_url)
         if self.demo and not self.dev:
             raise ConfigError("demo=true; accepted: only with dev=true, the page has no key")
         if self.port > 65535:

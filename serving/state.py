@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from feature_store.intake import Intake
 from feature_store.online.erase import Eraser
+from feature_store.online.follower import LogFollower
 from feature_store.online.store import OnlineStore
 from feature_store.online.visitors import Visitors
 from feature_store.pseudonyms import Pseudonyms
@@ -18,6 +19,7 @@ from serving.experiment_source import ExperimentSource
 from serving.inherited_model import ModelSource
 from serving.key_source import KeySource
 from serving.limits import Gate
+from serving.lookup import Lookup
 from serving.rule_source import RuleSource
 from serving.settings import Settings
 from serving.telemetry import Metrics
@@ -38,6 +40,9 @@ class ServiceState:
         How many may be under way at a time.
     turns
         Who waits for the pipeline.
+    lookup, follower
+        Where the online store is another process: what asks it, and what keeps it in step with the
+        log. None where it is a file of our own.
     looks
         How many may read the whole log at a time.
     is_draining
@@ -64,6 +69,8 @@ class ServiceState:
     turns: Turns
     looks: Gate = field(default_factory=lambda: Gate(1, "looks at the whole log"))
     policy: SlatePolicy = field(default_factory=ExploringPolicy)
+    lookup: Lookup | None = None
+    follower: LogFollower | None = None
     code_version: str = ""
     is_draining: bool = False
     is_retiring: bool = False

@@ -22,6 +22,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from feature_store.intake_counters import IntakeCounters
+from feature_store.online.stream_replay import FollowerCounts
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,6 +35,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 # Rejections by code are counted where they are answered.
 _INTAKE_NUMBERS = tuple(each.name for each in fields(IntakeCounters) if each.name != "rejected")
+_FOLLOWER_NUMBERS = tuple(each.name for each in fields(FollowerCounts))
 
 
 @dataclass(slots=True)
@@ -67,6 +69,10 @@ class Metrics:
     experiments_running: Gauge = field(init=False)
     experiments_refused: Gauge = field(init=False)
     exposures: Counter = field(init=False)
+    breakers_open: Gauge = field(init=False)
+    breaker_turns: Counter = field(init=False)
+    online_reads: Counter = field(init=False)
+    online_log: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
         self._make_http()
@@ -75,6 +81,7 @@ class Metrics:
         self._make_bundle()
         self._make_rules()
         self._make_experiments()
+        self._make_online()
 
     def render(self) -> bytes:
         """All values as text, of every worker where there are several."""
@@ -101,10 +108,17 @@ class Metrics:
             found = self._levels[placement, level] = self.recommendations.labels(placement, level)
         found.inc()
 
-    def mirror(self, counters: IntakeCounters) -> None:
-        """Show what the intake has counted."""
+    def mirror(self, counters: IntakeCounters, followed: FollowerCounts | None = None) -> None:
+        """Show what the intake has counted, and what keeps a remote online store in step."""
         for name in _INTAKE_NUMBERS:
             self.intake.labels(name).set(getattr(counters, name))
+        for name in _FOLLOWER_NUMBERS if followed else ():
+            self.online_log.labels(name).set(getattr(followed, name))
+
+    def turned(self, dependency: str, *, is_open: bool) -> None:
+        """A breaker of this process opened or closed."""
+        self.breakers_open.labels(dependency).set(int(is_open))
+        self.breaker_turns.labels(dependency, "open" if is_open else "closed").inc()
 
     def _make_http(self) -> None:
         self.latency = Histogram(
@@ -171,6 +185,23 @@ class Metrics:
         )
         self.exposures = self._counter(
             "exposures", "Confirmed views taken in, by what became of them.", "status"
+        )
+
+    def _make_online(self) -> None:
+        self.breakers_open = self._gauge(
+            "breaker_open", "Workers that do not ask a dependency now.", "livesum", "dependency"
+        )
+        self.breaker_turns = self._counter(
+            "breaker_turns", "Breakers that opened or closed.", "dependency", "to"
+        )
+        self.online_reads = self._counter(
+            "online_reads", "Shoppers looked up in a remote online store, by outcome.", "outcome"
+        )
+        self.online_log = self._gauge(
+            "online_log",
+            "How a remote online store keeps step with the log; `behind`: workers that wait.",
+            "livesum",
+            "counter",
         )
 
     def _counter(self, name: str, describe: str, *labels: str) -> Counter:

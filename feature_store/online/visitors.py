@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import TypeAlias
 
 import msgspec
 
@@ -53,6 +54,20 @@ class VisitorOptions:
     limits: StateLimits = DEFAULT_LIMITS
 
 
+Pair: TypeAlias = tuple[bytes | None, bytes | None]
+
+
+def keys_of(visitor_id: str, user_id: str | None) -> list[str]:
+    """Keys of a visitor and, where one is named, of a user."""
+    return [VISITOR + visitor_id] + ([USER + user_id] if user_id else [])
+
+
+def linked_key(key: str, raw: bytes) -> str | None:
+    """Key of the user that the value of a visitor leads to; None for every other value."""
+    link = decode_link(raw) if key.startswith(VISITOR) else None
+    return USER + link[0] if link else None
+
+
 class Visitors:
     """States of all shoppers in one store. Safe to share between threads.
 
@@ -87,17 +102,36 @@ class Visitors:
         visitor identified as somebody else adds nothing. Without `user_id` the link leads. The
         answer's `user_id` says whose state it is.
         """
-        keys = [VISITOR + visitor_id] + ([USER + user_id] if user_id else [])
+        keys = keys_of(visitor_id, user_id)
         raw = self._store.get_many(keys)
         visitor = self._decoded(keys[0], raw[0])
-        if user_id:
-            user = self._decoded(keys[1], raw[1])
-            known = user if visitor.user_id else joined(user, visitor, self._options.limits)
-        elif visitor.user_id:
-            key = USER + visitor.user_id
-            known = self._decoded(key, self._store.get_many([key])[0])
+        if not user_id and visitor.user_id:
+            keys.append(USER + visitor.user_id)
+            raw += self._store.get_many(keys[1:])
+        user = self._decoded(keys[1], raw[1]) if len(keys) > 1 else UNKNOWN
+        return self._known(visitor, user, user_id, at)
+
+    def known(self, visitor_id: str, user_id: str | None, raw: Pair, at: datetime) -> VisitorState:
+        """As `get`, of bytes that were read elsewhere.
+
+        Parameters
+        ----------
+        raw
+            Value of the visitor, and of `user_id`; without one, of the user that the visitor is
+            linked to. See `keys_of` and `linked_key`.
+        """
+        visitor = self._decoded(VISITOR + visitor_id, raw[0])
+        named = user_id or visitor.user_id
+        user = self._decoded(USER + named, raw[1]) if named else UNKNOWN
+        return self._known(visitor, user, user_id, at)
+
+    def _known(
+        self, visitor: VisitorState, user: VisitorState, user_id: str | None, at: datetime
+    ) -> VisitorState:
+        if visitor.user_id:
+            known = user
         else:
-            known = visitor
+            known = joined(user, visitor, self._options.limits) if user_id else visitor
         if known is UNKNOWN and not user_id:
             return UNKNOWN
         known = msgspec.structs.replace(known, user_id=user_id or visitor.user_id)
@@ -109,14 +143,18 @@ class Visitors:
         Returns when committed. An event given twice counts twice: remove duplicates before.
         """
         for start in range(0, len(events), APPLY_CHUNK):
-            by_visitor = _by_visitor(events[start : start + APPLY_CHUNK])
-            self._change(
-                by_visitor,
-                {event.user_id for group in by_visitor.values() for event in group},
-                lambda draft, groups=by_visitor: [  # type: ignore[misc]
-                    draft.apply(visitor_id, group) for visitor_id, group in groups.items()
-                ],
-            )
+            self.apply_once(events[start : start + APPLY_CHUNK])
+
+    def apply_once(self, events: Sequence[InteractionEvent]) -> None:
+        """As `apply`, all of them in one atomic change."""
+        by_visitor = _by_visitor(events)
+
+        def edit(draft: Draft) -> None:
+            for visitor_id, group in by_visitor.items():
+                draft.apply(visitor_id, group)
+
+        users = {event.user_id for group in by_visitor.values() for event in group}
+        self._change(by_visitor, users, edit)
 
     def put(self, shoppers: Iterable[Rebuilt], until: int) -> None:
         """Bring in states rebuilt from the tables as of `until`, microseconds.

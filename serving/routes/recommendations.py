@@ -20,6 +20,7 @@ from serving.schemas import (
     RecommendationResponse,
 )
 from serving.security import SUGGEST
+from serving.shopper import look_up
 
 
 async def recommend(request: Request) -> Response:
@@ -60,6 +61,8 @@ async def recommend_page(request: Request) -> Response:
     asked = await read_struct(request, PageRequest)
     exchange = exchange_of(request)
     view = view_of(exchange, asked)
+    if exchange.state.lookup is not None:
+        await look_up(exchange, asked)
     return json_answer(await exchange.state.turns.take(lambda: page_answer(exchange, asked, view)))
 
 

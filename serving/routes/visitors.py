@@ -29,6 +29,7 @@ from serving.schemas import (
     VisitorResponse,
 )
 from serving.security import ADMIN, WRITE
+from serving.shopper import shopper
 from serving.visitor_view import moment_of, preferences_of, rfc3339, visitor_response
 
 PREFIX, PREFERENCES_SUFFIX = b"/v1/visitors/", b"/preferences"
@@ -44,7 +45,7 @@ async def visitor(request: Request) -> Response:
     visitor_id = _visitor_id(request)
     exchange = exchange_of(request)
     moment = exchange.state.clock()
-    known = _known(exchange, visitor_id, moment_of(moment))
+    known = await _known(exchange, visitor_id, moment_of(moment))
     headers = {"Content-Disposition": 'attachment; filename="visitor.json"'}
     bundle = exchange.state.models.current.bundle
     sensitive = sensitive_paths(exchange.state.placements.values())
@@ -68,7 +69,7 @@ async def set_preferences(request: Request) -> Response:
         visitor_id=visitor_id,
     )
     await _stored(exchange, event)
-    known = _known(exchange, visitor_id, moment_of(exchange.state.clock()))
+    known = await _known(exchange, visitor_id, moment_of(exchange.state.clock()))
     if known.preference is None or known.preference.ts < event.ts:
         raise _store_failed()  # it is in the log, but not yet where answers look
     return json_answer(preferences_of(known))
@@ -104,9 +105,9 @@ async def _stored(exchange: Exchange, event: InteractionEvent) -> None:
         raise Problem(422, "invalid_value", f"{verdict.detail}")
 
 
-def _known(exchange: Exchange, visitor_id: str, at: datetime) -> VisitorState:
+async def _known(exchange: Exchange, visitor_id: str, at: datetime) -> VisitorState:
     try:
-        return exchange.state.visitors.get(visitor_id, None, at)
+        return await shopper(exchange.state, visitor_id, None, at)
     except StorageError as error:
         raise _store_failed() from error
 

@@ -26,6 +26,7 @@ ALLOWED = (
     ),
     (r"feature_store/console\.py", CONSOLE),
     (r"feature_store/cli_options\.py", {"typer"}),
+    (r"feature_store/online/redis(_reader)?\.py", ONLINE | {"redis", "hiredis"}),
     (
         r"feature_store/(events|event_\w+|event_log/\w+|dialects/\w+|dialects|dedup|quarantine"
         r"|file_lock|atomic_file|verdicts|quarantine_replay|intake|intake_\w+|records|layout|erasures|pseudonyms|experiment_(?!answers)\w+|online/\w+|personal_data)(\.py)?$",

@@ -24,6 +24,8 @@ HEAVY = {
     "pyarrow",
     "lightgbm",
     "matplotlib",
+    "redis",  # an extra: only where the settings name such a store
+    "hiredis",
     "training",
 }
 SERVE = """

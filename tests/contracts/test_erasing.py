@@ -16,7 +16,7 @@ from feature_store.online.reconcile import Rebuilt
 from feature_store.online.state import VisitorState
 from feature_store.online.store import OnlineStore
 from feature_store.online.visitors import Visitors
-from tests.contracts.test_online_store import IMPLEMENTATIONS, SetClock
+from tests.contracts.test_online_store import IMPLEMENTATIONS, STORES, SetClock
 
 SECOND = 1_000_000
 
@@ -26,11 +26,11 @@ def clock() -> SetClock:
     return SetClock()
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) -> Iterator[OnlineStore]:
-    store = IMPLEMENTATIONS[request.param](tmp_path, clock)
-    yield store
-    store.close()
+    with IMPLEMENTATIONS[request.param](tmp_path, clock) as store:
+        yield store
+        store.close()
 
 
 @pytest.fixture

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from feature_store.online.lmdb import LmdbStore
 from feature_store.online.memory import MemoryStore
+from feature_store.online.redis import RedisStore
 from feature_store.online.store import MAX_KEY_BYTES, MAX_TTL_SECONDS, OnlineStore
 from recommender.errors import InvalidInputError, StorageError
+from tests.redis_server import needs_redis, started
 
 DAY = 86_400
 MICROS = 1_000_000
@@ -36,25 +39,40 @@ def clock() -> SetClock:
     return SetClock()
 
 
-def _memory(path: Path, clock: SetClock) -> OnlineStore:
-    return MemoryStore(clock)
+@contextmanager
+def _memory(path: Path, clock: SetClock) -> Iterator[OnlineStore]:
+    yield MemoryStore(clock)
 
 
-def _lmdb(path: Path, clock: SetClock) -> OnlineStore:
-    return LmdbStore(path / "online", clock, map_size_bytes=1 << 20)
+@contextmanager
+def _lmdb(path: Path, clock: SetClock) -> Iterator[OnlineStore]:
+    yield LmdbStore(path / "online", clock, map_size_bytes=1 << 20)
 
 
-IMPLEMENTATIONS: dict[str, Callable[[Path, SetClock], OnlineStore]] = {
+@contextmanager
+def _redis(path: Path, clock: SetClock) -> Iterator[OnlineStore]:
+    server = started(path / "redis")
+    try:
+        yield RedisStore(server.target, clock)
+    finally:
+        server.stop()
+
+
+IMPLEMENTATIONS: dict[str, Callable[[Path, SetClock], AbstractContextManager[OnlineStore]]] = {
     "memory": _memory,
     "lmdb": _lmdb,
+    "redis": _redis,
 }
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
+STORES = ["memory", "lmdb", pytest.param("redis", marks=needs_redis)]
+
+
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) -> Iterator[OnlineStore]:
-    store = IMPLEMENTATIONS[request.param](tmp_path, clock)
-    yield store
-    store.close()
+    with IMPLEMENTATIONS[request.param](tmp_path, clock) as store:
+        yield store
+        store.close()
 
 
 def put(store: OnlineStore, values: dict[str, bytes | None], ttl_seconds: float = DAY) -> None:

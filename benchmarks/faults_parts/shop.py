@@ -1,0 +1,170 @@
+"""The shop under fault: its service, its Redis, its A/B test, and the questions of its visitors."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import msgspec
+
+from benchmarks.faults_parts.open_loop import Question
+from benchmarks.latency_parts.processes import TICKS_PER_SECOND
+from recommender.errors import DataError
+from tests.redis_server import RedisServer, started
+from tests.serving.experiments import make
+from tests.serving.service import Process, publish_shop, running
+
+ASK, TELL = "/v1/recommendations", "/v1/events"
+EXPERIMENT: Final = "faults"
+VISITORS: Final = 400
+EVENT_EVERY: Final = 5
+ITEMS: Final = 200
+STEADY_SECONDS: Final = 120.0
+BATCH: Final = 500
+
+
+@dataclass(slots=True)
+class Shop:
+    """A running service with its own Redis.
+
+    Parameters
+    ----------
+    proxy
+        What stands between the two; None where nothing does.
+    """
+
+    root: Path
+    redis: RedisServer
+    service: Process
+    workers: int
+    proxy: subprocess.Popen[str] | None = None
+
+    def delay(self, seconds: float) -> None:
+        """Hold every answer of Redis back."""
+        if self.proxy is None or self.proxy.stdin is None:
+            raise DataError("nothing stands between this service and its Redis")
+        self.proxy.stdin.write(f"{seconds}\n")
+        self.proxy.stdin.flush()
+
+    def ages(self) -> dict[int, float]:
+        """Seconds since the start of each worker."""
+        pid = self.service.child.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        now, ages = time.clock_gettime(time.CLOCK_BOOTTIME), {}
+        for child in children:
+            stat = Path(f"/proc/{child}/stat").read_text(encoding="ascii")
+            began = int(stat.rpartition(")")[2].split()[19]) / TICKS_PER_SECOND
+            ages[int(child)] = now - began
+        return ages
+
+    def moments(self, said: str, after: float) -> list[float]:
+        """When the service logged something, seconds since the epoch, ascending."""
+        lines = self.service.log.read_bytes().splitlines()
+        found = (msgspec.json.decode(line) for line in lines if said.encode() in line)
+        return sorted(each["ts"] for each in found if each["ts"] >= after - 0.001)
+
+    def metric(self, line: str) -> float:
+        """A line of ``/metrics``."""
+        text = httpx.get(f"{self.service.url}/metrics", timeout=10).text
+        values = [each.rsplit(" ", 1)[1] for each in text.splitlines() if each.startswith(line)]
+        return sum(map(float, values))
+
+    def wait_until_steady(self) -> None:
+        """Wait until Redis is asked and knows the log. Raises `DataError`."""
+        until = time.monotonic() + STEADY_SECONDS
+        while time.monotonic() < until:
+            behind = self.metric('desirepath_online_log{counter="behind"}')
+            if behind == self.metric("desirepath_breaker_open") == 0:
+                return
+            time.sleep(0.2)
+        raise DataError(f"the service is not steady after {STEADY_SECONDS:.0f} s")
+
+
+def tell(url: str, history: int) -> None:
+    """Give the service a past of so many events. Raises `DataError`."""
+    for start in range(0, history, BATCH):
+        bodies = [
+            _event(f"past-{n}", f"visitor-{n * 7 % VISITORS}", n).body
+            for n in range(start, min(history, start + BATCH))
+        ]
+        headers = {"Content-Type": "application/json"}
+        body = b"[" + b",".join(bodies) + b"]"
+        answer = httpx.post(f"{url}{TELL}", content=body, headers=headers, timeout=60)
+        if answer.status_code != 202 or answer.json()["accepted"] != len(bodies):
+            raise DataError(f"the past was answered {answer.status_code}: {answer.text[:300]}")
+
+
+@contextmanager
+def open_shop(
+    folder: Path, workers: int, history: int, *, has_proxy: bool = False
+) -> Iterator[Shop]:
+    """A shop with a running A/B test, for the time of a ``with`` block."""
+    root = folder / "shop"
+    root.mkdir(parents=True)
+    publish_shop(root, n=ITEMS)
+    redis = started(folder / "redis")
+    proxy = _proxy(redis.port) if has_proxy else None
+    try:
+        url = redis.url
+        if proxy is not None and proxy.stdout is not None:
+            url = f"redis://127.0.0.1:{int(proxy.stdout.readline())}/0"
+        options = ["--dev", "--workers", str(workers), "--online-store", "redis"]
+        env = {"DESIREPATH_REDIS_URL": url}
+        with running(root, *options, env=env) as service:
+            shop = Shop(root, redis, service, workers, proxy)
+            with service.client() as client:
+                make(client, EXPERIMENT)
+            tell(service.url, history)
+            shop.wait_until_steady()
+            yield shop
+    finally:
+        redis.stop()
+        if proxy is not None:
+            proxy.kill()
+            proxy.communicate()
+
+
+def questions(run: str) -> Iterator[Question]:
+    """Visitors who look around: four lists asked for, then one event, and so on.
+
+    Parameters
+    ----------
+    run
+        In front of the ids of events.
+    """
+    for number in itertools.count():
+        visitor = f"visitor-{number * 7 % VISITORS}"
+        if number % EVENT_EVERY == EVENT_EVERY - 1:
+            yield _event(f"{run}-{number}", visitor, number)
+        else:
+            seen = [f"item-{number % ITEMS:02d}"]
+            body = {"placement": "home", "visitor_id": visitor, "context": {"item_ids": seen}}
+            yield Question(ASK, ASK, msgspec.json.encode(body))
+
+
+def _event(name: str, visitor: str, number: int) -> Question:
+    event: dict[str, object] = {
+        "event_id": name,
+        "event_type": "view_item",
+        "visitor_id": visitor,
+        "ts": time.time_ns() // 1000,
+        "items": [{"item_id": f"item-{number * 13 % ITEMS:02d}"}],
+    }
+    if number % 3 == 0:  # a third of the events are of somebody who is signed in
+        event["user_id"] = f"user-of-{visitor}"
+    return Question(TELL, TELL, msgspec.json.encode(event), name)
+
+
+def _proxy(port: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmarks.faults_parts.proxy", str(port)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=dict(os.environ))
