@@ -2,8 +2,8 @@
 
 Run ``python -m benchmarks.faults`` (``--quick`` for a short look); docs/faults.md says what is
 measured. The tables go to standard error; with ``--json`` the last line of standard output is one
-object. Exit code 1 where a target is missed. Without ``--bundle`` the model is a small one, so that
-the load is that of the service and not of the model.
+object. Exit code 1 where a target is missed. The model is a small one, so that the load is that of
+the service and not of the model.
 """
 
 from __future__ import annotations
