@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -206,7 +207,7 @@ def independence(sizes: Sizes, rng: np.random.Generator) -> Iterator[Figure]:
     likeness = np.corrcoef(halves)[np.triu_indices(sizes.seeds, 1)]
     chi2 = sizes.subjects * likeness**2
     # One degree of freedom: its mean is 1, its variance 2.
-    error = np.sqrt(2 / len(chi2))
+    error = math.sqrt(2 / len(chi2))
     yield Figure(
         "pairs of seeds: mean chi-square", float(chi2.mean()), 1 - 3 * error, 1 + 3 * error
     )

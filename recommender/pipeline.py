@@ -26,6 +26,7 @@ from recommender.merchandising.variety import varied
 from recommender.navigation import Way
 from recommender.novelty import paced
 from recommender.opening import Opening
+from recommender.patience import ENDLESS, Patience
 from recommender.personalisation import impersonal, permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
@@ -61,8 +62,9 @@ def recommend(
     """Answer one query.
 
     The same query, bundle, placement, policy and rules give the same slate. A valid query always
-    gets one; it is empty only when no item may be shown, when its `fatigue` says so, or when
-    nothing at all of it may differ from a list that is empty for everybody.
+    gets one, be it too late for most of its stages; it is empty only when no item may be shown,
+    when its `fatigue` says so, or when nothing at all of it may differ from a list that is empty
+    for everybody.
 
     Parameters
     ----------
@@ -82,8 +84,11 @@ def recommend(
     # As much work again where the default is not kept, so only where it can matter.
     if is_limited and (anybody := impersonal(opening.query, placement)):
         default = _default(anybody, bundle, placement, rules, opening.open_items)
-        limits = opening.weary.most_of_each
-        chosen, share = dosed(chosen, default, opening.placement, limits)
+        if default is None:  # too late to know what may differ: so nothing does
+            chosen = _chosen(replace(opening, proposed={}), bundle)
+        else:
+            limits = opening.weary.most_of_each
+            chosen, share = dosed(chosen, default, opening.placement, limits)
     slate = slate_of(chosen, policy)
     return replace(slate, pace=opening.pace, style=opening.style, changed_share=share)
 
@@ -94,12 +99,19 @@ def _default(
     placement: Placement,
     rules: BoundRules,
     open_items: BoolArray,
-) -> Chosen:
-    """What anybody would get here, of what may be shown to the one who asks."""
+) -> Chosen | None:
+    """What anybody would get here, of what may be shown to the one who asks.
+
+    None where that would have to be made, and it is too late for it. What is made is made whole:
+    it may be kept for others.
+    """
+    is_late, anybody = anybody.patience.runs_out, replace(anybody, patience=ENDLESS)
     question = question_of(anybody, placement)
     if question is not None and not rules.active(anybody, bundle.catalogue).rules:
         kept = bundle.defaults.get(question)
         if kept is None or kept.placement is not placement:
+            if is_late("default"):
+                return None
             opening = opened(anybody, bundle, placement, rules)
             chosen, length = _chosen(opening, bundle, SPARE), anybody.limit + SPARE
             kept = DefaultList(placement, chosen, len(chosen.arrangement.ranking) < length)
@@ -108,6 +120,8 @@ def _default(
             if made.ways:  # one may lead to nothing but what is taken out
                 made = replace(made, ways=find_ways(anybody, bundle, placement, open_items))
             return made
+    if is_late("default"):
+        return None
     return _chosen(opened(anybody, bundle, placement, rules, within=open_items), bundle)
 
 
@@ -140,7 +154,7 @@ def opened(
     level, seeds = _seeds_of(query, bundle, placement)
     near = on_page(eligibility, query, catalogue, placement)
     weary = weariness_of(query, bundle, placement)
-    proposed = {} if weary.spent else propose(seeds, bundle, placement, near)
+    proposed = {} if weary.spent else propose(seeds, bundle, placement, near, query.patience)
     return Opening(
         query, placement, pace, style, active, eligibility, level, seeds, weary, proposed
     )
@@ -150,7 +164,7 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
     """From what is proposed to the list as the shop's rules want it, and so many items below it."""
     query, placement, weary = opening.query, opening.placement, opening.weary
     seeds, active, catalogue = opening.seeds, opening.active, bundle.catalogue
-    ranking = rank(opening.proposed, opening.level, seeds, bundle, placement)
+    ranking = _ranked(opening, bundle)
     kinds = kinds_of(ranking, opening.proposed, query, bundle, placement)
     kinds = plain_kinds(kinds, catalogue, placement)
     ranking, eligibility = fitted_kinds(ranking, kinds, query, placement, opening.eligibility)
@@ -195,16 +209,31 @@ def _merchandised(
 
 
 def propose(
-    seeds: Seeds, bundle: ModelBundle, placement: Placement, eligibility: Eligibility
+    seeds: Seeds,
+    bundle: ModelBundle,
+    placement: Placement,
+    eligibility: Eligibility,
+    patience: Patience = ENDLESS,
 ) -> dict[str, ScoredItems]:
-    """Candidates of each source that takes part; none without seeds."""
+    """Candidates of each source that takes part, as long as there is time; none without seeds."""
+    found: dict[str, ScoredItems] = {}
     if not len(seeds):
-        return {}
-    return {
-        name: source.candidates(seeds, eligibility.mask, placement.candidates)
-        for name, source in bundle.sources.items()
-        if not placement.sources or name in placement.sources
-    }
+        return found
+    for name, source in bundle.sources.items():
+        if not placement.sources or name in placement.sources:
+            if patience.runs_out(name):
+                break
+            found[name] = source.candidates(seeds, eligibility.mask, placement.candidates)
+    return found
+
+
+def _ranked(opening: Opening, bundle: ModelBundle) -> Ranking:
+    """The order of what is proposed: that of the blend where it is too late for the ranker."""
+    proposed, level, seeds = opening.proposed, opening.level, opening.seeds
+    if (ranker := bundle.ranker) and proposed and opening.query.patience.runs_out("ranker"):
+        blended = blend(pool_of(proposed), ranker.shortlist)
+        return blended.ranking(level, ranker.candidates)
+    return rank(proposed, level, seeds, bundle, opening.placement)
 
 
 def rank(

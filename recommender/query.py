@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from recommender.behaviour import NO_BEHAVIOUR, Behaviour
 from recommender.errors import InvalidInputError
 from recommender.exposures import NONE_IGNORED, Exposure, IgnoredLists
+from recommender.patience import ENDLESS, Patience
 from recommender.terms import FULL, KINDS, PERSONALIZE_LEVELS
 
 NO_ITEM: Final = ""
@@ -100,6 +101,8 @@ class Query:
         placement.
     seed
         Of what the placement leaves to chance, below 2^64; None: nothing is.
+    patience
+        When to go on with less than all stages.
     """
 
     at: datetime
@@ -124,6 +127,7 @@ class Query:
     diversity: float | None = None
     kinds: tuple[str, ...] | None = None
     seed: int | None = None
+    patience: Patience = field(default=ENDLESS, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

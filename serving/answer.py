@@ -36,6 +36,7 @@ from serving.shopper import look_up
 
 logger = logging.getLogger(__name__)
 STATIC_POLICY = "static"
+LATE = "deadline"
 
 
 async def answered(
@@ -95,7 +96,7 @@ def answer_at(
         query,
         slate,
         asker.model,
-        asker.failure or degraded or entry.failure,
+        asker.failure or degraded or entry.failure or (LATE if query.patience.skipped else None),
         asker.page_id,
         tuple(trace.moves) if trace else (),
         entry,

@@ -12,6 +12,7 @@ from serving.schemas import (
     Arms,
     Asked,
     Context,
+    DeadlineMs,
     Diversity,
     ExposureMode,
     Filter,
@@ -55,6 +56,7 @@ class PageRequest(Asked, frozen=True):
     force: Arms = {}  # noqa: RUF012 - as above
     remembered: Notes = {}  # noqa: RUF012 - as above
     exposure: ExposureMode = "on_response"
+    deadline_ms: DeadlineMs | None = None
 
     def __post_init__(self) -> None:
         check_ids(self.exclude_item_ids)

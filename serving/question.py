@@ -15,6 +15,7 @@ from recommender.discretion import without_sensitive
 from recommender.draws import seed_of
 from recommender.errors import DesirepathError
 from recommender.merchandising.rules_file import DIVERSITY_LEVELS
+from recommender.patience import ENDLESS, Patience
 from recommender.personalisation import strictest
 from recommender.placements import MAX_LIMIT, Placement
 from recommender.query import Query
@@ -97,9 +98,16 @@ def query_of(
         personalize=OFF if asker.failure else strictest(request.level, placement.personalize),
         kinds=None if request.kinds is None else tuple(request.kinds),
         seed=seed,
+        patience=patience_of(exchange, request),
     )
     gap = timedelta(seconds=exchange.state.settings.session_gap_seconds)
     return informed(question, asker.visitor, gap)
+
+
+def patience_of(exchange: Exchange, request: RecommendationRequest) -> Patience:
+    """The caller's deadline, from the arrival of the request: what waits in a queue waits, too."""
+    deadline = request.deadline_ms
+    return ENDLESS if deadline is None else Patience(lambda: exchange.elapsed_ms >= deadline)
 
 
 def at_stage_length(

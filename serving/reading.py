@@ -20,6 +20,7 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 _NUMBERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], float]]] = {
     "phase": (re.compile(r"-?[0-9]{1,18}"), int),
     "limit": (re.compile(r"-?[0-9]{1,18}"), int),
+    "deadline_ms": (re.compile(r"-?[0-9]{1,18}"), int),
     "diversity": (re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?"), float),
 }
 

@@ -64,6 +64,7 @@ def response_of(
         assignments=list(decision.entry.views),
         next_cursor=_next_cursor(decision, exchange),
         reason="suppressed" if slate.fatigue.is_suppressed else UNSET,
+        late=True if decision.query.patience.skipped else UNSET,
     )
 
 

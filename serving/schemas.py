@@ -99,6 +99,14 @@ FilterText = Annotated[
         description='In the filter language, such as `brand = "acme" and price < 30`.',
     ),
 ]
+DeadlineMs = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=60_000,
+        description="Milliseconds from arrival; what is not begun by then is left out.",
+    ),
+]
 Diversity = Literal["none", "low", "medium", "high"] | Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -147,6 +155,7 @@ class RecommendationRequest(Asked, frozen=True):
     remembered: Notes = {}
     exposure: ExposureMode = "on_response"
     cursor: Cursor | None = None
+    deadline_ms: DeadlineMs | None = None
 
     def __post_init__(self) -> None:
         check_ids(self.exclude_item_ids)
@@ -207,6 +216,7 @@ class RecommendationParams(Asked, frozen=True):
     kinds: Annotated[list[Kind], Meta(max_length=7)] = []
     return_properties: Literal["true", "false"] = "false"
     cursor: Cursor | None = None
+    deadline_ms: DeadlineMs | None = None
 
     def __post_init__(self) -> None:
         check_ids([*self.item_id, *self.exclude_item_id])
@@ -225,6 +235,7 @@ class RecommendationParams(Asked, frozen=True):
             kinds=self.kinds or None,
             return_properties=self.return_properties == "true",
             cursor=self.cursor,
+            deadline_ms=self.deadline_ms,
         )
 
 
@@ -367,8 +378,10 @@ class AssignmentView(msgspec.Struct, frozen=True):
 class RecommendationResponse(msgspec.Struct, frozen=True):
     """The answer. `recommendation_id` belongs into the events that follow from it.
 
-    With `reason` the list is empty on purpose: show nothing. `assignments` has the experiments that
-    run here; `next_cursor` stands for what comes after this list, if anything does.
+    With `reason` the list is empty on purpose: show nothing. With `late` stages were left out,
+    because the deadline was over: the list is less personal than it could be. `assignments` has the
+    experiments that run here; `next_cursor` stands for what comes after this list, if anything
+    does.
     """
 
     recommendation_id: str
@@ -386,6 +399,7 @@ class RecommendationResponse(msgspec.Struct, frozen=True):
     explanation: Explanation | UnsetType = UNSET
     reason: Literal["suppressed"] | UnsetType = UNSET
     next_cursor: str | UnsetType = UNSET
+    late: Literal[True] | UnsetType = UNSET
 
 
 class RejectedEvent(msgspec.Struct, frozen=True):

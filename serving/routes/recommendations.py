@@ -49,7 +49,8 @@ async def recommend_cacheable(request: Request) -> Response:
         shows_properties=params.return_properties == "true",
     )
     result = await answered(exchange, params.as_recommendation(), view)
-    return json_answer(result, headers={"Cache-Control": _cache_control(exchange, params)})
+    cached = "no-store" if result.late else _cache_control(exchange, params)
+    return json_answer(result, headers={"Cache-Control": cached})
 
 
 async def recommend_page(request: Request) -> Response:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,9 @@ def test_seeds_that_depend_on_each_other_are_found(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(experiments, "buckets_of", lazy)
     figures = list(experiments.independence(SHORT, np.random.default_rng(1)))
     assert [each.passed for each in figures if "largest" in each.name] == [False]
+
+
+def test_figures_can_be_written_as_json() -> None:
+    figures = experiments.independence(SHORT, np.random.default_rng(1))
+    found = json.loads(json.dumps([experiments._plain(each) for each in figures]))
+    assert [each["passed"] for each in found] == [True, True]
