@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from benchmarks.latency_parts.processes import TICKS_PER_SECOND
 from recommender.errors import DataError
 from tests.redis_server import RedisServer, started
 from tests.serving.experiments import make
-from tests.serving.service import Process, publish_shop, running
+from tests.serving.service import Process, publish_shop, running, workers
 
 ASK, TELL = "/v1/recommendations", "/v1/events"
 EXPERIMENT: Final = "faults"
@@ -57,13 +57,12 @@ class Shop:
 
     def ages(self) -> dict[int, float]:
         """Seconds since the start of each worker."""
-        pid = self.service.child.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
         now, ages = time.clock_gettime(time.CLOCK_BOOTTIME), {}
-        for child in children:
-            stat = Path(f"/proc/{child}/stat").read_text(encoding="ascii")
-            began = int(stat.rpartition(")")[2].split()[19]) / TICKS_PER_SECOND
-            ages[int(child)] = now - began
+        for pid in workers(self.service):
+            with suppress(OSError):  # it has just ended
+                stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+                began = int(stat.rpartition(")")[2].split()[19]) / TICKS_PER_SECOND
+                ages[pid] = now - began
         return ages
 
     def moments(self, said: str, after: float) -> list[float]:
