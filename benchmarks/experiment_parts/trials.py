@@ -29,9 +29,7 @@ WHOLE: Final = {"max_changed_share": 1.0, "limit": SLATE}
 # Only what was bought before and is due, and nothing to fill up with: empty for nearly everybody.
 MISTAKE: Final = {"sources": ["buy_again"], "ladder": []}
 # One place that two sources fill with two candidates each. Near-ties reach all of them, and at such
-# a temperature each is as likely as any other: what either model puts first is shown often. Nothing
-# rests there: at the edge of a cap or a budget milliseconds between an event and the next question
-# decide whether a list is empty, and a replay of the log cannot know them.
+# a temperature each is as likely as any other: what either model puts first is shown often.
 LEFT_TO_CHANCE: Final = WHOLE | {
     "limit": 1,
     "sources": ["popularity", "linear"],
@@ -39,7 +37,6 @@ LEFT_TO_CHANCE: Final = WHOLE | {
     "ladder": [],
     "kinds": ["item"],
     "explore": {"epsilon": 0.0, "temperature": 1e6, "gap": 1e6, "reach": 10},
-    "fatigue": {"item_per_session": 0, "item_per_week": 0, "session_budget": 0, "day_budget": 0},
 }
 
 
