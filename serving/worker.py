@@ -11,7 +11,6 @@ import math
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,9 +36,6 @@ RETIRE_SIGNAL = signal.SIGUSR1
 LINGER_SECONDS = 5.0
 # One whose parent was killed goes on until its successor is there, but not for ever.
 ORPHAN_SECONDS = 60.0
-# How long a thread that loads a model may hold the interpreter while the event loop waits for it.
-# With Python's five milliseconds it wakes 2 ms later at the 99th percentile (`benchmarks.sharing`).
-SWITCH_SECONDS = 0.0005
 FAILED = 1
 
 
@@ -185,7 +181,6 @@ def run_worker(
     shared
         What it shares with other workers; None: it is alone, and loads models itself.
     """
-    sys.setswitchinterval(SWITCH_SECONDS)
     app = create_app(settings, inheritance=shared.inheritance if shared else None)
     drain = math.ceil(settings.drain_seconds)
     options = server_options(settings)
