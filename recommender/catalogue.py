@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.ids import IdMap, StringArray
+from recommender.read_only import read_only
 from recommender.terms import BoolArray, Float32Array, Int32Array, Int64Array
 
 NO_CATEGORY = -1
@@ -75,14 +76,14 @@ class Catalogue:
         def id_map(name: str) -> IdMap:
             return IdMap(strings(name), arrays[f"{name}_slots"])  # type: ignore[arg-type]
 
-        plain = {name: _fixed(arrays[name]) for name in _PLAIN}
+        plain = {name: read_only(arrays[name]) for name in _PLAIN}
         restless = np.zeros(len(arrays["item_category"]), np.float32)
         return cls(
             id_map("item_id"),
             strings("title"),
             id_map("category"),
             id_map("brand"),
-            **plain,  # type: ignore[arg-type]
+            **plain,
             rest_days=arrays.get("rest_days", restless),  # type: ignore[arg-type]
         )
 
@@ -214,10 +215,3 @@ def _string_arrays(name: str, strings: StringArray) -> dict[str, npt.NDArray[np.
 def _id_map_arrays(name: str, ids: list[str]) -> dict[str, npt.NDArray[np.generic]]:
     id_map = IdMap.from_ids(ids)
     return _string_arrays(name, id_map.ids) | {f"{name}_slots": id_map.slots}
-
-
-def _fixed(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Contiguous view that cannot be written to: the one form that kernels are compiled for."""
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view

@@ -20,7 +20,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -33,17 +32,6 @@ def kernel(function: Function) -> Function:
         return cast(Function, njit(nogil=True, fastmath=False, cache=True)(function))
     except RuntimeError:  # no folder for the cache can be written
         return cast(Function, njit(nogil=True, fastmath=False)(function))
-
-
-def read_only(array: npt.NDArray[Any]) -> Any:
-    """Contiguous view that cannot be written to.
-
-    A bundle's arrays are loaded so, those of a fit are not: one of the two ways for both, or each
-    kernel is compiled twice, the second time while a service waits for its first answer.
-    """
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
 
 
 def _trailing_zeros(_typing: object, _word: object) -> tuple[object, Callable[..., object]]:

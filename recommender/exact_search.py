@@ -23,7 +23,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from recommender.compiled import kernel, read_only
+from recommender.compiled import kernel
+from recommender.read_only import read_only
 from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array
 
 Int8Array = npt.NDArray[np.int8]

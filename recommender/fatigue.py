@@ -234,7 +234,7 @@ class Weariness:
         put together a list that holds more.
         """
         limits = self.most_of_each
-        for name, labels in _labels(self.bundle):
+        for name, labels, _ in _labels(self.bundle):
             if (most := limits.get(name)) is not None:
                 fits = _within(labels[ranking.item_idx[order]], most)
                 cap[order[~fits]] = CAPS.index(f"{name}_share") + 1
@@ -288,9 +288,13 @@ def _spent(query: Query, settings: FatigueSettings) -> str | None:
     return None
 
 
-def _labels(bundle: ModelBundle) -> tuple[tuple[str, Int32Array], ...]:
-    """Brand and category: label of each item of the catalogue."""
-    return ("brand", bundle.catalogue.item_brand), ("category", bundle.catalogue.item_category)
+def _labels(bundle: ModelBundle) -> tuple[tuple[str, Int32Array, int], ...]:
+    """Brand and category: label of each item of the catalogue, and how many labels there are."""
+    catalogue = bundle.catalogue
+    return (
+        ("brand", catalogue.item_brand, len(catalogue.brands)),
+        ("category", catalogue.item_category, len(catalogue.categories)),
+    )
 
 
 def _full(
@@ -301,11 +305,9 @@ def _full(
 ) -> Iterator[tuple[int, Int32Array, BoolArray]]:
     """See `Weariness.full`."""
     counts = np.array([each.in_session for each in exposures], np.int64)
-    known = {"brand": len(bundle.catalogue.brands), "category": len(bundle.catalogue.categories)}
-    for name, labels in _labels(bundle):
+    for name, labels, count in _labels(bundle):
         if not (most := getattr(settings, f"{name}_per_session")):
             continue
-        count = known[name]
         own = labels[item_idx]
         is_full = np.bincount(own[own >= 0], counts[own >= 0]) >= most
         if is_full.any():

@@ -164,7 +164,8 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
     """From what is proposed to the list as the shop's rules want it, and so many items below it."""
     query, placement, weary = opening.query, opening.placement, opening.weary
     seeds, active, catalogue = opening.seeds, opening.active, bundle.catalogue
-    ranking = _ranked(opening, bundle)
+    patience, level = query.patience, opening.level
+    ranking = rank(opening.proposed, level, seeds, bundle, placement, patience)
     kinds = kinds_of(ranking, opening.proposed, query, bundle, placement)
     kinds = plain_kinds(kinds, catalogue, placement)
     ranking, eligibility = fitted_kinds(ranking, kinds, query, placement, opening.eligibility)
@@ -227,30 +228,25 @@ def propose(
     return found
 
 
-def _ranked(opening: Opening, bundle: ModelBundle) -> Ranking:
-    """The order of what is proposed: that of the blend where it is too late for the ranker."""
-    proposed, level, seeds = opening.proposed, opening.level, opening.seeds
-    if (ranker := bundle.ranker) and proposed and opening.query.patience.runs_out("ranker"):
-        blended = blend(pool_of(proposed), ranker.shortlist)
-        return blended.ranking(level, ranker.candidates)
-    return rank(proposed, level, seeds, bundle, opening.placement)
-
-
 def rank(
     proposed: Mapping[str, ScoredItems],
     level: str,
     seeds: Seeds,
     bundle: ModelBundle,
     placement: Placement,
+    patience: Patience = ENDLESS,
 ) -> Ranking:
-    """Blend what the sources propose, and let the ranker order the best of it, if there is one."""
+    """Blend what the sources propose, and let the ranker order the best of it.
+
+    The blend decides where there is no ranker, or no time for it.
+    """
     ranker = bundle.ranker
     if ranker is None:
         weights = bundle.manifest.info.blend
         return blend(pool_of(proposed, weights), weights).ranking(level)
     blended = blend(pool_of(proposed), ranker.shortlist)
     ranking = blended.ranking(level, ranker.candidates)
-    if not len(ranking):
+    if not len(ranking) or patience.runs_out("ranker"):
         return ranking
     shortlist = shortlisted(blended, ranker.candidates)
     return reordered(ranking, ranker.scores(shortlist, seeds, placement))

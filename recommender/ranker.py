@@ -13,13 +13,13 @@ from recommender.candidates.encoder import EncoderSource
 from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
-from recommender.compiled import read_only
 from recommender.errors import BundleError
 from recommender.features import FeatureMaker, Model, log_prices, norms
 from recommender.forest import Forest
 from recommender.forest_arrays import Arrays, heads_of
 from recommender.placements import Placement
 from recommender.ranking import Proposed
+from recommender.read_only import read_only
 from recommender.seeds import Seeds
 from recommender.terms import Float32Array, Float64Array, Int32Array
 

@@ -43,8 +43,7 @@ async def answered(
     exchange: Exchange, request: RecommendationRequest, view: View
 ) -> RecommendationResponse:
     """Answer one request in its turn. Raises as `answer` and `Turns.take`."""
-    if exchange.state.lookup is not None:
-        await look_up(exchange, request)
+    await look_up(exchange, request)
     return await exchange.state.turns.take(lambda: answer(exchange, request, view))
 
 

@@ -25,8 +25,7 @@ async def tried(exchange: Exchange, asked: RulesTrialRequest) -> RulesTrialRespo
     Problem
         422: the rules have faults; all of them are told.
     """
-    if exchange.state.lookup is not None:
-        await look_up(exchange, asked.request)
+    await look_up(exchange, asked.request)
     return await exchange.state.turns.take(lambda: _tried(exchange, asked))
 
 

@@ -16,6 +16,7 @@ from recommender.candidates.returns import ReturnsSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
+from recommender.read_only import read_only
 from recommender.terms import Int32Array
 
 if TYPE_CHECKING:
@@ -85,7 +86,6 @@ def _is_positive_diagonal(matrix: npt.NDArray[np.generic]) -> bool:
 
 def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
     from recommender.candidates.neighbours import NeighbourSource
-    from recommender.compiled import read_only
 
     idx, weight = arrays[f"neighbours_{name}_idx"], arrays[f"neighbours_{name}_weight"]
     lag_decay = float(info.params.get("lag_decay", 1.0))
@@ -96,7 +96,6 @@ def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
 
 def _session_knn(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
     from recommender.candidates.session_knn import SessionIndex, SessionKnnParams, SessionKnnSource
-    from recommender.compiled import read_only
 
     names = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
     params = {part: _positive(name, info, part) for part in SessionKnnParams._fields}
@@ -130,7 +129,6 @@ def _shortlist(
     name: str, info: SourceInfo, arrays: Arrays, catalogue: Catalogue
 ) -> CandidateSource:
     from recommender.candidates.shortlist import ShortlistSource
-    from recommender.compiled import read_only
 
     items, scores = arrays[f"shortlist_{name}_items"], arrays[f"shortlist_{name}_score"]
     if len(np.unique(items)) != len(items):

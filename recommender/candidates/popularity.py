@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.candidates.best import best
+from recommender.candidates.best import best, first
 from recommender.catalogue import Catalogue
 from recommender.compiled import kernel
 from recommender.scratch import scratch
@@ -50,15 +50,8 @@ class PopularInCategorySource:
 def _popular(
     order: Int32Array, popularity: Float32Array, eligible: BoolArray, n: int
 ) -> tuple[Int32Array, Float32Array]:
-    found = np.empty(min(n, len(order)), np.int32)
-    count = 0
-    for item in order:
-        if count == len(found):
-            break
-        if eligible[item]:
-            found[count] = item
-            count += 1
-    return best(found[:count], popularity[found[:count]], n)
+    found = first(order, eligible, n)
+    return best(found, popularity[found], n)
 
 
 @kernel
@@ -77,16 +70,11 @@ def _popular_near(
     found = np.empty(n * np.count_nonzero(shares), np.int32)
     count = 0
     for label in np.flatnonzero(shares):
-        left = n
-        for item in members[offsets[label] : offsets[label + 1]]:
-            if left == 0:
-                break
-            if eligible[item]:
-                left -= 1
-                if not seen[item]:
-                    seen[item] = True
-                    found[count] = item
-                    count += 1
+        for item in first(members[offsets[label] : offsets[label + 1]], eligible, n):
+            if not seen[item]:
+                seen[item] = True
+                found[count] = item
+                count += 1
     scores = np.zeros(count, np.float32)
     for place in range(count):
         item = found[place]

@@ -62,8 +62,7 @@ async def recommend_page(request: Request) -> Response:
     asked = await read_struct(request, PageRequest)
     exchange = exchange_of(request)
     view = view_of(exchange, asked)
-    if exchange.state.lookup is not None:
-        await look_up(exchange, asked)
+    await look_up(exchange, asked)
     return json_answer(await exchange.state.turns.take(lambda: page_answer(exchange, asked, view)))
 
 

@@ -18,11 +18,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from recommender.bundle import ModelBundle
-from recommender.compiled import kernel, read_only
+from recommender.compiled import kernel
 from recommender.pipeline import find_seeds, propose
 from recommender.placements import Placement
 from recommender.query import Query
 from recommender.ranking import pool_of
+from recommender.read_only import read_only
 from recommender.rules import eligible_items
 from recommender.terms import BoolArray, Float32Array, Float64Array, Int64Array
 
