@@ -118,6 +118,7 @@ def off_policy_report(request: OffPolicyRequest, bench: Workbench) -> OffPolicyR
     counts |= {f"outcomes: {name}": number for name, number in found.outcomes.items()}
     earned = rewards_of(answers, found, request.reward)
     logs = [slates_of(each, earned) for each in both]
+    counts["answers that the candidate leaves empty"] = sum(not each.target for each in answers)
     if logs[0].marginal is None:
         counts["answers without probabilities of their slots"] = sum(
             marginals_of(each.record, each.target) is None for each in answers
@@ -200,13 +201,21 @@ def slates_of(answers: Sequence[Replayed], earned: Float64Array) -> LoggedSlates
         propensity[row, :n] = [item.p_slot for item in each.record.items]
         wanted = [*each.target, *[""] * (n - len(each.target))]
         target[row, :n] = [one == other for one, other in zip(each.shown, wanted, strict=True)]
+    silent = np.array([not each.target for each in answers])
     outside = np.array([not is_supported(each.record, each.target) for each in answers], np.float64)
     # Nobody is told apart who has no name: each of their lists stands for itself.
     keys = [each.record.subject_key or each.record.decision_id for each in answers]
     subject = np.unique(keys, return_inverse=True)[1].astype(np.int64)
     marginal, inverse = _slot_by_slot(answers, earned.shape)
     return LoggedSlates(
-        earned, propensity, target, outside, subject=subject, marginal=marginal, inverse=inverse
+        earned,
+        propensity,
+        target,
+        np.where(silent, 0.0, outside),
+        subject=subject,
+        marginal=marginal,
+        inverse=inverse,
+        is_silent=silent,
     )
 
 
@@ -280,7 +289,7 @@ def _refusal(checks: Sequence[Check], verdict: Verdict) -> str | None:
 
 def _lift(log: LoggedSlates) -> Estimate:
     """RIPS less what was earned, list by list: what both have in common cancels out."""
-    gains = (log.running_weight * log.reward).sum(axis=1) - log.total
+    gains = (log.running_weight * log.gained).sum(axis=1) - log.total
     return mean_of(f"{rips(log).name} less served", gains, log.subject)
 
 

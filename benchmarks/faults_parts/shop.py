@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,10 @@ import msgspec
 
 from benchmarks.faults_parts.open_loop import Question
 from benchmarks.latency_parts.processes import TICKS_PER_SECOND
+from feature_store.online.opening import open_redis
+from feature_store.online.stream_state import PLACES
 from recommender.errors import DataError
+from serving.app import wall_clock
 from tests.redis_server import RedisServer, started
 from tests.serving.experiments import make
 from tests.serving.service import Process, publish_shop, running, workers
@@ -59,7 +62,7 @@ class Shop:
         """Seconds since the start of each worker."""
         now, ages = time.clock_gettime(time.CLOCK_BOOTTIME), {}
         for pid in workers(self.service):
-            with suppress(OSError):  # it has just ended
+            with contextlib.suppress(OSError):  # it has just ended
                 stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
                 began = int(stat.rpartition(")")[2].split()[19]) / TICKS_PER_SECOND
                 ages[pid] = now - began
@@ -77,6 +80,11 @@ class Shop:
         values = [each.rsplit(" ", 1)[1] for each in text.splitlines() if each.startswith(line)]
         return sum(map(float, values))
 
+    def streams(self) -> int:
+        """How many workers have told Redis how far they are."""
+        with contextlib.closing(open_redis(self.redis.target, wall_clock)) as store:
+            return sum(1 for _ in store.scan(PLACES))
+
     def wait_until_steady(self) -> None:
         """Wait until Redis is asked and knows the log. Raises `DataError`."""
         until = time.monotonic() + STEADY_SECONDS
@@ -88,21 +96,38 @@ class Shop:
         raise DataError(f"the service is not steady after {STEADY_SECONDS:.0f} s")
 
 
-def tell(url: str, history: int) -> None:
-    """Give the service a past of so many events. Raises `DataError`."""
+def tell(shop: Shop, history: int) -> None:
+    """Give the service a past of so many events, some of them to every worker.
+
+    A worker that never heard anything has nothing in Redis that it could miss.
+
+    Raises
+    ------
+    DataError
+        An event is not accepted, or some worker hears none.
+    """
     for start in range(0, history, BATCH):
-        bodies = [
-            _event(f"past-{n}", f"visitor-{n * 7 % VISITORS}", n).body
-            for n in range(start, min(history, start + BATCH))
-        ]
-        headers = {"Content-Type": "application/json"}
-        body = b"[" + b",".join(bodies) + b"]"
-        answer = httpx.post(f"{url}{TELL}", content=body, headers=headers, timeout=60)
-        if answer.status_code != 202 or answer.json()["accepted"] != len(bodies):
-            raise DataError(f"the past was answered {answer.status_code}: {answer.text[:300]}")
+        _tell(shop.service.url, range(start, min(history, start + BATCH)))
+    until = time.monotonic() + STEADY_SECONDS
+    for number in itertools.count(history):
+        if shop.streams() >= shop.workers:
+            return
+        if time.monotonic() > until:
+            raise DataError(f"a worker heard nothing for {STEADY_SECONDS:.0f} s")
+        _tell(shop.service.url, [number])
+        time.sleep(0.05)
 
 
-@contextmanager
+def _tell(url: str, numbers: Sequence[int]) -> None:
+    bodies = [_event(f"past-{n}", f"visitor-{n * 7 % VISITORS}", n).body for n in numbers]
+    headers = {"Content-Type": "application/json"}
+    body = b"[" + b",".join(bodies) + b"]"
+    answer = httpx.post(f"{url}{TELL}", content=body, headers=headers, timeout=60)
+    if answer.status_code != 202 or answer.json()["accepted"] != len(bodies):
+        raise DataError(f"the past was answered {answer.status_code}: {answer.text[:300]}")
+
+
+@contextlib.contextmanager
 def open_shop(
     folder: Path, workers: int, history: int, *, has_proxy: bool = False
 ) -> Iterator[Shop]:
@@ -122,7 +147,7 @@ def open_shop(
             shop = Shop(root, redis, service, workers, proxy)
             with service.client() as client:
                 make(client, EXPERIMENT)
-            tell(service.url, history)
+            tell(shop, history)
             shop.wait_until_steady()
             yield shop
     finally:

@@ -6,14 +6,14 @@ from the place that the store itself remembers (`feature_store.online.stream_sta
 over to live application when nothing is missing. A store that was away goes on where it was; one
 that forgot everything is at the beginning of every stream.
 
-Each process looks after the stream that it writes. Streams whose writer lives no more are looked
-after by one process at a time.
+Each process looks after the stream that it writes, and whoever has a moment after those whose
+writer lives no more. Processes of one host replay one at a time, a slice each: events of the same
+shoppers would only spoil each other's changes.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
 import time
@@ -40,6 +40,7 @@ from recommender.errors import StorageError
 
 _LOGGER = logging.getLogger(__name__)
 _LOCK_FILE = "follow.lock"
+TURN_SECONDS = 0.02  # between two slices, so that another process has its turn
 
 
 class LogFollower:
@@ -200,7 +201,9 @@ class LogFollower:
                     self.counts.behind = 0
                     _LOGGER.info("the online store is in step with the log")
                     return
-            done = self._replay.run(own, done, until, math.inf)
+            done = self._replay_slice(own, done, until)
+            if done < until:
+                self._stop.wait(TURN_SECONDS)
 
     def _look_after_orphans(self) -> bool:
         """Whether the streams without a living writer miss nothing."""
@@ -214,21 +217,24 @@ class LogFollower:
             end = end_of(self._log, writer)
             if self._orphans.get(writer) == (state.stored, end) or not self._is_orphan(writer):
                 continue
-            missing += not self._replay_alone(writer, state, end)
+            if self._replay_slice(state, state.stored, end) >= end:
+                self._orphans[writer] = (state.stored, end)
+            else:
+                missing += 1
         self.counts.orphans = missing
         return not missing
 
-    def _replay_alone(self, writer: str, state: StreamState, end: Place) -> bool:
-        """Replay a stream unless another process is at it; whether nothing is missing now."""
+    def _replay_slice(self, state: StreamState, after: Place, end: Place) -> Place:
+        """Replay a stream for a while; how far it came.
+
+        Nothing is done while another process of this host replays.
+        """
         lock = FileLock(self._log / _LOCK_FILE)
         try:
             if not lock.try_take():
-                return False
+                return after
             until = time.monotonic() + self._options.slice_seconds
-            done = self._replay.run(state, state.stored, end, until)
-            if done >= end:
-                self._orphans[writer] = (state.stored, end)
-            return done >= end
+            return self._replay.run(state, after, end, until)
         finally:
             lock.close()
 

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,18 +29,23 @@ class FollowerOptions:
         How often the thread looks, more or less; also the first wait after a failure.
     most_seconds
         The longest wait after failures.
-    portion
-        Events replayed in one step.
+    portion, most_of_portion
+        Events replayed in the first step, and in one step at most.
+    portion_seconds
+        How long a step should take. Larger ones cost less for each event, and are spoilt sooner by
+        others who change the same shoppers.
     rest
         A replay rests so many times as long as it works, for whoever answers meanwhile.
     slice_seconds
-        A stream without a writer is replayed for so long before the own one is looked at again.
+        A stream is replayed for so long before another has its turn.
     """
 
     look_seconds: float = 0.25
     most_seconds: float = 1.0
     portion: int = 100
-    rest: float = 2.0
+    most_of_portion: int = 1_000
+    portion_seconds: float = 0.25
+    rest: float = 1.0
     slice_seconds: float = 1.0
 
 
@@ -97,12 +102,15 @@ class StreamReplay:
         ``StoreLayout.log``.
     stop
         Set when it is to end between two portions.
+    clock
+        Monotonic seconds.
     """
 
     log: Path
     options: FollowerOptions
     counts: FollowerCounts
     stop: threading.Event
+    clock: Callable[[], float] = time.monotonic
 
     def run(self, state: StreamState, after: Place, until: Place, stop_at: float) -> Place:
         """Apply the events between two places.
@@ -126,19 +134,29 @@ class StreamReplay:
             return self._run(state, after, until, stop_at)
 
     def _run(self, state: StreamState, after: Place, until: Place, stop_at: float) -> Place:
-        done = after
-        for portion in portions(self.log, state.writer, after, until, self.options.portion):
-            began = time.monotonic()
+        done, size = after, self.options.portion
+        while done < until:
+            portion = next(portions(self.log, state.writer, done, until, size))
+            began = self.clock()
             try:
                 self._apply(state, portion)
             except PlaceMovedError as moved:
                 return moved.place
             done = portion.end
-            ended = time.monotonic()
+            ended = self.clock()
+            size = self._next_size(size, ended - began)
             # By the clock, not by processor time: where others want the processor it is slower.
             if ended > stop_at or self.stop.wait((ended - began) * self.options.rest):
                 break
         return done
+
+    def _next_size(self, size: int, seconds: float) -> int:
+        """Events of the next step, after one of so many took so long."""
+        if seconds > self.options.portion_seconds:
+            return max(1, size // 2)
+        if seconds < self.options.portion_seconds / 2:
+            return min(2 * size, self.options.most_of_portion)
+        return size
 
     def _apply(self, state: StreamState, portion: Portion) -> None:
         if not portion.events:

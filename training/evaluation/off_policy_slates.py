@@ -17,6 +17,10 @@ Notation, for the logged lists i and their slots k = 1..K, r(k) being what slot 
                                                 which are so in the list, q = E[x] of the target,
                                                 Γ = E[x xᵀ] of logging; Swaminathan et al. 2017
 
+A list that the target leaves empty earns nothing, whatever was logged: nothing has to be learnt
+from the log about it. There w = 1 and r = 0, in every estimate: a share of such lists that is known
+rather than estimated.
+
 With slots that are drawn independently of each other PI's u is 1 + Σ (t'(k) / p'(k) - 1), and Γ is
 never built. Otherwise `pseudo_inverse_weights` takes the lists that logging can make, or a sample
 of them drawn from its policy.
@@ -61,6 +65,8 @@ class LoggedSlates:
         end; the target must then be one list for each question, so that t is also t'.
     inverse
         u of each list, float64 (n,), for the pseudo-inverse where slots depend on each other.
+    is_silent
+        The target leaves the list empty, bool (n,); None: none of them.
     """
 
     reward: Float64Array
@@ -71,6 +77,7 @@ class LoggedSlates:
     subject: Int64Array | None = None
     marginal: Float64Array | None = None
     inverse: Float64Array | None = None
+    is_silent: BoolArray | None = None
 
     def __post_init__(self) -> None:
         if not self.reward.size:
@@ -84,7 +91,7 @@ class LoggedSlates:
     @property
     def weight(self) -> Float64Array:
         """W of each slot, float64 (n, K)."""
-        return self.target / self.propensity
+        return self._known(self.target / self.propensity, 1.0)
 
     @property
     def running_weight(self) -> Float64Array:
@@ -93,20 +100,43 @@ class LoggedSlates:
         return weight
 
     @property
+    def marginal_weight(self) -> Float64Array:
+        """t'(k) / p'(k) of each slot, float64 (n, K). Raises `DataError` without them."""
+        if self.marginal is None:
+            self.require_independent()
+            return self.weight
+        return self._known(self.target / self.marginal, 1.0)
+
+    @property
+    def gained(self) -> Float64Array:
+        """What each slot earned that the target would fill, float64 (n, K)."""
+        return self._known(self.reward, 0.0)
+
+    @property
     def total(self) -> Float64Array:
-        """What each list earned, float64 (n,)."""
+        """What each list earned as it was served, float64 (n,)."""
         total: Float64Array = self.reward.sum(axis=1)
         return total
+
+    def require_independent(self) -> None:
+        """Raise `DataError` where a slot depends on those above."""
+        if not self.is_independent:
+            raise DataError("slots depend on those above; accepted: lists with independent slots")
+
+    def _known(self, learnt: Float64Array, value: float) -> Float64Array:
+        silent = self.is_silent
+        return learnt if silent is None else np.where(silent[:, None], value, learnt)
 
 
 def whole_list(log: LoggedSlates) -> Estimate:
     """IPS of the list as one choice."""
-    return mean_of("IPS of the list", log.running_weight[:, -1] * log.total, log.subject)
+    gained = log.gained.sum(axis=1)
+    return mean_of("IPS of the list", log.running_weight[:, -1] * gained, log.subject)
 
 
 def rips(log: LoggedSlates) -> Estimate:
     """Rewards depend on what stands above."""
-    return mean_of("RIPS", (log.running_weight * log.reward).sum(axis=1), log.subject)
+    return mean_of("RIPS", (log.running_weight * log.gained).sum(axis=1), log.subject)
 
 
 def snrips(log: LoggedSlates) -> Estimate:
@@ -127,20 +157,17 @@ def snrips_difference(name: str, one: LoggedSlates, other: LoggedSlates) -> Esti
 
 
 def _snrips(log: LoggedSlates) -> tuple[float, Float64Array]:
-    weight = log.running_weight
+    weight, gained = log.running_weight, log.gained
     totals = weight.sum(axis=0)
     safe = np.where(totals > 0, totals, 1.0)
-    values = (weight * log.reward).sum(axis=0) / safe
-    influence: Float64Array = (weight * (log.reward - values) * (len(log) / safe)).sum(axis=1)
+    values = (weight * gained).sum(axis=0) / safe
+    influence: Float64Array = (weight * (gained - values) * (len(log) / safe)).sum(axis=1)
     return float(values.sum()), influence
 
 
 def iips(log: LoggedSlates) -> Estimate:
     """Rewards depend on their own item only. Raises `DataError` without probabilities p'."""
-    if log.marginal is None:
-        _require_independent(log)
-    weight = log.weight if log.marginal is None else log.target / log.marginal
-    return mean_of("IIPS", (weight * log.reward).sum(axis=1), log.subject)
+    return mean_of("IIPS", (log.marginal_weight * log.gained).sum(axis=1), log.subject)
 
 
 def pseudo_inverse(log: LoggedSlates, weights: Float64Array | None = None) -> Estimate:
@@ -154,14 +181,9 @@ def pseudo_inverse(log: LoggedSlates, weights: Float64Array | None = None) -> Es
     """
     weights = log.inverse if weights is None else weights
     if weights is None:
-        _require_independent(log)
+        log.require_independent()
         weights = 1 + (log.weight - 1).sum(axis=1)
-    return mean_of("pseudo-inverse", weights * log.total, log.subject)
-
-
-def _require_independent(log: LoggedSlates) -> None:
-    if not log.is_independent:
-        raise DataError("slots depend on those above; accepted: lists with independent slots")
+    return mean_of("pseudo-inverse", weights * log.gained.sum(axis=1), log.subject)
 
 
 def pseudo_inverse_weights(

@@ -19,6 +19,7 @@ from feature_store.event_log.store import LogStoreOptions
 from feature_store.event_log.stream import Place, end_of, place_of, portions, writers
 from feature_store.event_log.writer import SegmentOptions
 from feature_store.events import InteractionEvent
+from feature_store.file_lock import exclusive
 from feature_store.intake import Intake, IntakeOptions
 from feature_store.layout import StoreLayout
 from feature_store.online.follower import LogFollower
@@ -34,7 +35,7 @@ from tests.feature_store.log_cases import NOW, SECOND, MovingClock, decision, ev
 from tests.feature_store.online.lasting import FaultyStore
 from tests.serving.service import wait_for
 
-QUICK = FollowerOptions(look_seconds=0.01, most_seconds=0.02, portion=3, rest=0)
+QUICK = FollowerOptions(look_seconds=0.01, most_seconds=0.02, portion=3, most_of_portion=3, rest=0)
 AT = datetime.fromtimestamp(NOW / SECOND, UTC)
 
 
@@ -253,6 +254,19 @@ def test_a_job_beside_the_service_waits_for_it_and_does_the_rest(shop: Shop) -> 
     shop.store.forget()
     intake.close()
     assert job.settle()
+    shop.check()
+
+
+def test_processes_replay_one_at_a_time(shop: Shop) -> None:
+    intake, follower = shop.open()
+    shop.send(intake, event("a"))
+    with exclusive(shop.layout.log / "follow.lock"):
+        looking = threading.Thread(target=follower.look)
+        looking.start()
+        looking.join(0.1)
+        assert follower.counts.behind == 1, "another process is replaying"
+    looking.join(10)
+    assert follower.counts.behind == 0
     shop.check()
 
 

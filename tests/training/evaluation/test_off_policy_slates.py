@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -98,6 +99,30 @@ def test_lists_without_support_are_refused() -> None:
         np.ones((200, 1)), np.full((200, 1), 0.5), np.full((200, 1), 0.5), np.full(200, 0.5)
     )
     assert "50.0% of its mass" in (judge_slates(log).refusal or "")
+
+
+def test_a_list_that_the_target_leaves_empty_is_known_to_earn_nothing() -> None:
+    """A third of the questions: whatever was logged there, and wherever it lies."""
+    share, target = np.full(12, 1 / 12), (0, 2)
+    filled = exhaustive(share, np.array(target))
+    is_silent = np.arange(len(filled) * 3 // 2) >= len(filled)
+    rows = np.arange(len(is_silent)) % len(filled)
+    log = LoggedSlates(
+        filled.reward[rows],
+        filled.propensity[rows],
+        np.where(is_silent[:, None], 0.0, filled.target[rows]),
+        marginal=np.full((len(rows), SLOTS), 1 / ITEMS),
+        is_silent=is_silent,
+    )
+    truth = (WORTH[0, 0] + WORTH[1, 2]) * 2 / 3
+    estimates = (whole_list(log), rips(log), snrips(log))
+    assert [each.value for each in estimates] == pytest.approx([truth] * 3)
+    alone = iips(replace(filled, marginal=log.marginal[: len(filled)]))
+    assert iips(log).value == pytest.approx(alone.value * 2 / 3)
+    assert log.running_weight.mean() == pytest.approx(1)
+    assert log.total.sum() == pytest.approx(filled.total[rows].sum()), "what was served stays"
+    # Of a third nothing has to be estimated.
+    assert rips(log).error < rips(filled).error
 
 
 def test_the_difference_of_two_targets_is_that_of_their_values() -> None:

@@ -1,0 +1,84 @@
+"""A replay takes steps of about the same time, however long one event takes."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from feature_store.event_log.stream import Place, end_of
+from feature_store.intake import Intake
+from feature_store.layout import StoreLayout
+from feature_store.online.memory import MemoryStore
+from feature_store.online.store import Change, Clock
+from feature_store.online.stream_replay import FollowerCounts, FollowerOptions, StreamReplay
+from feature_store.online.stream_state import StreamState, place_key
+from feature_store.online.visitor_draft import never_erased
+from feature_store.online.visitors import VisitorOptions, Visitors
+from tests.feature_store.log_cases import MovingClock, event, submit
+
+EVENTS = 400
+OPTIONS = FollowerOptions(portion=4, most_of_portion=32, portion_seconds=1.0, rest=0)
+
+
+class SlowStore(MemoryStore):
+    """A store that takes its time: so long for a change, and for each of its keys.
+
+    Attributes
+    ----------
+    steps
+        Keys of each change, that of the place left out.
+    """
+
+    def __init__(self, clock: Clock, seconds: float, key_seconds: float) -> None:
+        super().__init__(clock)
+        self.now, self.steps = 0.0, list[int]()
+        self._seconds, self._key_seconds = seconds, key_seconds
+
+    def update(
+        self,
+        keys: Sequence[str],
+        change: Change,
+        ttl_seconds: float,
+        lasting: Collection[str] = (),
+    ) -> None:
+        self.steps.append(len(keys) - len(lasting))
+        self.now += self._seconds + self._key_seconds * (len(keys) - len(lasting))
+        super().update(keys, change, ttl_seconds)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A log with one event of each of so many visitors."""
+    layout, clock = StoreLayout(tmp_path_factory.mktemp("shop")), MovingClock()
+    intake = Intake(layout, Visitors(MemoryStore(clock)), clock)
+    intake.open()
+    submit(intake, [event(f"e{n}", visitor_id=f"v{n}") for n in range(EVENTS)])
+    yield layout.log
+    intake.close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "key_seconds", "settled"),
+    [
+        pytest.param(0.0, 0.001, {32}, id="fast: as many as may be"),
+        pytest.param(0.0, 0.05, {16}, id="what fits"),
+        pytest.param(5.0, 0.0, {1}, id="slow: one by one"),
+    ],
+)
+def test_steps_take_about_as_long_as_they_should(
+    log: Path, seconds: float, key_seconds: float, settled: set[int]
+) -> None:
+    store, counts = SlowStore(MovingClock(), seconds, key_seconds), FollowerCounts()
+    replay = StreamReplay(log, OPTIONS, counts, threading.Event(), lambda: store.now)
+    state = StreamState(
+        store, "serve.1", place_key("log", "serve.1"), VisitorOptions(), never_erased
+    )
+    end = end_of(log, "serve.1")
+    assert replay.run(state, Place(), end, math.inf) == state.stored == end
+    assert counts.replayed == sum(store.steps) == EVENTS
+    assert store.steps[0] == OPTIONS.portion
+    assert set(store.steps[4:-1]) == settled
