@@ -28,15 +28,14 @@ CONTROL, TREATMENT = "control", "treatment"
 WHOLE: Final = {"max_changed_share": 1.0, "limit": SLATE}
 # Only what was bought before and is due, and nothing to fill up with: empty for nearly everybody.
 MISTAKE: Final = {"sources": ["buy_again"], "ladder": []}
-# One place that two sources fill with two candidates each. Near-ties reach all of them, and at such
-# a temperature each is as likely as any other: what either model puts first is shown often.
+# One place, and of each source what it holds best. Near-ties reach all of these, and at such a
+# temperature each is as likely as any other: what either model puts first is shown often.
 LEFT_TO_CHANCE: Final = WHOLE | {
     "limit": 1,
-    "sources": ["popularity", "linear"],
-    "candidates": 2,
+    "candidates": 1,
     "ladder": [],
     "kinds": ["item"],
-    "explore": {"epsilon": 0.0, "temperature": 1e6, "gap": 1e6, "reach": 10},
+    "explore": {"epsilon": 0.0, "temperature": 1e6, "gap": 1e6, "reach": 20},
 }
 
 
