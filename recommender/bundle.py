@@ -38,12 +38,14 @@ from recommender.query import Visit
 from recommender.stage import UNKNOWN_INTERVAL_SECONDS
 
 if TYPE_CHECKING:
+    from recommender.candidates.panel import Panel
     from recommender.default_list import DefaultList
     from recommender.ranker import Ranker
 
 MANIFEST = "manifest.json"
 DEFAULTS_KEPT: Final = 512
 CART_ITEMS_KEPT: Final = 2048
+PANELS_KEPT: Final = 64
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 
@@ -87,6 +89,9 @@ class ModelBundle:
     goes_with: Kept[int, frozenset[int]] = field(
         default_factory=lambda: Kept(CART_ITEMS_KEPT), repr=False, compare=False
     )
+    _panels: Kept[tuple[str, ...], Panel] = field(
+        default_factory=lambda: Kept(PANELS_KEPT), init=False, repr=False, compare=False
+    )
 
     @property
     def version(self) -> str:
@@ -98,6 +103,21 @@ class ModelBundle:
         """The shop's usual time between two purchases of a shopper, for `recommender.stage`."""
         usual = self.arrays.get("usual_interval")
         return UNKNOWN_INTERVAL_SECONDS if usual is None else float(usual[0])
+
+    def panel(self, wanted: tuple[str, ...] = ()) -> Panel:
+        """The sources of these names, in the order of the bundle; without any name, all of them."""
+        if (panel := self._panels.get(wanted)) is None:
+            # Kernels come in only where there is a model, see `recommender.compiled`.
+            from recommender.candidates.panel import Panel
+
+            chosen = {
+                name: source
+                for name, source in self.sources.items()
+                if not wanted or name in wanted
+            }
+            panel = Panel.of(chosen)
+            self._panels.keep(wanted, panel)
+        return panel
 
     def pace(self, visit: Visit) -> Pace:
         """At which pace a visit goes."""

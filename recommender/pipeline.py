@@ -31,7 +31,7 @@ from recommender.personalisation import impersonal, permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
 from recommender.query import Interaction, Query
-from recommender.ranking import Blended, Proposed, Ranking, blend, fill, pool_of, reordered
+from recommender.ranking import Blended, Proposed, Ranking, blend, fill
 from recommender.rules import Eligibility, eligible_items, on_page
 from recommender.seeds import NO_SEEDS, Seeds, seeds_of
 from recommender.slate import ScoredItems, Slate
@@ -215,17 +215,12 @@ def propose(
     placement: Placement,
     eligibility: Eligibility,
     patience: Patience = ENDLESS,
-) -> dict[str, ScoredItems]:
+) -> Mapping[str, ScoredItems]:
     """Candidates of each source that takes part, as long as there is time; none without seeds."""
-    found: dict[str, ScoredItems] = {}
     if not len(seeds):
-        return found
-    for name, source in bundle.sources.items():
-        if not placement.sources or name in placement.sources:
-            if patience.runs_out(name):
-                break
-            found[name] = source.candidates(seeds, eligibility.mask, placement.candidates)
-    return found
+        return {}
+    panel = bundle.panel(placement.sources)
+    return panel.propose(seeds, eligibility.mask, placement.candidates, patience)
 
 
 def rank(
@@ -242,26 +237,19 @@ def rank(
     """
     ranker = bundle.ranker
     if ranker is None:
-        weights = bundle.manifest.info.blend
-        return blend(pool_of(proposed, weights), weights).ranking(level)
-    blended = blend(pool_of(proposed), ranker.shortlist)
-    ranking = blended.ranking(level, ranker.candidates)
-    if not len(ranking) or patience.runs_out("ranker"):
-        return ranking
-    shortlist = shortlisted(blended, ranker.candidates)
-    return reordered(ranking, ranker.scores(shortlist, seeds, placement))
+        return blend(proposed, bundle.manifest.info.blend).ranking(level)
+    blended = blend(proposed, ranker.shortlist, ranker.candidates, of_all=True)
+    if not len(blended) or patience.runs_out("ranker"):
+        return blended.ranking(level)
+    scores = ranker.scores(shortlisted(blended), seeds, placement)
+    return blended.reordered(scores).ranking(level)
 
 
-def shortlisted(blended: Blended, most: int) -> Proposed:
+def shortlisted(blended: Blended) -> Proposed:
     """The best of a blend, as the ranker takes it."""
-    pool, order = blended.pool, blended.order[:most]
+    proposals = blended.proposals
     return Proposed(
-        pool.item_idx[order],
-        blended.scores[:most],
-        pool.names,
-        pool.scores[:, order],
-        pool.shares[:, order],
-        len(blended.order),
+        blended.item_idx, blended.scores, proposals.names, *blended.shares(), blended.pool
     )
 
 
@@ -309,14 +297,14 @@ def explain(
     """What each source adds to the best candidates: (item_id, source → part of the score)."""
     proposed = opened(query, bundle, placement, rules).proposed
     weights = bundle.manifest.info.blend
-    pool = pool_of(proposed, weights)
-    if not pool.names:
+    best, ids = blend(proposed, weights, limit), bundle.catalogue.ids
+    if not len(best):
         return []
-    parts, ids = pool.weighted(weights), bundle.catalogue.ids
-    best = blend(pool, weights).order[:limit]
+    names, parts = best.proposals.names, best.parts(weights)
+    heard = [row for row in best.proposals.counts.nonzero()[0].tolist() if weights.get(names[row])]
     return [
-        (ids.id(int(pool.item_idx[i])), dict(zip(pool.names, parts[:, i].tolist(), strict=True)))
-        for i in best
+        (ids.id(item), {names[row]: float(parts[row, place]) for row in heard})
+        for place, item in enumerate(best.item_idx.tolist())
     ]
 
 

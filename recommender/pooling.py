@@ -1,77 +1,118 @@
-"""The kernels of `recommender.ranking`: what all sources propose, brought together and ordered."""
+"""The kernels of `recommender.ranking`: what all sources propose, brought together and ordered.
+
+Notation: s sources, each with a row of proposals as `recommender.candidates.proposals` has them;
+the *share* of an item is its score relative to the best one of its row.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from recommender.candidates.best import keep_best, ordered
+from recommender.candidates.proposals import Rows
 from recommender.compiled import kernel
-from recommender.terms import Float32Array, Int32Array, Int64Array
-
-
-@kernel
-def pooled(
-    every: Int32Array, said: Float32Array, ends: Int64Array, place_of: Int32Array
-) -> tuple[Int32Array, Float32Array, Float32Array]:
-    """The items of all sources and what each says of them: see `recommender.ranking.Pool`.
-
-    Parameters
-    ----------
-    every, said
-        Items and scores of the sources, one behind the other, each best first: int32, float32.
-    ends
-        Where each source ends, int64 (sources,).
-    place_of
-        Zero for all items, and so at the end.
-    """
-    item_idx = np.empty(len(every), np.int32)
-    count = 0
-    for item in every:
-        if place_of[item] == 0:
-            place_of[item] = 1
-            item_idx[count] = item
-            count += 1
-    item_idx = np.sort(item_idx[:count])
-    for place in range(count):
-        place_of[item_idx[place]] = place
-    scores = np.zeros((len(ends), count), np.float32)
-    shares = np.zeros((len(ends), count), np.float32)
-    begin = 0
-    for source in range(len(ends)):
-        for row in range(begin, ends[source]):
-            scores[source, place_of[every[row]]] = said[row]
-            shares[source, place_of[every[row]]] = said[row] / said[begin]
-        begin = ends[source]
-    for item in item_idx:
-        place_of[item] = 0
-    return item_idx, scores, shares
+from recommender.terms import BoolArray, Float32Array, Int32Array, Int64Array
 
 
 @kernel
 def blended(
-    shares: Float32Array, weights: Float32Array
-) -> tuple[Int64Array, Float32Array, Int64Array]:
-    """Columns by the weighted sum of their shares: order, sums, and the row that added most.
+    rows: Rows, weights: Float32Array, heard: BoolArray, most: int, place_of: Int32Array
+) -> tuple[Int32Array, Float32Array, Int64Array, int]:
+    """Items by the weighted sum of their shares; ties by item index.
 
     Parameters
     ----------
-    shares, weights
-        float32 (sources, n) and (sources,), not negative.
+    weights
+        Of each source, not negative, float32 (s,).
+    heard
+        The sources that take part, bool (s,).
+    most
+        How many items are wanted.
+    place_of
+        Zero for all items, and so at the end.
+
+    Returns
+    -------
+    The best items, their sums, the row of the source that added most to each, and how many items
+    there are in all: int32 (≤ most,), float32, int64.
     """
-    sources, count = shares.shape
-    sums = np.zeros(count, np.float32)
-    most = np.zeros(count, np.float32)
-    strongest = np.zeros(count, np.int64)
-    for source in range(sources):
-        for column in range(count):
-            part = shares[source, column] * weights[source]
-            sums[column] += part
-            if part > most[column]:
-                most[column], strongest[column] = part, source
-    # One number per column, smaller for what is better; ties by column.
-    bits = sums.view(np.uint32)
-    keys = np.empty(count, np.uint64)
-    for column in range(count):
-        keys[column] = (np.uint64(~bits[column]) << np.uint64(32)) | np.uint64(column)
-    keys = np.sort(keys)
-    order = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    return order, sums[order], strongest[order]
+    found, sums, strongest = _added_up(rows, weights, heard, place_of)
+    best, worth = _best(found, sums, most)
+    by = np.empty(len(best), np.int64)
+    for place in range(len(best)):
+        by[place] = strongest[place_of[best[place]] - 1]
+    for item in found:
+        place_of[item] = 0
+    return best, worth, by, len(found)
+
+
+@kernel
+def _added_up(
+    rows: Rows, weights: Float32Array, heard: BoolArray, place_of: Int32Array
+) -> tuple[Int32Array, Float32Array, Int64Array]:
+    """Items as they come, their sums, and the strongest source; `place_of` has places plus 1."""
+    item_idx, scores, counts = rows
+    total = int(counts.sum())
+    found, strongest = np.empty(total, np.int32), np.empty(total, np.int64)
+    sums, largest = np.zeros(total, np.float32), np.zeros(total, np.float32)
+    count, first = 0, -1
+    for row in range(len(counts)):
+        if not heard[row] or counts[row] == 0:
+            continue
+        first = row if first < 0 else first
+        for column in range(counts[row]):
+            item = np.uint32(item_idx[row, column])
+            place = place_of[item] - 1
+            if place < 0:
+                place = count
+                # Where nothing is added, the first source stands for it.
+                found[place], strongest[place] = item, first
+                count += 1
+                place_of[item] = count
+            part = scores[row, column] / scores[row, 0] * weights[row]
+            sums[place] += part
+            if part > largest[place]:
+                largest[place], strongest[place] = part, row
+    return found[:count], sums[:count], strongest
+
+
+@kernel
+def _best(item_idx: Int32Array, sums: Float32Array, most: int) -> tuple[Int32Array, Float32Array]:
+    """The best items, those with a sum of 0 at the end: int32, float32 (≤ most,)."""
+    if len(sums) <= most:
+        return ordered(item_idx, sums)
+    found, worth = np.empty(most, np.int32), np.empty(most, np.float32)
+    count = keep_best(item_idx, sums, found, worth)
+    if count < most:
+        rest = np.sort(item_idx[sums == 0])
+        found[count:], worth[count:] = rest[: most - count], 0
+    return ordered(found, worth)
+
+
+@kernel
+def said_of(
+    item_idx: Int32Array, rows: Rows, place_of: Int32Array
+) -> tuple[Float32Array, Float32Array]:
+    """What each source says of some items, and the shares of that: float32 (s, m) each.
+
+    Parameters
+    ----------
+    item_idx
+        int32 (m,), none twice.
+    place_of
+        Zero for all items, and so at the end.
+    """
+    proposed, scores, counts = rows
+    for place in range(len(item_idx)):
+        place_of[item_idx[place]] = place + 1
+    said = np.zeros((len(counts), len(item_idx)), np.float32)
+    shares = np.zeros((len(counts), len(item_idx)), np.float32)
+    for row in range(len(counts)):
+        for column in range(counts[row]):
+            place = place_of[np.uint32(proposed[row, column])] - 1
+            if place >= 0:
+                said[row, place] = scores[row, column]
+                shares[row, place] = scores[row, column] / scores[row, 0]
+    for item in item_idx:
+        place_of[item] = 0
+    return said, shares

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import Final
 
 import numpy as np
 
+from recommender.candidates.proposals import Proposals
 from recommender.candidates.source import first_eligible
 from recommender.catalogue import Catalogue
 from recommender.filters.context import page_category
@@ -79,107 +79,107 @@ NO_RANKING: Final = Ranking(
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
-    """The union of what all sources propose.
-
-    Parameters
-    ----------
-    item_idx
-        int32 (n,), ascending.
-    names
-        The sources that take part.
-    scores
-        What each source says of each item, float32 (sources, n); 0 where it does not propose it.
-    shares
-        The same relative to the best score of the source, in 0..1: so that each speaks as loudly.
-    """
-
-    item_idx: Int32Array
-    names: tuple[str, ...]
-    scores: Float32Array
-    shares: Float32Array
-
-    def weighted(self, weights: Mapping[str, float]) -> Float32Array:
-        """What each source adds to the blended score of each item, float32 (sources, n)."""
-        own = np.array([weights.get(name, 0.0) for name in self.names], np.float32)
-        parts: Float32Array = self.shares * own[:, None]
-        return parts
-
-
-def pool_of(
-    proposed: Mapping[str, ScoredItems], weights: Mapping[str, float] | None = None
-) -> Pool:
-    """Bring together what the sources propose: those with a positive weight, or all of them."""
-    names = tuple(
-        name
-        for name, items in proposed.items()
-        if len(items) and (weights is None or weights.get(name, 0))
-    )
-    if not names:
-        return Pool(np.empty(0, np.int32), (), *(np.empty((0, 0), np.float32),) * 2)
-    # Kernels come in only where there is a model, see `recommender.compiled`.
-    from recommender.pooling import pooled
-
-    listed = [proposed[name] for name in names]
-    every = np.concatenate([each.item_idx for each in listed])
-    said = np.concatenate([each.scores for each in listed])
-    ends = np.array([*accumulate(map(len, listed))], np.int64)
-    place_of = scratch("pool_place", 1 << int(every.max()).bit_length(), np.int32)
-    item_idx, scores, shares = pooled(every, said, ends, place_of)
-    return Pool(item_idx, names, scores, shares)
-
-
-@dataclass(frozen=True, slots=True)
 class Blended:
-    """A pool in order of its blended score; ties by item index.
+    """The best of all that the sources propose, in order of a blended score.
 
     Parameters
     ----------
-    order
-        Column of the pool in each place, best first, int64 (n,).
+    proposals
+        s sources.
+    item_idx
+        int32 (n,), best first; ties by item index.
     scores
         Blended scores, float32 (n,), falling.
     strongest
         Row of the source that added most, int64 (n,).
+    pool
+        How many items there were before the best n were taken.
     """
 
-    pool: Pool
-    order: Int64Array
+    proposals: Proposals
+    item_idx: Int32Array
     scores: Float32Array
     strongest: Int64Array
+    pool: int
 
-    def ranking(self, level: str, most: int | None = None) -> Ranking:
-        """The order, or the first so many of it, as a ranking of one rung."""
-        order = self.order[:most]
-        return Ranking(
-            self.pool.item_idx[order],
-            self.scores[:most],
-            np.array(self.pool.names, np.object_)[self.strongest[:most]],
-            same_text(level, len(order)),
+    def __len__(self) -> int:
+        return len(self.item_idx)
+
+    def ranking(self, level: str) -> Ranking:
+        """A ranking of one rung."""
+        names = np.array(self.proposals.names or ("",), np.object_)
+        levels = same_text(level, len(self))
+        return Ranking(self.item_idx, self.scores, names[self.strongest], levels)
+
+    def reordered(self, scores: Float32Array) -> Blended:
+        """The same items in the order of new scores; those that are equal stay as they were.
+
+        Parameters
+        ----------
+        scores
+            Of each item, not negative, float32 (n,).
+        """
+        from recommender.candidates.radix import by_digits
+
+        order = by_digits(~scores.view(np.uint32))
+        return replace(
+            self,
+            item_idx=self.item_idx[order],
+            scores=scores[order],
+            strongest=self.strongest[order],
         )
 
+    def shares(self) -> tuple[Float32Array, Float32Array]:
+        """What each source says of each item, 0 where it does not propose it: float32 (s, n) each.
 
-def blend(pool: Pool, weights: Mapping[str, float]) -> Blended:
-    """Order a pool by the sum of what its sources add."""
-    if not pool.names:
-        nothing = np.empty(0, np.int64)
-        return Blended(pool, nothing, np.empty(0, np.float32), nothing)
-    from recommender.pooling import blended
+        Returns
+        -------
+        The scores, and the same relative to the best score of the source, in 0..1: so that each
+        speaks as loudly.
+        """
+        from recommender.pooling import said_of
 
-    own = np.array([weights.get(name, 0.0) for name in pool.names], np.float32)
-    return Blended(pool, *blended(pool.shares, own))
+        return said_of(self.item_idx, self.proposals.rows, _places(self.proposals))
+
+    def parts(self, weights: Mapping[str, float]) -> Float32Array:
+        """What each source adds to the blended score of each item, float32 (s, n)."""
+        own = np.array([weights.get(name, 0.0) for name in self.proposals.names], np.float32)
+        parts: Float32Array = self.shares()[1] * own[:, None]
+        return parts
 
 
-def reordered(ranking: Ranking, scores: Float32Array) -> Ranking:
-    """The first items of a ranking in the order of new scores, without the rest.
+def blend(
+    proposed: Mapping[str, ScoredItems],
+    weights: Mapping[str, float],
+    most: int | None = None,
+    *,
+    of_all: bool = False,
+) -> Blended:
+    """Order what is proposed by the sum of what its sources add: their weights times the shares.
 
     Parameters
     ----------
-    scores
-        One for each of the first items, float32 (≤ n,).
+    most
+        How many items are wanted; None: all.
+    of_all
+        Sources without a weight bring in their items, too, with what they have by others.
     """
-    order = np.argsort(-scores, kind="stable")
-    return replace(ranking.take(order), scores=scores[order])
+    proposals = proposed if isinstance(proposed, Proposals) else Proposals.of(proposed)
+    if not len(proposals):
+        nothing = np.empty(0, np.int32)
+        return Blended(proposals, nothing, np.empty(0, np.float32), np.empty(0, np.int64), 0)
+    # Kernels come in only where there is a model, see `recommender.compiled`.
+    from recommender.pooling import blended
+
+    own = np.array([weights.get(name, 0.0) for name in proposals.names], np.float32)
+    heard = np.ones(len(own), np.bool_) if of_all else own > 0
+    wanted = proposals.item_idx.size if most is None else most
+    best = blended(proposals.rows, own, heard, wanted, _places(proposals))
+    return Blended(proposals, *best)
+
+
+def _places(proposals: Proposals) -> Int32Array:
+    return scratch("pool_place", proposals.catalogue_size, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class Proposed:
     blend
         float32 (c,), falling.
     sources
-        Sources that proposed something.
+        Sources that were asked.
     scores, shares
         float32 (sources, c).
     pool

@@ -25,7 +25,7 @@ from recommender.ranker import (
     columns_of,
     feature_maker,
 )
-from recommender.ranking import blend, pool_of
+from recommender.ranking import blend
 from recommender.rules import eligible_items
 from recommender.terms import Float32Array, Int32Array
 from training.fitting import Fitted
@@ -157,8 +157,8 @@ class Classroom:
         eligibility = eligible_items(question.query, bundle.catalogue, self._placement)
         _, seeds = find_seeds(question.query, bundle, self._placement)
         proposed = propose(seeds, bundle, self._placement, eligibility)
-        blended = blend(pool_of(proposed), self._shortlist)
-        shortlist = shortlisted(blended, self._spec.candidates)
+        blended = blend(proposed, self._shortlist, self._spec.candidates, of_all=True)
+        shortlist = shortlisted(blended)
         if not len(shortlist.item_idx):
             return None
         index = bundle.catalogue.ids.index

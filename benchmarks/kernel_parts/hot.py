@@ -16,7 +16,7 @@ from recommender.pipeline import find_seeds, opened, propose, shortlisted
 from recommender.placements import Placement, read_placements
 from recommender.query import Interaction, Query
 from recommender.ranker import Ranker
-from recommender.ranking import Proposed, blend, pool_of
+from recommender.ranking import Proposed, blend
 from recommender.seeds import Seeds
 from recommender.terms import VIEW_ITEM
 
@@ -69,7 +69,7 @@ def _ranking(
 def _shortlist(bundle: ModelBundle, ranker: Ranker, place: Placement, seeds: Seeds) -> Proposed:
     query = Query(AT, place.name, 20)
     found = propose(seeds, bundle, place, opened(query, bundle, place).eligibility)
-    return shortlisted(blend(pool_of(found), ranker.shortlist), ranker.candidates)
+    return shortlisted(blend(found, ranker.shortlist, ranker.candidates, of_all=True))
 
 
 def _questions(bundle: ModelBundle, place: Placement) -> list[Seeds]:

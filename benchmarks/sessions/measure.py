@@ -17,11 +17,11 @@ from benchmarks.sessions.protocol import Row
 from benchmarks.sessions.window import Asked, read_questions, read_window
 from feature_store.catalogue import CATALOGUE_SCHEMA
 from recommender.bundle import ModelBundle
-from recommender.pipeline import find_seeds, propose, recommend, shortlisted
+from recommender.pipeline import find_seeds, propose, recommend
 from recommender.placements import Placement, read_placements
 from recommender.policy import TopPolicy
 from recommender.query import Query
-from recommender.ranking import blend, pool_of
+from recommender.ranking import blend
 from recommender.rules import eligible_items
 from recommender.terms import VIEW_ITEM, Int64Array
 from training.engine import EventWindow
@@ -144,7 +144,7 @@ def _place(bundle: ModelBundle, placement: Placement, query: Query, target: str)
     eligibility = eligible_items(query, bundle.catalogue, placement)
     _, seeds = find_seeds(query, bundle, placement)
     weights = bundle.ranker.shortlist if bundle.ranker else bundle.manifest.info.blend
-    pool = pool_of(propose(seeds, bundle, placement, eligibility), weights)
-    shortlist = shortlisted(blend(pool, weights), max(CANDIDATES))
-    found = np.flatnonzero(shortlist.item_idx == bundle.catalogue.ids.index(target, -1))
+    proposed = propose(seeds, bundle, placement, eligibility)
+    best = blend(proposed, weights, max(CANDIDATES))
+    found = np.flatnonzero(best.item_idx == bundle.catalogue.ids.index(target, -1))
     return int(found[0]) if len(found) else -1

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recommender.candidates.source import top
+from recommender.candidates.proposals import Proposals
+from recommender.candidates.source import CandidateSource
 from recommender.seeds import Seeds
-from recommender.slate import ScoredItems
 from recommender.terms import BoolArray, Float32Array
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class AlsSource:
+class AlsSource(CandidateSource):
     """Weighted matrix factorisation for implicit feedback (Hu, Koren, Volinsky 2008).
 
     Parameters
@@ -44,16 +44,16 @@ class AlsSource:
     frequency_exponent: float = 0.0
     index: ExactIndex | None = None
 
-    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """The best of the whole catalogue for the folded-in shopper."""
         if not len(seeds):
-            return ScoredItems(np.empty(0, np.int32), np.empty(0, np.float32))
+            return
         user_factors = self.fold_in(seeds)
-        if self.index is not None:
-            return top(*self.index.contenders(user_factors, eligible, n), n)
-        scores = self.item_factors @ user_factors
-        scores[~eligible] = 0
-        return top(np.arange(len(scores), dtype=np.int32), scores, n)
+        if self.index is None:
+            proposals.keep_of_all(row, self.item_factors @ user_factors, eligible)
+        else:
+            n = proposals.item_idx.shape[1]
+            proposals.keep(row, *self.index.contenders(user_factors, eligible, n))
 
     def fold_in(self, seeds: Seeds) -> Float32Array:
         """User factors float32 (factors,) of a shopper who did this.
@@ -68,7 +68,8 @@ class AlsSource:
         projected = self._projected(factors, float(excess.sum()))
         gram = (projected @ factors.T).astype(np.float64)
         confidence = 1.0 + excess
-        system = gram + np.diag(1.0 / excess)
+        system = gram.copy()
+        system.ravel()[:: len(items) + 1] += 1.0 / excess
         correction = np.linalg.solve(system, gram @ confidence)
         user_factors: Float32Array = projected.T @ (confidence - correction).astype(np.float32)
         return user_factors

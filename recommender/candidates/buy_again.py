@@ -26,7 +26,8 @@ from typing import Final
 
 import numpy as np
 
-from recommender.candidates.source import top
+from recommender.candidates.proposals import Proposals
+from recommender.candidates.source import CandidateSource
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
 from recommender.terms import EVENT_CODES, PURCHASE, BoolArray, Float32Array, Float64Array
@@ -37,7 +38,7 @@ ONE_PURCHASE_DAYS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class BuyAgainSource:
+class BuyAgainSource(CandidateSource):
     """Bought items by how likely they are due.
 
     Parameters
@@ -64,7 +65,7 @@ class BuyAgainSource:
     least: float
     demand: Float32Array
 
-    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """Score of an item: the probability that it is bought within the horizon, times demand."""
         bought = seeds[seeds.event_codes == EVENT_CODES[PURCHASE]]
         order = np.lexsort((-bought.ages, bought.item_idx))
@@ -79,7 +80,7 @@ class BuyAgainSource:
         chance = due(probability, (mean, self.interval_log_sd[items]), last, self.horizon_days)
         kept = eligible[items] & (chance >= self.least)
         items, score = items[kept].astype(np.int32), (chance * self.demand[items])[kept]
-        return top(items, score.astype(np.float32), n)
+        proposals.keep(row, items, score.astype(np.float32))
 
     def probabilities(self, proposed: ScoredItems) -> Float32Array:
         """The probability of each item that it proposed, float32 (n,)."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from recommender.candidates.source import top
+from recommender.candidates.proposals import Proposals
+from recommender.candidates.source import CandidateSource
 from recommender.seeds import Seeds
-from recommender.slate import ScoredItems
 from recommender.terms import BoolArray, Float32Array, Int32Array
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _MAY_TIE: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderSource:
+class EncoderSource(CandidateSource):
     """Next items by direction: the way and the items are vectors of one space.
 
     Parameters
@@ -37,6 +37,8 @@ class EncoderSource:
         τ: an item at cosine c scores exp((c - 1) / τ).
     index
         The vectors of the items with a length, to be searched; None: they are scanned.
+    is_known
+        The items with a length, bool (items,).
     """
 
     vectors: Float32Array
@@ -44,19 +46,23 @@ class EncoderSource:
     lag_weights: Float32Array
     temperature: float
     index: ExactIndex | None = None
+    is_known: BoolArray = field(init=False, repr=False, compare=False)
 
-    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_known", self.lengths > 0)
+
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """The best of the whole catalogue for the way."""
         way = self.encode(*seeds.steps().distinct(len(self.lag_weights)))
         if not way.any():
-            return ScoredItems(np.empty(0, np.int32), np.empty(0, np.float32))
-        if self.index is not None:
-            within = _MAY_TIE * max(1.0, self.temperature)
-            near, cosines = self.index.contenders(way, eligible, n, above=-np.inf, within=within)
-            return top(near, self._scores(cosines), n)
-        scores = self._scores(self.vectors @ way)
-        scores[~eligible | (self.lengths <= 0)] = 0
-        return top(np.arange(len(scores), dtype=np.int32), scores, n)
+            return
+        if self.index is None:
+            scores = self._scores(self.vectors @ way)
+            proposals.keep_of_all(row, scores, eligible & self.is_known)
+            return
+        n, within = proposals.item_idx.shape[1], _MAY_TIE * max(1.0, self.temperature)
+        near, cosines = self.index.contenders(way, eligible, n, above=-np.inf, within=within)
+        proposals.keep(row, near, self._scores(cosines))
 
     def _scores(self, cosines: Float32Array) -> Float32Array:
         scores: Float32Array = np.exp((cosines - 1) / np.float32(self.temperature))
@@ -68,11 +74,12 @@ class EncoderSource:
         Parameters
         ----------
         met, lags
-            Distinct items and the lag of each, int32 (m,).
+            Distinct items and the lag of each, newest first, int32 (m,).
         """
-        near = lags < len(self.lag_weights)
-        met, lags = met[near][: len(self.lag_weights)], lags[near][: len(self.lag_weights)]
+        depth = len(self.lag_weights)
+        near = int(np.count_nonzero(lags[:depth] < depth))
+        met, lags = met[:near], lags[:near]
         weights: Float32Array = self.lag_weights[lags] * self.lengths[met]
         way: Float32Array = weights @ self.vectors[met]
-        length = np.linalg.norm(way)
+        length = np.sqrt(way.dot(way))
         return (way / length).astype(np.float32) if length > 0 else way

@@ -6,34 +6,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.candidates.best import best, first
+from recommender.candidates.best import first, keep_best
+from recommender.candidates.proposals import Proposals
+from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.compiled import kernel
 from recommender.scratch import scratch
 from recommender.seeds import Seeds
-from recommender.slate import ScoredItems
 from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 
 
 @dataclass(frozen=True, slots=True)
-class PopularitySource:
+class PopularitySource(CandidateSource):
     """The most popular items; needs no seeds."""
 
     catalogue: Catalogue
 
-    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:  # noqa: ARG002 - popularity is the same for all
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:  # noqa: ARG002 - popularity is the same for all
         """Score of an item: its decayed popularity."""
         catalogue = self.catalogue
-        return ScoredItems(*_popular(catalogue.popular_order, catalogue.popularity, eligible, n))
+        proposals.counts[row] = _popular(
+            catalogue.popular_order, catalogue.popularity, eligible, proposals.row(row)
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class PopularInCategorySource:
+class PopularInCategorySource(CandidateSource):
     """The most popular items of the categories that the seeds belong to."""
 
     catalogue: Catalogue
 
-    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """Score of an item: its popularity times the share of the seeds in its category.
 
         A parent category lists the items of its children as well: each is counted once.
@@ -43,15 +46,19 @@ class PopularInCategorySource:
         own = (catalogue.item_category, catalogue.popularity)
         seen = scratch("seen_in_category", len(eligible), np.bool_)
         start = (seeds.item_idx, seeds.weights)
-        return ScoredItems(*_popular_near(lists, own, start, eligible, seen, n))
+        into = proposals.row(row)
+        proposals.counts[row] = _popular_near(lists, own, start, eligible, seen, into)
 
 
 @kernel
 def _popular(
-    order: Int32Array, popularity: Float32Array, eligible: BoolArray, n: int
-) -> tuple[Int32Array, Float32Array]:
-    found = first(order, eligible, n)
-    return best(found, popularity[found], n)
+    order: Int32Array,
+    popularity: Float32Array,
+    eligible: BoolArray,
+    into: tuple[Int32Array, Float32Array],
+) -> int:
+    found = first(order, eligible, len(into[0]))
+    return keep_best(found, popularity[found], into[0], into[1])
 
 
 @kernel
@@ -61,11 +68,12 @@ def _popular_near(
     start: tuple[Int32Array, Float32Array],
     eligible: BoolArray,
     seen: BoolArray,
-    n: int,
-) -> tuple[Int32Array, Float32Array]:
+    into: tuple[Int32Array, Float32Array],
+) -> int:
     """The first n of each category of the seeds, each once; `seen` is false, and so at the end."""
     members, offsets = lists
     category, popularity = own
+    n = len(into[0])
     shares = _shares(category, start, len(offsets) - 1)
     found = np.empty(n * np.count_nonzero(shares), np.int32)
     count = 0
@@ -81,7 +89,7 @@ def _popular_near(
         seen[item] = False
         if category[item] >= 0:
             scores[place] = popularity[item] * shares[category[item]]
-    return best(found[:count], scores, n)
+    return keep_best(found[:count], scores, into[0], into[1])
 
 
 @kernel

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recommender.candidates.source import top
+from recommender.candidates.proposals import Proposals
+from recommender.candidates.source import CandidateSource
 from recommender.seeds import Seeds
-from recommender.slate import ScoredItems
 from recommender.terms import BoolArray
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnsSource:
+class ReturnsSource(CandidateSource):
     """The shopper's own items by decayed, weighted frequency."""
 
-    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """Score of an item: the sum of the weights of its seeds."""
         items, weights = seeds.summed()
         kept = eligible[items]
-        return top(items[kept], weights[kept], n)
+        proposals.keep(row, items[kept], weights[kept])

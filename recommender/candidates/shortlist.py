@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from recommender.candidates.best import best
+from recommender.candidates.best import keep_best
+from recommender.candidates.proposals import Proposals
+from recommender.candidates.source import CandidateSource
 from recommender.catalogue import UNKNOWN_PRICE, Catalogue
 from recommender.compiled import kernel
 from recommender.seeds import Seeds
-from recommender.slate import ScoredItems
 from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array
 
 # Prices this close (a factor of about 1.3) count as equal, however narrow the seeds' own range is.
@@ -23,7 +24,7 @@ _LEAST_SPREAD: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class ShortlistSource:
+class ShortlistSource(CandidateSource):
     """Listed items by their own score times how close they are to the seeds.
 
     Parameters
@@ -44,10 +45,12 @@ class ShortlistSource:
     scores: Float32Array
     everybody: float
 
-    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """Score of item j: score_j · (everybody + closeness_j)."""
         listed = (self.items, self.scores, self.everybody)
-        return ScoredItems(*_listed(listed, self._attributes(), _start(seeds), eligible, n))
+        proposals.counts[row] = _listed(
+            listed, self._attributes(), _start(seeds), eligible, proposals.row(row)
+        )
 
     def closeness(self, seeds: Seeds, items: Int32Array) -> Float64Array:
         """Between 0 and 1, float64 (m,).
@@ -89,15 +92,15 @@ def _listed(
     attributes: Attributes,
     start: Start,
     eligible: BoolArray,
-    n: int,
-) -> tuple[Int32Array, Float32Array]:
+    into: tuple[Int32Array, Float32Array],
+) -> int:
     items, scores, everybody = listed
     worth = np.zeros(len(items), np.float32)
     closeness = _closeness(items, attributes, start)
     for place in range(len(items)):
         if eligible[items[place]]:
             worth[place] = scores[place] * (everybody + closeness[place])
-    return best(items, worth, n)
+    return keep_best(items, worth, into[0], into[1])
 
 
 @kernel

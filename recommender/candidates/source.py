@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from recommender.candidates.proposals import Proposals
 from recommender.read_only import read_only
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
@@ -13,6 +14,18 @@ from recommender.terms import BoolArray, Float32Array, Int32Array
 class CandidateSource(Protocol):
     """Proposes items for a shopper."""
 
+    __slots__ = ()
+
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
+        """Note at most n eligible items in a row of the proposals, in the way that they say.
+
+        Parameters
+        ----------
+        eligible
+            bool (items,); only these may be proposed.
+        """
+        ...
+
     def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
         """At most n eligible items with a positive score, best first.
 
@@ -21,7 +34,9 @@ class CandidateSource(Protocol):
         eligible
             bool (items,); only these may be proposed.
         """
-        ...
+        found = Proposals.empty(("alone",), n, len(eligible))
+        self.fill(seeds, eligible, found, 0)
+        return found["alone"]
 
 
 def top(item_idx: Int32Array, scores: Float32Array, n: int) -> ScoredItems:

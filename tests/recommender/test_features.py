@@ -15,7 +15,7 @@ from recommender.pipeline import find_seeds, propose, shortlisted
 from recommender.placements import Placement
 from recommender.query import Interaction, Query
 from recommender.ranker import feature_maker
-from recommender.ranking import Proposed, blend, pool_of
+from recommender.ranking import Proposed, blend
 from recommender.rules import eligible_items
 from recommender.scratch import scratch
 from recommender.seeds import Seeds
@@ -40,7 +40,7 @@ def asked(query: Query, bundle: ModelBundle = BUNDLE) -> tuple[Proposed, Seeds]:
     weights = bundle.manifest.info.blend
     _, seeds = find_seeds(query, bundle, NEXT)
     proposed = propose(seeds, bundle, NEXT, eligible_items(query, bundle.catalogue, NEXT))
-    return shortlisted(blend(pool_of(proposed, weights), weights), 50), seeds
+    return shortlisted(blend(proposed, weights, 50)), seeds
 
 
 def query(**parts: object) -> Query:

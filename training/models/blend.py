@@ -3,7 +3,7 @@
 For every validation shopper the pipeline's own candidates and normalised scores are computed once;
 a set of weights is then one small product away from its nDCG, so the weights are found by
 coordinate ascent on nDCG@20 itself: one weight at a time over a grid of factors, from several
-starts, until none of them helps. The scores are those of `recommender.ranking.pool_of` with
+starts, until none of them helps. The scores are those of `recommender.ranking.blend` with
 every weight at 1; the test period is never looked at.
 
 Notation: s sources, q queries, c candidates of the query that has most.
@@ -22,7 +22,7 @@ from recommender.compiled import kernel
 from recommender.pipeline import find_seeds, propose
 from recommender.placements import Placement
 from recommender.query import Query
-from recommender.ranking import pool_of
+from recommender.ranking import blend
 from recommender.read_only import read_only
 from recommender.rules import eligible_items
 from recommender.terms import BoolArray, Float32Array, Float64Array, Int64Array
@@ -179,11 +179,12 @@ def _score_candidates(
     for query, wanted in zip(queries, targets, strict=True):
         _, seeds = find_seeds(query, bundle, placement)
         eligibility = eligible_items(query, bundle.catalogue, placement)
-        pool = pool_of(propose(seeds, bundle, placement, eligibility), ones)
-        if not pool.names:
+        pool = blend(propose(seeds, bundle, placement, eligibility), ones)
+        if not len(pool):
             continue
-        spread = np.zeros((len(sources), len(pool.item_idx)), np.float32)
-        spread[[sources.index(name) for name in pool.names]] = pool.shares
+        pool = replace(pool, item_idx=np.sort(pool.item_idx))
+        spread = np.zeros((len(sources), len(pool)), np.float32)
+        spread[[sources.index(name) for name in pool.proposals.names]] = pool.shares()[1]
         parts.append(spread)
         rights.append(np.isin(pool.item_idx, bundle.catalogue.ids.indices(wanted)))
         sizes.append(len(wanted))

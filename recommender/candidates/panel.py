@@ -1,0 +1,71 @@
+"""The sources that take part at a placement, asked together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recommender.candidates.neighbours import LISTS_AT_ONCE, NeighbourGroup, NeighbourSource
+from recommender.candidates.proposals import Proposals
+from recommender.candidates.source import CandidateSource
+from recommender.patience import ENDLESS, Patience
+from recommender.seeds import Seeds
+from recommender.terms import BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Sources in their order.
+
+    Parameters
+    ----------
+    names
+        All of them.
+    alone
+        Each that is asked by itself; None for those of the groups.
+    groups
+        Those with neighbour lists.
+    """
+
+    names: tuple[str, ...]
+    alone: tuple[CandidateSource | None, ...]
+    groups: tuple[NeighbourGroup, ...]
+
+    @classmethod
+    def of(cls, sources: Mapping[str, CandidateSource]) -> Panel:
+        """All of these sources."""
+        listed = {
+            row: source
+            for row, source in enumerate(sources.values())
+            if isinstance(source, NeighbourSource)
+        }
+        rows = list(listed)
+        groups = [
+            NeighbourGroup.of({row: listed[row] for row in rows[begin : begin + LISTS_AT_ONCE]})
+            for begin in range(0, len(rows), LISTS_AT_ONCE)
+        ]
+        alone = [None if row in listed else each for row, each in enumerate(sources.values())]
+        return cls(tuple(sources), tuple(alone), tuple(groups))
+
+    def propose(
+        self, seeds: Seeds, eligible: BoolArray, n: int, patience: Patience = ENDLESS
+    ) -> Proposals:
+        """At most n candidates of each source, as long as there is time.
+
+        Lists take next to no time: those that it was not too late for are looked at in the end.
+
+        Parameters
+        ----------
+        eligible
+            bool (items,); only these may be proposed.
+        """
+        found = Proposals.empty(self.names, n, len(eligible))
+        for row, (name, source) in enumerate(zip(self.names, self.alone, strict=True)):
+            if patience.runs_out(name):
+                found = found.within(slice(row))
+                break
+            if source is not None:
+                source.fill(seeds, eligible, found, row)
+        for group in self.groups:
+            group.fill(seeds, eligible, found)
+        return found
