@@ -19,8 +19,8 @@ import numpy as np
 from recommender.draws import seed_of
 from recommender.exploration import ExploringPolicy, Slots
 from recommender.explore_settings import ExploreSettings
+from recommender.listing import Listing
 from recommender.policy import Leeway
-from recommender.ranking import Ranking, same_text
 from recommender.sample_ratio import chi_square_tail
 from recommender.terms import PERSONALISED
 
@@ -65,12 +65,10 @@ def fits(draws: int, seed: int) -> Iterator[Fit]:
         yield Fit(name, draws, chi2, freedom)
 
 
-def _ranking() -> Ranking:
+def _ranking() -> Listing:
     n = len(SCORES)
-    scores = np.array(SCORES, np.float32)
-    return Ranking(
-        np.arange(n, dtype=np.int32), scores, same_text("als", n), same_text(PERSONALISED, n)
-    )
+    scores = np.array(SCORES, np.float32).tolist()
+    return Listing([*range(n)], scores, ["als"] * n, [PERSONALISED] * n)
 
 
 _RANKING, _POLICY = _ranking(), ExploringPolicy()

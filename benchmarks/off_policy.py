@@ -26,8 +26,8 @@ from benchmarks.off_policy_shop import run_world
 from recommender.draws import seed_of
 from recommender.exploration import ExploringPolicy, likelihood
 from recommender.explore_settings import ExploreSettings
+from recommender.listing import Listing
 from recommender.policy import Choice, Leeway
-from recommender.ranking import Ranking, same_text
 from recommender.terms import PERSONALISED, Float64Array
 from training.evaluation.off_policy import LoggedChoices, Verdict, judge
 from training.evaluation.off_policy_slates import LoggedSlates, judge_slates
@@ -55,7 +55,7 @@ class World:
         int64 (ITEMS,).
     """
 
-    rankings: tuple[Ranking, ...]
+    rankings: tuple[Listing, ...]
     worth: Float64Array
     colour: tuple[int, ...]
 
@@ -79,12 +79,9 @@ class World:
         ]
 
 
-def _ranking(scores: Float64Array) -> Ranking:
-    n = len(scores)
-    items = np.arange(n, dtype=np.int32)
-    return Ranking(
-        items, scores.astype(np.float32), same_text("als", n), same_text(PERSONALISED, n)
-    )
+def _ranking(scores: Float64Array) -> Listing:
+    n, own = len(scores), scores.astype(np.float32).tolist()
+    return Listing([*range(n)], own, ["als"] * n, [PERSONALISED] * n)
 
 
 def swapped(world: World, context: int) -> list[int]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from recommender.acceptance import at_place
 from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
 from recommender.fatigue_note import Fatigue
 from recommender.kinds import Kinds
+from recommender.listing import Listing
 from recommender.merchandising.active import ActiveRules
 from recommender.merchandising.arrangement import PINNED, PROMOTED, Arrangement
 from recommender.navigation import Way
+from recommender.pace import UNKNOWN_PACE, Pace
+from recommender.pace_table import NEUTRAL, PaceStyle
 from recommender.policy import NO_LEEWAY, Choice, Leeway, SlatePolicy
 from recommender.rules import Eligibility
 from recommender.slate import NOT_EXPLORED, Explored, Slate, SlateItem, SlateWay
@@ -68,7 +73,7 @@ class Chosen:
     eligibility
         What may be shown.
     arrangement
-        The ranking to show from.
+        The list to show from.
     fatigue
         What rest, caps and budgets did.
     kinds
@@ -90,58 +95,81 @@ class Chosen:
     promised: tuple[float, ...] = ()
     explore: ExploreSettings = NO_EXPLORATION
 
+    def over(
+        self,
+        arrangement: Arrangement,
+        kinds: Kinds | None = None,
+        ways: tuple[Way, ...] | None = None,
+    ) -> Chosen:
+        """The same with another list, and other kinds and ways where they are given."""
+        return Chosen(
+            self.active,
+            self.eligibility,
+            arrangement,
+            self.fatigue,
+            self.kinds if kinds is None else kinds,
+            self.ways if ways is None else ways,
+            self.promised,
+            self.explore,
+        )
 
-def slate_of(chosen: Chosen, policy: SlatePolicy) -> Slate:
+
+class Told(NamedTuple):
+    """What an answer tells of how it came about, see `recommender.slate.Slate`."""
+
+    pace: Pace = UNKNOWN_PACE
+    style: PaceStyle = NEUTRAL
+    changed_share: float | None = None
+
+
+UNTOLD: Final = Told()
+
+
+def slate_of(chosen: Chosen, policy: SlatePolicy, told: Told = UNTOLD) -> Slate:
     """The slate that a policy makes of it."""
-    arrangement, limit, seed = (
-        chosen.arrangement,
-        chosen.active.query.limit,
-        chosen.active.query.seed,
-    )
-    ids, leeway, kept = chosen.active.catalogue.ids, NO_LEEWAY, CANDIDATES_KEPT
+    active, listing, placed = chosen.active, chosen.arrangement.listing, chosen.arrangement.placed
+    limit, seed, leeway, kept = active.query.limit, active.query.seed, NO_LEEWAY, CANDIDATES_KEPT
     if not (chosen.explore.is_idle or seed is None):
         leeway, kept = leeway_of(chosen), max(kept, limit + chosen.explore.reach)
-    choices = policy.choose(arrangement.ranking, limit, leeway, seed)
-    if len(leeway.spare):
-        arrangement = replace(arrangement, ranking=arrangement.ranking.joined(leeway.spare))
-        chosen = replace(chosen, arrangement=arrangement)
-    ranking, placed = arrangement.ranking, arrangement.placed
+    choices = policy.choose(listing, limit, leeway, seed)
+    listing = listing.joined(leeway.spare)
+    item_ids = active.catalogue.ids.ids_at(listing.items)
     shown, standing = placed_ways(len(choices), chosen.ways, limit)
-    items = tuple(
-        _item(choice, position, place, chosen)
-        for place, (position, choice) in enumerate(zip(shown, choices, strict=False))
-    )
-    candidates = zip(ranking.item_idx[:kept].tolist(), ranking.scores[:kept].tolist(), strict=True)
+    items = _items(item_ids, listing, choices[: len(shown)], shown, chosen)
+    rows = [choice.row for choice in choices]
     # What a rule put there says nothing of how personal the answer is.
-    own = [choice.row for choice in choices if choice.row not in placed]
-    levels = {ranking.levels[row] for row in own or [choice.row for choice in choices]}
+    own = [row for row in rows if row not in placed] if placed else rows
+    levels = {listing.levels[row] for row in own or rows}
     return Slate(
-        items=items,
-        fallback_level=min(levels, key=LADDER.index, default=STATIC),
-        policy=policy.name,
-        eligible_count=chosen.eligibility.count,
-        filters=chosen.eligibility.removed,
-        candidates=tuple((ids.id(index), score) for index, score in candidates),
-        fatigue=chosen.fatigue,
-        rules_version=chosen.active.bound.rules.version,
-        ways=tuple(_way(way, position, items) for position, way in standing),
-        explored=NOT_EXPLORED if leeway is NO_LEEWAY else _explored(leeway, seed, items),
+        items,
+        min(levels, key=LADDER.index, default=STATIC),
+        policy.name,
+        chosen.eligibility.count,
+        chosen.eligibility.removed,
+        tuple(zip(item_ids[:kept], listing.scores, strict=False)),
+        chosen.fatigue,
+        active.bound.rules.version,
+        tuple([_way(way, position, items) for position, way in standing]),
+        *told,
+        NOT_EXPLORED if leeway is NO_LEEWAY else _explored(leeway, seed, items),
     )
 
 
 def leeway_of(chosen: Chosen) -> Leeway:
     """What of the list may be left to chance; only plain items that no rule placed ever are."""
-    arrangement, kinds = chosen.arrangement, chosen.kinds
+    arrangement, kinds, reach = chosen.arrangement, chosen.kinds, chosen.explore.reach
     fixed, spare = {*arrangement.placed}, arrangement.spare
     if kinds:
-        end = chosen.active.query.limit + chosen.explore.reach
-        items = arrangement.ranking.item_idx[:end].tolist()
-        fixed |= {row for row, item in enumerate(items) if item in kinds}
-        plain = [row for row, item in enumerate(spare.item_idx.tolist()) if item not in kinds]
-        spare = spare.take(plain)
-    spare = spare.take(range(min(chosen.explore.reach, len(spare))))
-    scale = arrangement.is_one_scale
-    return Leeway(chosen.explore, fixed, arrangement.replaceable, spare, scale)
+        items = arrangement.listing.items[: chosen.active.query.limit + reach]
+        fixed.update([row for row, item in enumerate(items) if item in kinds])
+        spare = spare.take([row for row, item in enumerate(spare.items) if item not in kinds])
+    return Leeway(
+        chosen.explore,
+        fixed,
+        arrangement.replaceable,
+        spare.first(reach),
+        arrangement.is_one_scale,
+    )
 
 
 def _explored(leeway: Leeway, seed: int | None, items: tuple[SlateItem, ...]) -> Explored:
@@ -151,30 +179,48 @@ def _explored(leeway: Leeway, seed: int | None, items: tuple[SlateItem, ...]) ->
 
 def placed_ways(
     items: int, ways: tuple[Way, ...], limit: int
-) -> tuple[list[int], list[tuple[int, Way]]]:
+) -> tuple[Sequence[int], list[tuple[int, Way]]]:
     """Positions of the items, and the ways with theirs, of one list of at most `limit`."""
     length = min(items + len(ways), limit)
+    if not ways:
+        return range(1, length + 1), []
     standing = [(min(way.rank, items + 1 + n), way) for n, way in enumerate(ways)]
     standing = [(position, way) for position, way in standing if position <= length]
     taken = {position for position, _ in standing}
     return [each for each in range(1, length + 1) if each not in taken], standing
 
 
-def _item(choice: Choice, position: int, place: int, chosen: Chosen) -> SlateItem:
-    ranking, row = chosen.arrangement.ranking, choice.row
-    index, source = int(ranking.item_idx[row]), ranking.sources[row]
-    kind = chosen.kinds.get(index, ITEM)
-    return SlateItem(
-        item_id=chosen.active.catalogue.ids.id(index),
-        position=position,
-        score=float(ranking.scores[row]),
-        kind=kind,
-        source=source,
-        reason=KIND_REASONS.get(kind) or REASONS.get(source, "related"),
-        propensity=choice.propensity,
-        promotion=chosen.arrangement.placed.get(row),
-        acceptance=at_place(chosen.promised, place),
+def _items(
+    item_ids: Sequence[str],
+    listing: Listing,
+    choices: Sequence[Choice],
+    shown: Sequence[int],
+    chosen: Chosen,
+) -> tuple[SlateItem, ...]:
+    """The items at their positions, made column by column: every answer makes a dozen or two."""
+    kind_of, placed, promised = chosen.kinds.get, chosen.arrangement.placed, chosen.promised
+    nothing = (None,) * len(choices)
+    rows = [choice.row for choice in choices]
+    kinds = [kind_of(listing.items[row], ITEM) for row in rows]
+    sources = [listing.sources[row] for row in rows]
+    columns = (
+        [item_ids[row] for row in rows],
+        shown,
+        [listing.scores[row] for row in rows],
+        kinds,
+        sources,
+        [_reason(*each) for each in zip(kinds, sources, strict=True)],
+        [choice.propensity for choice in choices],
+        [placed.get(row) for row in rows] if placed else nothing,
+        [at_place(promised, place) for place in range(len(rows))] if promised else nothing,
+        nothing,
+        nothing,
     )
+    return tuple(map(SlateItem._make, zip(*columns, strict=True)))
+
+
+def _reason(kind: str, source: str) -> str:
+    return REASONS.get(source, "related") if kind == ITEM else KIND_REASONS[kind]
 
 
 def _way(way: Way, position: int, items: tuple[SlateItem, ...]) -> SlateWay:

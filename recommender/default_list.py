@@ -9,15 +9,16 @@ a hand in are not kept.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from recommender.assembly import Chosen
+from recommender.merchandising.arrangement import Arrangement
 from recommender.placements import Placement
 from recommender.query import Query
-from recommender.terms import BoolArray
+from recommender.terms import BoolArray, Int32Array
 
 SPARE: Final = 100
 """Items below a list that are kept with it."""
@@ -30,14 +31,23 @@ class DefaultList:
     Parameters
     ----------
     chosen
-        Its ranking goes on below the list.
+        Its list goes on below what is shown.
     is_whole
-        Nothing stands below the ranking.
+        Nothing stands below it.
+    item_idx
+        The items of the list, int32 (n,).
     """
 
     placement: Placement
     chosen: Chosen
     is_whole: bool
+    item_idx: Int32Array
+
+    @classmethod
+    def of(cls, placement: Placement, chosen: Chosen, length: int) -> DefaultList:
+        """The list of a placement, made with room for so many items."""
+        items = chosen.arrangement.listing.items
+        return cls(placement, chosen, len(items) < length, np.array(items, np.int32))
 
     def without(self, open_items: BoolArray) -> Chosen | None:
         """The list of these items alone; None where more of the ranking would be needed.
@@ -47,12 +57,12 @@ class DefaultList:
         open_items
             What may be shown to the one who asks, bool (items,).
         """
-        ranking, limit = self.chosen.arrangement.ranking, self.chosen.active.query.limit
-        rows = np.flatnonzero(open_items[ranking.item_idx])[:limit]
+        chosen, limit = self.chosen, self.chosen.active.query.limit
+        rows: list[int] = np.flatnonzero(open_items[self.item_idx])[:limit].tolist()
         if len(rows) < limit and not self.is_whole:
             return None
-        arrangement = replace(self.chosen.arrangement, ranking=ranking.take(rows))
-        return replace(self.chosen, arrangement=arrangement)
+        # Nothing but the listing is kept of an arrangement: no rule has a hand in it.
+        return chosen.over(Arrangement(chosen.arrangement.listing.take(rows)))
 
 
 def question_of(anybody: Query, placement: Placement) -> Hashable | None:

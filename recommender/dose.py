@@ -20,25 +20,25 @@ of the placement's own limits, that was kept before.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from recommender.assembly import Chosen, placed_ways
-from recommender.merchandising.active import share_limits
+from recommender.listing import Listing
+from recommender.merchandising.active import ActiveRules, share_limits
 from recommender.merchandising.arrangement import Arrangement
-from recommender.merchandising.quotas import Quota, quotas_of
+from recommender.merchandising.quotas import NO_ROW, quotas_of
 from recommender.merchandising.shop_rules import ConstraintRule
 from recommender.navigation import Way
-from recommender.placements import MAX_LIMIT, Placement
-from recommender.ranking import Ranking
+from recommender.placements import Placement
 from recommender.terms import ITEM
 
-_NO_ROW = -1
+Key = tuple[str, int | str | None]
+_WAY = "way"
 
 
 class Entry(NamedTuple):
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
     Parameters
     ----------
-    kind, target
+    key
         Its kind, and the index of the item or the target of the way: what tells entries apart.
     row
         Row of the item in the rows of both lists, the personal ones first; -1 for a way.
@@ -54,19 +54,23 @@ class Entry(NamedTuple):
         In the list that it is from, 1-based.
     is_placed
         One of the shop's rules put it there.
+    sort
+        What is limited in number: the kind of an item, or `_WAY`.
     """
 
-    kind: str
-    target: int | str | None
+    key: Key
+    sort: str
     row: int
     position: int
-    is_placed: bool = False
-    way: Way | None = None
+    is_placed: bool
+    way: Way | None
 
-    @property
-    def key(self) -> tuple[str, int | str | None]:
-        """What tells it from others."""
-        return self.kind, self.target
+
+class _Rows(NamedTuple):
+    """The rows of both lists, the personal ones first, and how many these are."""
+
+    listing: Listing
+    first: int
 
 
 def dosed(
@@ -74,29 +78,29 @@ def dosed(
 ) -> tuple[Chosen, float]:
     """The list with no more changes than a placement allows, and the share that is changed.
 
-    Its ranking holds what is to be shown and nothing else, so that no policy can change more.
+    It holds what is to be shown and nothing else, so that no policy can change more.
 
     Parameters
     ----------
     most_of_each
         How many items of one brand, of one category a list may hold, where that is limited.
     """
-    rows = _shown(chosen)
-    first, rows = len(rows), rows.joined(_shown(default))
-    items: list[int] = rows.item_idx.tolist()
-    mine, theirs = _entries(chosen, items[:first], 0), _entries(default, items[first:], first)
+    own, rest = _shown(chosen), _shown(default)
+    rows = _Rows(own.joined(rest), len(own))
+    mine, theirs = _entries(chosen, own, 0), _entries(default, rest, rows.first)
     known = {entry.key for entry in theirs}
     new = [entry for entry in mine if entry.key not in known]
     stands = not theirs or _is_allowed(len(new), len(mine), placement)
     if placement.max_changed_share and stands:
         listed, changed = mine, new
     else:
-        limits = _Limits.of(chosen, rows, placement, most_of_each)
-        mixed, changed = _mixed(new, theirs, {entry.key for entry in mine}, limits)
-        listed = _in_place(mixed, changed)
-    made = _made(listed, chosen, default, _Rows(rows, first))
+        limits = _Limits(chosen.active, rows.listing, placement, most_of_each)
+        mix = _Mix(theirs, {entry.key for entry in mine}, limits)
+        mix.bring_in(new)
+        listed, changed = mix.in_place(), mix.changed
+    made = _made(listed, chosen, default, rows)
     if not chosen.explore.is_idle:
-        made = replace(made, arrangement=_open(made, chosen, theirs, changed, most_of_each))
+        made = made.over(_open(made, chosen, theirs, changed, most_of_each))
     return made, len(changed) / max(len(listed), 1)
 
 
@@ -104,108 +108,136 @@ def _is_allowed(changed: int, length: int, placement: Placement) -> bool:
     return changed <= placement.max_changed_share * length + 1e-9
 
 
-def _shown(chosen: Chosen) -> Ranking:
+def _shown(chosen: Chosen) -> Listing:
     """The rows that the best list is made of."""
-    ranking = chosen.arrangement.ranking
-    return ranking.take(np.arange(min(chosen.active.query.limit, len(ranking))))
+    return chosen.arrangement.listing.first(chosen.active.query.limit)
 
 
-def _entries(chosen: Chosen, items: Sequence[int], offset: int) -> list[Entry]:
+def _entries(chosen: Chosen, listing: Listing, offset: int) -> list[Entry]:
     """The best list, in order of position; its first item has the row `offset`."""
-    shown, standing = placed_ways(len(items), chosen.ways, chosen.active.query.limit)
+    shown, standing = placed_ways(len(listing), chosen.ways, chosen.active.query.limit)
     placed, kind_of = chosen.arrangement.placed, chosen.kinds.get
     listed = [
-        Entry(kind_of(item, ITEM), item, offset + row, position, row in placed)
-        for row, (position, item) in enumerate(zip(shown, items, strict=False))
+        Entry((kind, item), kind, offset + row, position, row in placed, None)
+        for row, (position, item) in enumerate(zip(shown, listing.items, strict=False))
+        for kind in (kind_of(item, ITEM),)
     ]
     if not standing:
         return listed
-    ways = [Entry(way.kind, way.target, _NO_ROW, at, way=way) for at, way in standing]
+    ways = [
+        Entry((way.kind, way.target), _WAY, NO_ROW, at, is_placed=False, way=way)
+        for at, way in standing
+    ]
     return sorted([*listed, *ways], key=lambda entry: entry.position)
 
 
-def _mixed(
-    new: Sequence[Entry], theirs: list[Entry], wanted: set[object], limits: _Limits
-) -> tuple[list[Entry], list[Entry]]:
-    """The default's entries with as many changed ones as may be, and these."""
-    listed, changed = theirs, list[Entry]()
-    strains = limits.strains(listed)
-    for entry in new:
-        if entry.is_placed:
-            continue
-        if not _is_allowed(len(changed) + 1, limits.length, limits.placement):
-            break
-        for option in _options(entry, listed, changed, wanted, limits.length):
-            if not _is_allowed(len(changed) + 1, len(option), limits.placement):
+class _Mix:
+    """The default's entries, while as many changed ones come in as may be.
+
+    Attributes
+    ----------
+    changed
+        Those that came in, best first.
+    """
+
+    def __init__(self, theirs: Sequence[Entry], wanted: Collection[Key], limits: _Limits) -> None:
+        self.changed: list[Entry] = []
+        self._listed = [*theirs]
+        self._limits = limits
+        limits.begin(theirs)
+        self._place_of = {e.key[1]: place for place, e in enumerate(theirs) if e.way is None}
+        # Places of what may go: from the end, and what the personal list has not before the rest.
+        self._free = [place for place, entry in enumerate(theirs) if not entry.is_placed]
+        self._free.reverse()
+        self._free.sort(key=lambda place: theirs[place].key in wanted)
+
+    def bring_in(self, new: Sequence[Entry]) -> None:
+        """One entry more, or one instead of another, as long as changes are allowed."""
+        length, placement = self._limits.length, self._limits.placement
+        for entry in new:
+            if entry.is_placed:
                 continue
-            after = limits.strains(option)
-            # No limit is to be broken by more than it was.
-            if all(one >= other for one, other in zip(strains, after, strict=True)):
-                listed, strains = option, after
-                changed.append(entry)
+            if not _is_allowed(len(self.changed) + 1, length, placement):
                 break
-    return listed, changed
+            has_room = len(self._listed) < length
+            if (has_room and self._append(entry)) or self._exchange(entry):
+                self.changed.append(entry)
+
+    def _may_change(self, length: int) -> bool:
+        """Whether a list of this length may have one change more."""
+        return _is_allowed(len(self.changed) + 1, length, self._limits.placement)
+
+    def _append(self, entry: Entry) -> bool:
+        # The same item as a plain one cannot stay beside it.
+        if self._same(entry) is not None or not self._may_change(len(self._listed) + 1):
+            return False
+        if not self._limits.allow(entry):
+            return False
+        self._limits.exchange(entry)
+        self._listed.append(entry)
+        return True
+
+    def _exchange(self, entry: Entry) -> bool:
+        if not self._may_change(len(self._listed)):
+            return False
+        same = self._same(entry)
+        for place in self._free:
+            if same is None or place == same:
+                other = self._listed[place]
+                if self._limits.allow(entry, other):
+                    self._limits.exchange(entry, other)
+                    self._listed[place] = entry
+                    self._free.remove(place)
+                    if other.way is None:
+                        del self._place_of[other.key[1]]
+                    return True
+        return False
+
+    def _same(self, entry: Entry) -> int | None:
+        """Where the same item stands in the list as another kind."""
+        return self._place_of.get(entry.key[1]) if entry.way is None else None
+
+    def in_place(self) -> list[Entry]:
+        """What rules placed and what is changed at its own position, the rest around it."""
+        slots: list[Entry | None] = [None] * len(self._listed)
+        held = [entry for entry in self._listed if entry.is_placed]
+        for entry in (*held, *self.changed):
+            slots[_nearest(slots, entry.position - 1)] = entry
+        moved = {entry.key for entry in self.changed}
+        flow = (e for e in self._listed if not (e.is_placed or e.key in moved))
+        return [next(flow) if entry is None else entry for entry in slots]
 
 
-def _options(
-    entry: Entry, listed: list[Entry], changed: list[Entry], wanted: set[object], length: int
-) -> Iterator[list[Entry]]:
-    """Lists with one entry more, or one instead of another, the best first."""
-    # The same item as a plain one cannot stay beside it.
-    same = [each for each in listed if entry.way is each.way and each.target == entry.target]
-    if not same and len(listed) < length:
-        yield [*listed, entry]
-    free = [each for each in reversed(same or listed) if not each.is_placed]
-    for is_wanted in (False, True):
-        for other in free:
-            if (other.key in wanted) is is_wanted and other not in changed:
-                yield [entry if each is other else each for each in listed]
-
-
-def _in_place(listed: list[Entry], changed: list[Entry]) -> list[Entry]:
-    """What rules placed and what is changed at its own position, the rest around it in order."""
-    slots: list[Entry | None] = [None] * len(listed)
-    held = [each for each in listed if each.is_placed]
-    for entry in (*held, *changed):
-        free = [place for place, each in enumerate(slots) if each is None]
-        slots[min(free, key=lambda place: abs(place + 1 - entry.position))] = entry
-    rest = [each for each in listed if not each.is_placed and each not in changed]
-    flow = iter(sorted(rest, key=lambda each: each.position))
-    return [next(flow) if entry is None else entry for entry in slots]
-
-
-class _Rows(NamedTuple):
-    """The rows of both lists, the personal ones first, and how many these are."""
-
-    ranking: Ranking
-    first: int
+def _nearest(slots: Sequence[Entry | None], place: int) -> int:
+    """The free slot that is nearest to a place; of two, the first."""
+    for away in range(len(slots) + place):
+        for slot in (place - away, place + away):
+            if 0 <= slot < len(slots) and slots[slot] is None:
+                return slot
+    raise ValueError(f"none of {len(slots)} slots is free")
 
 
 def _made(entries: Sequence[Entry], chosen: Chosen, default: Chosen, rows: _Rows) -> Chosen:
     """What these entries of both lists come to."""
     first = rows.first
     listed = [entry for entry in entries if entry.way is None]
-    ranking = rows.ranking.take([entry.row for entry in listed])
+    listing = rows.listing.take([entry.row for entry in listed])
     is_one_scale = len({entry.row < first for entry in listed}) < 2
     if not is_one_scale:
-        # Two scales: no score is above the one before it.
-        ranking = replace(ranking, scores=np.minimum.accumulate(ranking.scores))
-    by_rules = dict(chosen.arrangement.placed)
-    by_rules |= {first + row: name for row, name in default.arrangement.placed.items()}
-    return replace(
-        chosen,
-        arrangement=Arrangement(
-            ranking,
-            {at: by_rules[each.row] for at, each in enumerate(listed) if each.is_placed},
-            is_one_scale=is_one_scale,
-        ),
-        kinds={int(each.target): each.kind for each in listed if each.kind != ITEM},  # type: ignore[arg-type]
-        ways=tuple(
-            entry.way._replace(rank=position)
-            for position, entry in enumerate(entries, start=1)
-            if entry.way is not None
-        ),
-    )
+        listing = listing.falling()  # two scales: no score is above the one before it
+    by_rules = chosen.arrangement.placed
+    if default.arrangement.placed:
+        below = default.arrangement.placed.items()
+        by_rules = {**by_rules, **{first + row: name for row, name in below}}
+    placed = {at: by_rules[each.row] for at, each in enumerate(listed) if each.is_placed}
+    kinds = {each.key[1]: each.key[0] for each in listed if each.key[0] != ITEM}
+    ways = [
+        entry.way._replace(rank=position)
+        for position, entry in enumerate(entries, start=1)
+        if entry.way is not None
+    ]
+    arrangement = Arrangement(listing, placed, is_one_scale=is_one_scale)
+    return chosen.over(arrangement, kinds, tuple(ways))  # type: ignore[arg-type]
 
 
 def _open(
@@ -219,55 +251,70 @@ def _open(
 
     So as many entries are changed as before.
     """
-    arrangement, own = made.arrangement, {entry.target for entry in changed if entry.way is None}
-    items: list[int] = arrangement.ranking.item_idx.tolist()
-    rows = {row for row, item in enumerate(items) if item in own}
-    if most_of_each or chosen.active.of(ConstraintRule):
-        return replace(arrangement, replaceable=rows)
-    below = chosen.arrangement.ranking.joined(chosen.arrangement.spare)
-    known = {*items, *(entry.target for entry in theirs if entry.way is None), *chosen.kinds}
-    ranked = enumerate(below.item_idx.tolist())
-    spare = list(islice((row for row, item in ranked if item not in known), chosen.explore.reach))
-    return replace(arrangement, replaceable=rows, spare=below.take(spare))
+    arrangement, own = made.arrangement, {entry.key[1] for entry in changed if entry.way is None}
+    listing, spare = arrangement.listing, arrangement.spare
+    rows = {row for row, item in enumerate(listing.items) if item in own}
+    if not (most_of_each or chosen.active.of(ConstraintRule)):
+        below = chosen.arrangement.listing.joined(chosen.arrangement.spare)
+        known = {*listing.items, *(each.key[1] for each in theirs if each.way is None)}
+        known |= chosen.kinds.keys()
+        others = (row for row, item in enumerate(below.items) if item not in known)
+        spare = below.take(islice(others, chosen.explore.reach))
+    placed, is_one_scale = arrangement.placed, arrangement.is_one_scale
+    return Arrangement(listing, placed, spare, rows, is_one_scale)
 
 
-@dataclass(frozen=True, slots=True)
 class _Limits:
-    """What a list must keep to, whatever it is mixed from.
+    """What a list must keep to, whatever it is mixed from, and what it holds so far.
 
-    Parameters
+    Attributes
     ----------
     length
         Entries asked for.
-    quotas
-        Constraints over the rows of both lists.
     """
 
-    length: int
-    placement: Placement
-    quotas: tuple[Quota, ...]
+    def __init__(
+        self,
+        active: ActiveRules,
+        rows: Listing,
+        placement: Placement,
+        most_of_each: Mapping[str, int],
+    ) -> None:
+        self.length, self.placement = active.query.limit, placement
+        self._most = {**placement.at_most, _WAY: placement.navigation}
+        self._held = dict.fromkeys(self._most, 0)
+        if most_of_each:
+            active = replace(active, rules=(*active.rules, *share_limits(most_of_each)))
+        # Constraints over the rows of both lists.
+        self._quotas = [*quotas_of(active, np.array(rows.items, np.int32))] if active.rules else []
 
-    @classmethod
-    def of(
-        cls, chosen: Chosen, rows: Ranking, placement: Placement, most_of_each: Mapping[str, int]
-    ) -> _Limits:
-        active = chosen.active
-        active = replace(active, rules=(*active.rules, *share_limits(most_of_each)))
-        quotas = tuple(quotas_of(active, rows.item_idx))
-        return cls(active.query.limit, placement, quotas)
+    def begin(self, entries: Sequence[Entry]) -> None:
+        """The list begins with these."""
+        held = self._held
+        for entry in entries:
+            if entry.sort in held:
+                held[entry.sort] += 1
+        for quota in self._quotas:
+            for entry in entries:
+                quota.exchange(entry.row, NO_ROW)
 
-    def strains(self, entries: Sequence[Entry]) -> list[int]:
-        """By how much each limit is broken."""
-        kinds = [entry.kind for entry in entries if entry.way is None]
-        found = [max(0, kinds.count(kind) - most) for kind, most in self.placement.at_most.items()]
-        found.append(max(0, len(entries) - len(kinds) - self.placement.navigation))
-        return [*found, *self._of_quotas(entries)]
+    def allow(self, entry: Entry, other: Entry | None = None) -> bool:
+        """Whether an entry may come in, instead of another, and no limit is broken by more."""
+        sort = entry.sort
+        is_like = other is not None and other.sort == sort
+        if not is_like and sort in self._held and self._held[sort] >= self._most[sort]:
+            return False
+        if not self._quotas:
+            return True
+        gone = NO_ROW if other is None else other.row
+        return all(quota.allows(entry.row, gone) for quota in self._quotas)
 
-    def _of_quotas(self, entries: Sequence[Entry]) -> Iterator[int]:
-        rows = [entry.row for entry in entries if entry.way is None] if self.quotas else []
-        for quota in self.quotas:
-            counted = replace(quota, counts=Counter())
-            for row in rows:
-                counted.count(row)
-            most = MAX_LIMIT if counted.at_most is None else counted.at_most
-            yield counted.missing + sum(max(0, each - most) for each in counted.counts.values())
+    def exchange(self, entry: Entry, other: Entry | None = None) -> None:
+        """One entry has come in, instead of another."""
+        held = self._held
+        if entry.sort in held:
+            held[entry.sort] += 1
+        if other is not None and other.sort in held:
+            held[other.sort] -= 1
+        for quota in self._quotas:
+            quota.exchange(entry.row, NO_ROW if other is None else other.row)

@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from math import exp
 
 from recommender.draws import Draws
-from recommender.policy import Choice, Leeway, TopPolicy
-from recommender.ranking import Ranking
+from recommender.listing import Listing
+from recommender.policy import Choice, Leeway, TopPolicy, first_rows
 
 _TOP = TopPolicy()
 
@@ -42,7 +42,7 @@ class Slots:
         List length asked for.
     """
 
-    def __init__(self, ranking: Ranking, limit: int, leeway: Leeway) -> None:
+    def __init__(self, ranking: Listing, limit: int, leeway: Leeway) -> None:
         settings, own = leeway.settings, len(ranking)
         self.length = min(limit, own)
         self._settings = settings
@@ -55,7 +55,7 @@ class Slots:
             stays = leeway.fixed | {self._exploring}
             self._waiting = [row for row in range(min(end, own)) if row not in stays]
         self._moves = set(self._waiting)
-        self._scores: list[float] = ranking.scores[: min(end, own)].tolist()
+        self._scores = ranking.scores
 
     def _exploring_row(self, leeway: Leeway) -> int:
         """The last row that may be replaced, up to the slot that is set; -1: none."""
@@ -67,6 +67,11 @@ class Slots:
             if is_open and row not in leeway.fixed:
                 return row
         return -1
+
+    def open(self) -> list[int]:
+        """The slots in which chance may take part, in their order; all others show their row."""
+        own = {self._exploring} if self._exploring >= 0 else set()
+        return sorted(own.union(slot for slot in self._moves if slot < self.length))
 
     def options(self, slot: int) -> list[Choice]:
         """What the slot may show, given those above it, each with p > 0; slots from 0."""
@@ -133,21 +138,22 @@ class ExploringPolicy:
     name: str = "top"
 
     def choose(
-        self, ranking: Ranking, limit: int, leeway: Leeway, seed: int | None
+        self, ranking: Listing, limit: int, leeway: Leeway, seed: int | None
     ) -> list[Choice]:
         """The rows of the list; the same seed gives the same."""
         if seed is None or leeway.settings.is_idle:
             return _TOP.choose(ranking, limit)
-        slots, draws, chosen = Slots(ranking, limit, leeway), Draws(seed), []
-        for slot in range(slots.length):
+        slots, draws = Slots(ranking, limit, leeway), Draws(seed)
+        chosen = [*first_rows(slots.length)]
+        for slot in slots.open():
             options = slots.options(slot)
             choice = options[0] if len(options) == 1 else drawn(options, draws.uniform())
             slots.take(choice.row)
-            chosen.append(choice)
+            chosen[slot] = choice
         return chosen
 
 
-def likelihood(ranking: Ranking, limit: int, leeway: Leeway, rows: Sequence[int]) -> list[float]:
+def likelihood(ranking: Listing, limit: int, leeway: Leeway, rows: Sequence[int]) -> list[float]:
     """With which probability `ExploringPolicy` shows these rows, slot by slot given those above.
 
     Zeros from the first slot on that cannot show its row.

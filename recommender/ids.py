@@ -156,6 +156,11 @@ class IdMap:
             self._ids.keep(index, kept)
         return kept
 
+    def ids_at(self, indices: Iterable[int]) -> list[str]:
+        """Outside ids at some indices, in their order. Raises `IndexError` outside 0..n-1."""
+        kept = self._ids.get
+        return [kept(index) or self.id(index) for index in indices]
+
     def check(self, name: str) -> None:
         """Raise `BundleError` unless every id is found at its own index."""
         self.ids.check(name)

@@ -48,15 +48,9 @@ def permitted(query: Query, placement: Placement) -> Query:
     )
 
 
-def impersonal(query: Query, placement: Placement) -> Query | None:
-    """What anybody would have asked here, for as long a list; None where this is just that.
-
-    Parameters
-    ----------
-    query
-        Only with what may take part.
-    """
-    is_personal = (
+def is_personal(query: Query) -> bool:
+    """Whether anything of a query is about the shopper; only with what may take part."""
+    return bool(
         query.history
         or query.session
         or query.cart_items
@@ -65,4 +59,23 @@ def impersonal(query: Query, placement: Placement) -> Query | None:
         or query.behaviour != NO_BEHAVIOUR
         or query.ignored_lists != NONE_IGNORED
     )
-    return permitted(replace(query, personalize=OFF), placement) if is_personal else None
+
+
+def impersonal(query: Query) -> Query:
+    """What anybody would have asked here, for as long a list and with all the time there is."""
+    return Query(
+        query.at,
+        query.placement,
+        query.limit,
+        context_items=query.context_items,
+        category=query.category,
+        exclude_items=query.exclude_items,
+        personalize=OFF,
+        page_type=query.page_type,
+        device=query.device,
+        locale=query.locale,
+        currency=query.currency,
+        filter=query.filter,
+        diversity=query.diversity,
+        kinds=query.kinds,
+    )

@@ -7,18 +7,19 @@ exclude is never proposed, and what they want of the order is done to the rankin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 
-from recommender.assembly import CANDIDATES_KEPT, Chosen, slate_of
+from recommender.assembly import CANDIDATES_KEPT, Chosen, Told, slate_of
 from recommender.bundle import ModelBundle
 from recommender.default_list import SPARE, DefaultList, question_of
 from recommender.discretion import items_in, plain_kinds, unrevealing, without_sensitive
 from recommender.dose import dosed
 from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
-from recommender.fatigue import Rested, weariness_of
+from recommender.fatigue import weariness_of
 from recommender.kinds import Kinds, fitted_kinds, kinds_of, wanted_kinds
-from recommender.merchandising.active import NO_RULES, ActiveRules, BoundRules
+from recommender.listing import NO_LISTING
+from recommender.merchandising.active import NO_RULES, BoundRules
 from recommender.merchandising.arrangement import Arrangement, arranged
 from recommender.merchandising.boosts import boosted
 from recommender.merchandising.trace import Trace
@@ -27,7 +28,7 @@ from recommender.navigation import Way
 from recommender.novelty import paced
 from recommender.opening import Opening
 from recommender.patience import ENDLESS, Patience
-from recommender.personalisation import impersonal, permitted
+from recommender.personalisation import impersonal, is_personal, permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
 from recommender.query import Interaction, Query
@@ -82,47 +83,57 @@ def recommend(
     chosen, share = _chosen(opening, bundle), None
     is_limited = opening.placement.max_changed_share < 1 and not chosen.fatigue.is_suppressed
     # As much work again where the default is not kept, so only where it can matter.
-    if is_limited and (anybody := impersonal(opening.query, placement)):
-        default = _default(anybody, bundle, placement, rules, opening.open_items)
+    if is_limited and is_personal(opening.query):
+        default = _default(opening, bundle, placement, rules)
         if default is None:  # too late to know what may differ: so nothing does
             chosen = _chosen(replace(opening, proposed={}), bundle)
         else:
             limits = opening.weary.most_of_each
             chosen, share = dosed(chosen, default, opening.placement, limits)
-    slate = slate_of(chosen, policy)
-    return replace(slate, pace=opening.pace, style=opening.style, changed_share=share)
+    return slate_of(chosen, policy, Told(opening.pace, opening.style, share))
 
 
 def _default(
-    anybody: Query,
-    bundle: ModelBundle,
-    placement: Placement,
-    rules: BoundRules,
-    open_items: BoolArray,
+    opening: Opening, bundle: ModelBundle, placement: Placement, rules: BoundRules
 ) -> Chosen | None:
     """What anybody would get here, of what may be shown to the one who asks.
 
-    None where that would have to be made, and it is too late for it. What is made is made whole:
-    it may be kept for others.
+    None where that would have to be made, and it is too late for it.
     """
-    is_late, anybody = anybody.patience.runs_out, replace(anybody, patience=ENDLESS)
-    question = question_of(anybody, placement)
-    if question is not None and not rules.active(anybody, bundle.catalogue).rules:
+    query, open_items = opening.query, opening.open_items
+    if (question := _kept_question(query, bundle, placement, rules)) is not None:
         kept = bundle.defaults.get(question)
         if kept is None or kept.placement is not placement:
-            if is_late("default"):
+            if query.patience.runs_out("default"):
                 return None
-            opening = opened(anybody, bundle, placement, rules)
-            chosen, length = _chosen(opening, bundle, SPARE), anybody.limit + SPARE
-            kept = DefaultList(placement, chosen, len(chosen.arrangement.ranking) < length)
+            kept = _default_list(impersonal(query), bundle, placement, rules)
             bundle.defaults.keep(question, kept)
         if (made := kept.without(open_items)) is not None:
             if made.ways:  # one may lead to nothing but what is taken out
-                made = replace(made, ways=find_ways(anybody, bundle, placement, open_items))
+                ways = find_ways(impersonal(query), bundle, placement, open_items)
+                made = made.over(made.arrangement, ways=ways)
             return made
-    if is_late("default"):
+    if query.patience.runs_out("default"):
         return None
-    return _chosen(opened(anybody, bundle, placement, rules, within=open_items), bundle)
+    return _chosen(opened(impersonal(query), bundle, placement, rules, within=open_items), bundle)
+
+
+def _kept_question(
+    query: Query, bundle: ModelBundle, placement: Placement, rules: BoundRules
+) -> Hashable | None:
+    """Under what the list of anybody is kept; None where it is not to be."""
+    question = question_of(query, placement)
+    if question is None or not rules.rules.rules:
+        return question
+    return None if rules.active(impersonal(query), bundle.catalogue).rules else question
+
+
+def _default_list(
+    anybody: Query, bundle: ModelBundle, placement: Placement, rules: BoundRules
+) -> DefaultList:
+    """The list of anybody with room to spare. It is made whole, as it is kept for others."""
+    chosen = _chosen(opened(anybody, bundle, placement, rules), bundle, SPARE)
+    return DefaultList.of(placement, chosen, anybody.limit + SPARE)
 
 
 def opened(
@@ -177,14 +188,19 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
         return fill(ranking, query, catalogue, placement, open_items, length)
 
     rested = weary.settle(ranking, filled)
-    paced_ranking = paced(rested.ranking, query, opening.style, seeds, catalogue)
-    rested = Rested(paced_ranking, rested.fatigue)
+    fatigue, is_silent = rested.fatigue, weary.spent or rested.fatigue.is_suppressed
     showable, active = weary.showable(open_items), active.limited(weary.most_of_each)
-    arrangement = _merchandised(rested, active, seeds, bundle, showable)
-    is_silent = weary.spent or rested.fatigue.is_suppressed
+    if fatigue.is_suppressed:
+        arrangement = Arrangement(NO_LISTING)
+    else:
+        ranking = paced(rested.ranking, query, opening.style, seeds, catalogue)
+        ranking = varied(boosted(ranking, active), active, seeds, bundle)
+        # The rules bring nothing in that rests. Of what stands below the list, chance may show as
+        # much as it reaches, and what is in the default or of a kind is stepped over.
+        most = max(CANDIDATES_KEPT, 2 * query.limit + explore.reach + len(kinds)) + spare
+        arrangement = arranged(ranking, active, showable, most)
     ways = () if is_silent else find_ways(query, bundle, placement, showable)
     promised = bundle.promised(placement.name)
-    fatigue = rested.fatigue
     return Chosen(active, eligibility, arrangement, fatigue, kinds, ways, promised, explore)
 
 
@@ -197,16 +213,6 @@ def exploration_at(placement: Placement, query: Query, kinds: Kinds) -> ExploreS
         # Scores were cut to those of the kinds put first: they look nearer than they are.
         return replace(explore, temperature=0.0)
     return explore
-
-
-def _merchandised(
-    rested: Rested, active: ActiveRules, seeds: Seeds, bundle: ModelBundle, showable: BoolArray
-) -> Arrangement:
-    """The ranking as the shop's rules want it; they bring nothing in that rests."""
-    if rested.fatigue.is_suppressed:
-        return Arrangement(rested.ranking)
-    ranking = varied(boosted(rested.ranking, active), active, seeds, bundle)
-    return arranged(ranking, active, showable)
 
 
 def propose(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
-from recommender.ranking import NO_RANKING, Ranking
+from recommender.listing import NO_LISTING, Listing
+from recommender.placements import MAX_LIMIT
 
 
 class Choice(NamedTuple):
@@ -41,7 +43,7 @@ class Leeway:
     settings: ExploreSettings = NO_EXPLORATION
     fixed: Set[int] = frozenset()
     replaceable: Set[int] | None = None
-    spare: Ranking = NO_RANKING
+    spare: Listing = NO_LISTING
     is_one_scale: bool = True
 
 
@@ -57,7 +59,7 @@ class SlatePolicy(Protocol):
         ...
 
     def choose(
-        self, ranking: Ranking, limit: int, leeway: Leeway, seed: int | None
+        self, ranking: Listing, limit: int, leeway: Leeway, seed: int | None
     ) -> list[Choice]:
         """At most `limit` different rows, in the order shown.
 
@@ -77,10 +79,16 @@ class TopPolicy:
 
     def choose(
         self,
-        ranking: Ranking,
+        ranking: Listing,
         limit: int,
         leeway: Leeway = NO_LEEWAY,  # noqa: ARG002 - part of the protocol
         seed: int | None = None,  # noqa: ARG002 - part of the protocol
     ) -> list[Choice]:
         """The first `limit` rows."""
-        return [Choice(row, 1.0) for row in range(min(limit, len(ranking)))]
+        return [*first_rows(min(limit, len(ranking)))]
+
+
+@lru_cache(maxsize=MAX_LIMIT + 1)
+def first_rows(count: int) -> tuple[Choice, ...]:
+    """So many rows, none of them left to chance."""
+    return tuple([Choice(row, 1.0) for row in range(count)])

@@ -15,11 +15,12 @@ import numpy as np
 
 from recommender.candidates.source import first_eligible
 from recommender.explore_settings import MOST_REACH
+from recommender.listing import NO_LISTING, Listing
 from recommender.merchandising.active import ActiveRules
 from recommender.merchandising.quotas import MATCHED, Quota, quotas_of
 from recommender.merchandising.shop_rules import PinRule, PromotionRule
 from recommender.merchandising.trace import Move
-from recommender.ranking import NO_RANKING, Ranking, same_text
+from recommender.ranking import Ranking, same_text
 from recommender.terms import STATIC, BoolArray
 
 PINNED, PROMOTED = "pin", "promotion"
@@ -27,7 +28,7 @@ PINNED, PROMOTED = "pin", "promotion"
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """A ranking of which rules placed some rows.
+    """A list of which rules placed some rows, and what stands below it.
 
     Parameters
     ----------
@@ -42,9 +43,9 @@ class Arrangement:
         All scores are of one scale.
     """
 
-    ranking: Ranking
+    listing: Listing
     placed: Mapping[int, str | None] = field(default_factory=dict)
-    spare: Ranking = NO_RANKING
+    spare: Listing = NO_LISTING
     replaceable: Set[int] | None = None
     is_one_scale: bool = True
 
@@ -76,16 +77,18 @@ class Candidates:
     promotions: Sequence[tuple[PromotionRule, Sequence[int]]]
 
 
-def arranged(ranking: Ranking, active: ActiveRules, eligible: BoolArray) -> Arrangement:
+def arranged(ranking: Ranking, active: ActiveRules, eligible: BoolArray, most: int) -> Arrangement:
     """The list as the shop's rules want it, as long as the question asks or constraints allow.
 
     Parameters
     ----------
     eligible
         Items that may be shown, bool (items,). A rule shows no other.
+    most
+        How many rows are looked at where no rule gives places; not fewer than are asked for.
     """
     if not active.is_placing:
-        return Arrangement(ranking)
+        return Arrangement(Listing.of(ranking, most))
     candidates = _candidates(ranking, active, eligible)
     items = candidates.ranking.item_idx
     length = active.query.limit
@@ -98,11 +101,12 @@ def arranged(ranking: Ranking, active: ActiveRules, eligible: BoolArray) -> Arra
         length = len(board.chosen)
     if active.trace is not None:
         active.trace.moves += board.moves
-    spare = NO_RANKING
+    spare = NO_LISTING
     if active.query.seed is not None and not board.is_bound:
         left = sorted({*range(candidates.ranked)} - {*board.chosen})
-        spare = candidates.ranking.take(left[:MOST_REACH])
-    return Arrangement(candidates.ranking.take(board.chosen), board.placed, spare)
+        spare = Listing.of(candidates.ranking.take(left[:MOST_REACH]))
+    listing = Listing.of(candidates.ranking.take(board.chosen))
+    return Arrangement(listing, board.placed, spare)
 
 
 class _Board:

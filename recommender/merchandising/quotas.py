@@ -13,6 +13,7 @@ from recommender.terms import Int32Array
 
 NOT_COUNTED = NO_CATEGORY
 MATCHED = 0
+NO_ROW = -1
 
 
 @dataclass(slots=True)
@@ -42,6 +43,40 @@ class Quota:
         """Count an item that came in."""
         if (value := self.values[row]) != NOT_COUNTED:
             self.counts[value] += 1
+
+    def allows(self, row: int, gone: int) -> bool:
+        """Whether it is not broken by more when a row comes in and another goes.
+
+        Parameters
+        ----------
+        row, gone
+            `NO_ROW` where none comes in, or none goes.
+        """
+        came, left = self._value(row), self._value(gone)
+        if came == left:
+            return True
+        return self._strain(came, 1) + self._strain(left, -1) <= 0
+
+    def exchange(self, row: int, gone: int) -> None:
+        """Count a row that came in, and no longer one that went."""
+        for each, step in ((row, 1), (gone, -1)):
+            if (value := self._value(each)) != NOT_COUNTED:
+                self.counts[value] += step
+
+    def _value(self, row: int) -> int:
+        return NOT_COUNTED if row == NO_ROW else self.values[row]
+
+    def _strain(self, value: int, step: int) -> int:
+        """By how much more it is broken when one more, or one less, counts under a value."""
+        if value == NOT_COUNTED:
+            return 0
+        held = self.counts[value]
+        return self._broken(value, held + step) - self._broken(value, held)
+
+    def _broken(self, value: int, held: int) -> int:
+        least = self.at_least if value == MATCHED else 0
+        most = held if self.at_most is None else self.at_most
+        return max(0, least - held) + max(0, held - most)
 
     @property
     def missing(self) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recommender import pipeline
 from recommender.bundle import DEFAULTS_KEPT
 from recommender.default_list import question_of
-from recommender.personalisation import impersonal
+from recommender.personalisation import is_personal
 from recommender.pipeline import recommend
 from recommender.placements import read_placements
 from recommender.policy import TopPolicy
@@ -111,6 +111,6 @@ def test_what_rules_have_a_hand_in_is_not_kept() -> None:
 def test_no_more_lists_are_kept_than_allowed() -> None:
     for number in range(DEFAULTS_KEPT + 5):
         asked = Query(at=AT, placement="home", limit=5, session=viewed(2, 4), page_type=f"{number}")
-        assert impersonal(asked, PLACES["home"]) is not None
+        assert is_personal(asked)
         recommend(asked, BUNDLE, PLACES["home"], TopPolicy())
     assert len(BUNDLE.defaults) == DEFAULTS_KEPT

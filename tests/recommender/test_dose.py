@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from recommender.exposures import Exposure
 from recommender.fatigue_settings import FatigueSettings
+from recommender.listing import Listing
 from recommender.pipeline import opened, recommend
 from recommender.placements import Placement, read_placements
 from recommender.policy import Choice, Leeway, SlatePolicy, TopPolicy
 from recommender.query import Interaction, Query
-from recommender.ranking import Ranking
 from recommender.slate import Slate, SlateWay
 from recommender.terms import ADD_TO_CART, DISMISS, INTERACTION_TYPES, KINDS, PURCHASE
 from tests.bundles import AT, AT_MICROS, MINUTE, knowing_bundle, viewed
@@ -106,7 +106,7 @@ class LastFirst:
     name: str = "last_first"
 
     def choose(
-        self, ranking: Ranking, limit: int, leeway: Leeway, seed: int | None
+        self, ranking: Listing, limit: int, leeway: Leeway, seed: int | None
     ) -> list[Choice]:
         return [Choice(row, 1.0) for row in reversed(range(len(ranking)))][:limit]
 

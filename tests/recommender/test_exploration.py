@@ -14,13 +14,13 @@ from recommender.draws import SEED_BITS, Draws, seed_of
 from recommender.errors import ConfigError
 from recommender.exploration import ExploringPolicy, Slots, drawn, likelihood
 from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
+from recommender.listing import Listing
 from recommender.merchandising.active import bind
 from recommender.merchandising.shop_rules import PinRule, ShopRules
 from recommender.pipeline import recommend
 from recommender.placements import Placement, parse_placements, read_placements
 from recommender.policy import Choice, Leeway, TopPolicy
 from recommender.query import Query
-from recommender.ranking import Ranking, same_text
 from recommender.slate import Slate
 from recommender.terms import PERSONALISED, POPULAR
 from tests.bundles import AT, knowing_bundle, viewed
@@ -30,13 +30,11 @@ POLICY = ExploringPolicy()
 BUNDLE = knowing_bundle()
 
 
-def ranking_of(scores: list[float], popular: int = 0) -> Ranking:
+def ranking_of(scores: list[float], popular: int = 0) -> Listing:
     """A ranking with these scores; the last `popular` come from another rung."""
-    levels = np.repeat([PERSONALISED, POPULAR], [len(scores) - popular, popular]).astype(np.object_)
-    sources = same_text("als", len(scores))
-    return Ranking(
-        np.arange(len(scores), dtype=np.int32), np.array(scores, np.float32), sources, levels
-    )
+    n, own = len(scores), np.array(scores, np.float32).tolist()
+    levels = [PERSONALISED] * (n - popular) + [POPULAR] * popular
+    return Listing([*range(n)], own, ["als"] * n, levels)
 
 
 def choices(
@@ -63,7 +61,7 @@ rankings = st.builds(
 @st.composite
 def leeways(draw: st.DrawFn) -> Leeway:
     spare = draw(st.integers(0, 4))
-    below = replace(ranking_of([0.1] * spare), item_idx=np.arange(100, 100 + spare, dtype=np.int32))
+    below = replace(ranking_of([0.1] * spare), items=[*range(100, 100 + spare)])
     return Leeway(
         draw(settings),
         draw(st.frozensets(st.integers(0, 11), max_size=4)),
@@ -75,7 +73,7 @@ def leeways(draw: st.DrawFn) -> Leeway:
 
 @given(rankings, st.integers(1, 8), leeways(), st.integers(0, 2**53 - 1))
 def test_every_slot_is_drawn_from_probabilities_that_sum_to_one(
-    ranking: Ranking, limit: int, leeway: Leeway, seed: int
+    ranking: Listing, limit: int, leeway: Leeway, seed: int
 ) -> None:
     slots = Slots(ranking, limit, leeway)
     chosen = POLICY.choose(ranking, limit, leeway, seed)
@@ -96,7 +94,7 @@ def test_every_slot_is_drawn_from_probabilities_that_sum_to_one(
 
 
 @given(rankings, st.integers(1, 8), leeways(), st.integers(0, 2**53 - 1))
-def test_what_must_stay_stays(ranking: Ranking, limit: int, leeway: Leeway, seed: int) -> None:
+def test_what_must_stay_stays(ranking: Listing, limit: int, leeway: Leeway, seed: int) -> None:
     chosen = POLICY.choose(ranking, limit, leeway, seed)
     for slot, choice in enumerate(chosen):
         if slot in leeway.fixed:

@@ -19,14 +19,14 @@ import numpy as np
 from feature_store.records import DecisionItem, DecisionRecord, ExploreRecord
 from recommender.exploration import Slots, likelihood
 from recommender.explore_settings import NO_SCHEME, ExploreSettings
+from recommender.listing import Listing
 from recommender.merchandising.arrangement import PINNED, PROMOTED
 from recommender.policy import Leeway
-from recommender.ranking import Ranking, same_text
 from recommender.terms import ITEM, PERSONALISED
 from training.evaluation.off_policy import standard_error
 
 _CLOSE: Final = 1e-6
-Working = tuple[Ranking, Leeway]
+Working = tuple[Listing, Leeway]
 
 
 def working_of(record: DecisionRecord) -> Working | None:
@@ -60,7 +60,7 @@ def rows_of(record: DecisionRecord, item_ids: Sequence[str]) -> list[int] | None
     return found if len(found) == len(item_ids) else None
 
 
-def _workings(record: DecisionRecord) -> Iterator[tuple[Ranking, Leeway]]:
+def _workings(record: DecisionRecord) -> Iterator[tuple[Listing, Leeway]]:
     """Ways in which the logged list may have come about; the record does not name the rows.
 
     With and without candidates below the list among those that change places; any slot in which
@@ -88,12 +88,10 @@ def _settings(explore: ExploreRecord) -> ExploreSettings:
     )
 
 
-def _ranking(candidates: tuple[tuple[str, float], ...]) -> Ranking:
+def _ranking(candidates: tuple[tuple[str, float], ...]) -> Listing:
     n = len(candidates)
-    scores = np.array([score for _, score in candidates], np.float32)
-    return Ranking(
-        np.arange(n, dtype=np.int32), scores, same_text("", n), same_text(PERSONALISED, n)
-    )
+    scores = np.array([score for _, score in candidates], np.float32).tolist()
+    return Listing([*range(n)], scores, [""] * n, [PERSONALISED] * n)
 
 
 def _is_fixed(item: DecisionItem) -> bool:

@@ -10,21 +10,16 @@ from hypothesis import strategies as st
 from feature_store.records import DecisionItem, DecisionRecord, ExploreRecord
 from recommender.exploration import Slots
 from recommender.explore_settings import ExploreSettings
+from recommender.listing import Listing
 from recommender.policy import Leeway
-from recommender.ranking import Ranking, same_text
 from recommender.terms import PERSONALISED
 from tests.training.evaluation.experiment.trial import answer
 from training.evaluation.off_policy_marginals import MOST_LISTS, lists_of, marginals_of
 
 
-def working(scores: list[float], **settings: float) -> tuple[Ranking, Leeway]:
-    n = len(scores)
-    ranking = Ranking(
-        np.arange(n, dtype=np.int32),
-        np.array(scores, np.float32),
-        same_text("als", n),
-        same_text(PERSONALISED, n),
-    )
+def working(scores: list[float], **settings: float) -> tuple[Listing, Leeway]:
+    n, own = len(scores), np.array(scores, np.float32).tolist()
+    ranking = Listing([*range(n)], own, ["als"] * n, [PERSONALISED] * n)
     return ranking, Leeway(ExploreSettings(**settings))  # type: ignore[arg-type]
 
 
