@@ -6,20 +6,20 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
+from msgspec import structs
+
 from recommender.catalogue import Catalogue
 from recommender.draws import seed_of
 from recommender.errors import InvalidInputError
 from recommender.exposures import NONE_IGNORED
 from recommender.interleaving import START, DraftState, Interleaving, interleaved
-from recommender.kinds import wanted_kinds
 from recommender.merchandising.active import BoundRules
 from recommender.merchandising.trace import Trace
 from recommender.pipeline import recommend
 from recommender.placements import Placement
 from recommender.query import Query
 from recommender.rules import excluded_ids
-from recommender.slate import Slate, SlateItem
-from recommender.terms import ITEM, STATIC
+from recommender.slate import Slate
 from serving.asker import Asker
 from serving.bundle_source import ServingModel
 from serving.decisions import Decision, record_decision
@@ -33,9 +33,9 @@ from serving.schemas import (
     RecommendationResponse,
 )
 from serving.shopper import look_up
+from serving.static_list import static_slate
 
 logger = logging.getLogger(__name__)
-STATIC_POLICY = "static"
 LATE = "deadline"
 
 
@@ -115,7 +115,8 @@ def _drafted(
     draft = entry.draft
     if draft is None:
         return slate, START
-    other = replace(entry, placement=draft.placement, asker=replace(entry.asker, model=draft.model))
+    asker = structs.replace(entry.asker, model=draft.model)
+    other = structs.replace(entry, placement=draft.placement, asker=asker)
 
     def beside() -> Slate:
         query = entry_query(exchange, request, other, decision_id)
@@ -179,20 +180,3 @@ def _attempts(
         ),
         "pipeline_failed",
     )
-
-
-def static_slate(query: Query, placement: Placement) -> Slate:
-    """The static list of a placement, without any model.
-
-    What the caller or a rule keeps out is left out. Nothing is known about the items, so none
-    meets an attribute filter.
-    """
-    hidden = excluded_ids(query, placement)
-    most = placement.at_most.get(ITEM, query.limit) if ITEM in wanted_kinds(query, placement) else 0
-    listed = () if query.filter else placement.static_items
-    shown = [item for item in dict.fromkeys(listed) if item not in hidden]
-    items = tuple(
-        SlateItem(item_id, position, 1.0 / position, ITEM, STATIC, "featured", 1.0)
-        for position, item_id in enumerate(shown[: min(query.limit, most)], start=1)
-    )
-    return Slate(items, STATIC, STATIC_POLICY, len(shown))

@@ -8,12 +8,14 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from feature_store.erasures import Erasures
 from feature_store.intake import Intake, IntakeOptions
@@ -27,7 +29,7 @@ from serving.arm_models import ArmModels
 from serving.bundle_source import BundleSource
 from serving.demo.endpoints import demo_endpoints
 from serving.edge import Edge, problem_response
-from serving.endpoint import Endpoint, mount
+from serving.endpoint import Endpoint, Routes, mount
 from serving.errors import Problem
 from serving.exchange import exchange_of
 from serving.experiment_source import build_experiments
@@ -36,6 +38,7 @@ from serving.key_source import KeySource
 from serving.limits import Gate
 from serving.online_store import open_online, start_online, stop_online
 from serving.openapi import openapi_of
+from serving.random_block import RandomBlock
 from serving.routes import (
     events,
     experiment_log,
@@ -72,6 +75,29 @@ WRITER_PREFIX = "serve"
 MIRROR_SECONDS = 1.0
 
 
+class Service(FastAPI):
+    """A FastAPI application that lets the edge answer by itself what needs no framework.
+
+    Attributes
+    ----------
+    direct
+        The routes that the edge answers.
+    entrance
+        The edge, and what stands before it.
+    """
+
+    direct: Routes
+    entrance: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] == "http" and (scope["method"], scope["path"]) in self.direct:
+            scope["app"] = self
+            await self.entrance(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def wall_clock() -> int:
     """Microseconds since the epoch, UTC."""
     return time.time_ns() // 1000
@@ -90,7 +116,7 @@ def create_app(
     inheritance
         A model that is loaded already, for processes that share one by forking.
     """
-    app = FastAPI(
+    app = Service(
         title="Desirepath",
         version=code_version(),
         description="Suggestions for shops. Every valid question gets an answer.",
@@ -103,20 +129,26 @@ def create_app(
     )
     endpoints = (*ENDPOINTS, *(demo_endpoints(settings) if settings.demo else ()))
     access = AccessTable()
-    direct = mount(app, access, endpoints)
+    app.direct = direct = mount(app, access, endpoints)
     app.openapi = openapi_of(app, endpoints)  # type: ignore[method-assign]
+    app.entrance = Edge(app.router, access, direct)
     app.add_middleware(Edge, access=access, direct=direct)
     app.state.access = access
     if settings.cors_origins:  # added last, so it stands before the edge and answers preflights
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST", "PUT"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After"],
-            max_age=600,
-        )
+        cors = _cors(settings)
+        app.entrance = CORSMiddleware(app.entrance, **cors)
+        app.add_middleware(CORSMiddleware, **cors)
     return app
+
+
+def _cors(settings: Settings) -> dict[str, Any]:
+    return {
+        "allow_origins": list(settings.cors_origins),
+        "allow_methods": ["GET", "POST", "PUT"],
+        "allow_headers": ["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+        "expose_headers": ["X-Request-ID", "Retry-After"],
+        "max_age": 600,
+    }
 
 
 def build_state(
@@ -155,7 +187,7 @@ def build_state(
     return ServiceState(
         settings=settings,
         clock=clock,
-        new_id=Uuid7Source(clock, os.urandom),
+        new_id=Uuid7Source(clock, RandomBlock(os.urandom)),
         placements=placements,
         models=models,
         rules=rule_source,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from feature_store.events import Scalar
 from feature_store.records import DecisionItem, DecisionRecord, DecisionWay, ExploreRecord
@@ -16,14 +17,16 @@ from recommender.terms import FULL, OFF
 from serving.bundle_source import ServingModel
 from serving.exchange import Exchange
 from serving.experiments import Entry
+from serving.kept import Kept
 from serving.schemas import RecommendationRequest
+from serving.static_list import STATIC_POLICY
 from serving.subjects import ANONYMOUS, subject_key
 
 NO_CHANCE = ExploreRecord()
+_ITEMS: Kept[tuple[DecisionItem, ...]] = Kept()
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Everything that one answer was made from and came to.
 
     Parameters
@@ -90,7 +93,9 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         config_digest=decision.model.bundle.manifest.info.config_digest,
         code_version=state.code_version,
         served_level=slate.fallback_level,
-        items=tuple([_item(item) for item in slate.items]),
+        items=_ITEMS.of(slate.items, _items)
+        if slate.policy == STATIC_POLICY
+        else _items(slate.items),
         eligible_count=slate.eligible_count,
         slate_propensity_log=math.fsum(
             [math.log(each.propensity) for each in slate.entries if each.propensity != 1]
@@ -110,7 +115,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         page_key=decision.page_id,
         changed_share=slate.changed_share,
         ways=tuple(
-            DecisionWay(way.kind, way.position, way.propensity, way.target) for way in slate.ways
+            [DecisionWay(way.kind, way.position, way.propensity, way.target) for way in slate.ways]
         ),
         assignments=decision.entry.records,
         qa=decision.entry.qa,
@@ -120,18 +125,26 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
     )
 
 
-def _item(item: SlateItem) -> DecisionItem:
-    promised = None if item.acceptance is None else round(item.acceptance, 6)
+def _items(items: tuple[SlateItem, ...]) -> tuple[DecisionItem, ...]:
+    return tuple([_item(*item) for item in items])
+
+
+def _item(  # noqa: PLR0913, PLR0917 - in the order of `SlateItem`
+    item_id: str,
+    position: int,
+    _score: float,
+    kind: str,
+    source: str,
+    _reason: str,
+    propensity: float,
+    promotion: str | None,
+    acceptance: float | None,
+    team: str | None,
+    competitive: bool | None,  # noqa: FBT001 - a part as the others
+) -> DecisionItem:
+    promised = None if acceptance is None else round(acceptance, 6)
     return DecisionItem(
-        item.item_id,
-        item.position,
-        item.propensity,
-        item.source,
-        item.promotion,
-        item.kind,
-        promised,
-        item.team,
-        item.competitive,
+        item_id, position, propensity, source, promotion, kind, promised, team, competitive
     )
 
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.endpoint import Routes
 from serving.errors import PROBLEM_TYPE, Problem, internal_problem
-from serving.exchange import SCOPE_KEY, Exchange, request_id_of
+from serving.exchange import SCOPE_KEY, Exchange, JsonAnswer, request_id_of
 from serving.limits import check_headers
 from serving.security import NOBODY, AccessTable, Caller, Rule, authorise, presented_key
 from serving.state import ServiceState
@@ -22,6 +22,8 @@ from serving.state import ServiceState
 logger = logging.getLogger(__name__)
 CLIENT_LEFT = 499
 HEALTH_PREFIX = "/health/"
+# Answers that are there as a whole: the edge sends them itself.
+WHOLE = (JsonAnswer, Response)
 
 
 class Edge:
@@ -90,7 +92,17 @@ class Edge:
             await self._app(scope, receive, send)
             return
         response = await handler(Request(scope, receive))
-        await response(scope, receive, send)
+        if response.background is None and type(response) in WHOLE:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": response.status_code,
+                    "headers": response.raw_headers,
+                }
+            )
+            await send({"type": "http.response.body", "body": response.body})
+        else:
+            await response(scope, receive, send)
 
     async def _refuse(
         self, problem: Problem, scope: Scope, receive: Receive, answer: _Answer
@@ -113,14 +125,20 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = message["headers"]
-            headers.append((b"x-request-id", self.exchange.request_id.encode()))
-            headers.append((b"x-content-type-options", b"nosniff"))
-            if all(name != b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", b"no-store"))
-            if self.exchange.state.is_draining or self.exchange.state.is_retiring:
-                headers.append((b"connection", b"close"))
+            self._complete(message["headers"])
         await self._send(message)
+
+    def _complete(self, headers: list[tuple[bytes, bytes]]) -> None:
+        state = self.exchange.state
+        is_cached = False
+        for name, _ in headers:
+            is_cached |= name == b"cache-control"
+        headers.append((b"x-request-id", self.exchange.request_id.encode()))
+        headers.append((b"x-content-type-options", b"nosniff"))
+        if not is_cached:
+            headers.append((b"cache-control", b"no-store"))
+        if state.is_draining or state.is_retiring:
+            headers.append((b"connection", b"close"))
 
 
 def problem_response(problem: Problem, exchange: Exchange) -> Response:

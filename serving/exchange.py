@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, cast
@@ -14,11 +15,14 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from serving.lookup import Found
+from serving.random_block import RandomBlock
 from serving.security import NOBODY, Caller
 from serving.state import ServiceState
 
 SCOPE_KEY = "desirepath.exchange"
+REQUEST_ID_BYTES = 16
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+_RANDOM = RandomBlock(os.urandom)
 
 
 @dataclass(slots=True)
@@ -60,10 +64,30 @@ def request_id_of(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
             return cast(bytes, value).decode()
-    return secrets.token_hex(16)
+    return _RANDOM(REQUEST_ID_BYTES).hex()
 
 
-def json_answer(answer: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+class JsonAnswer(Response):
+    """A JSON answer, made in a fraction of the time that the general one takes."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: bytes, status: int = 200) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = content
+        self.raw_headers = [(b"content-length", b"%d" % len(content)), _JSON_TYPE]
+
+
+_JSON_TYPE = (b"content-type", b"application/json")
+_ENCODE = msgspec.json.Encoder().encode
+
+
+def json_answer(
+    answer: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     """A strict JSON answer."""
-    content = msgspec.json.encode(answer)
-    return Response(content, status, headers, media_type="application/json")
+    response = JsonAnswer(_ENCODE(answer), status)
+    for name, value in (headers or {}).items():
+        response.headers[name] = value
+    return response

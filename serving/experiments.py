@@ -5,9 +5,10 @@ Where nothing is asked for and no experiment runs at the placement, this costs o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import dataclasses
 
 import msgspec
+from msgspec.structs import replace
 
 from feature_store.experiment_spec import DRAFTED, ArmSpec
 from feature_store.records import AssignmentRecord
@@ -49,8 +50,7 @@ ARM_FAILED = "arm_not_loaded"
 ArmOf = tuple[str, ArmSpec]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """The other arm of an interleaving, and where its draft stands.
 
     Parameters
@@ -68,8 +68,7 @@ class Draft:
     decision_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """How a request enters the pipeline.
 
     Parameters
@@ -101,8 +100,7 @@ class Entry:
         return self.continues.shown_items(self.asker.model.bundle.catalogue)
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(msgspec.Struct, frozen=True):
     """What arms make of placement and model."""
 
     placement: Placement
@@ -274,7 +272,7 @@ def _continued(
         draft = replace(draft, state=stands, decision_id=before.decision_id)
     return replace(
         entry,
-        placement=replace(entry.placement, navigation=0),
+        placement=dataclasses.replace(entry.placement, navigation=0),
         asker=replace(asker, model=model),
         draft=draft,
     )
@@ -309,7 +307,7 @@ def cursor_after(
         model.version,
         indices,
         ids,
-        tuple(msgspec.structs.replace(each, unit_key=None) for each in entry.records),
+        tuple(replace(each, unit_key=None) for each in entry.records),
         entry.qa,
         None if entry.draft is None else _note(draft),
     )

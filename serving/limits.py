@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
+from serving.begun import Begun
 from serving.errors import OVERLOAD_RETRY_SECONDS, Problem
 
 JSON_TYPES = frozenset({"application/json"})
@@ -66,22 +68,28 @@ async def read_body(request: Request, timeout_seconds: float, max_bytes: int) ->
     ClientDisconnect
         The caller left.
     """
-    chunks, size, is_more = [], 0, True
+    first: Begun[Message] = Begun(request.receive())  # type: ignore[arg-type]
+    if first.result is not None and not first.result.get("more_body", False):
+        return await _chunks(first, request, max_bytes)  # it is all there: no timer is needed
     try:
         async with asyncio.timeout(timeout_seconds):
-            while is_more:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                if size > max_bytes:
-                    raise too_large(max_bytes)
-                is_more = message.get("more_body", False)
+            return await _chunks(first, request, max_bytes)
     except TimeoutError as error:
         detail = f"The body was not complete after {timeout_seconds:g} s."
         raise Problem(408, "body_too_slow", detail) from error
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _chunks(first: Begun[Message], request: Request, max_bytes: int) -> bytes:
+    chunks, size, message = [], 0, await first
+    while message["type"] != "http.disconnect":
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > max_bytes:
+            raise too_large(max_bytes)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        message = await request.receive()
+    raise ClientDisconnect
 
 
 @dataclass(slots=True)

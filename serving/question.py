@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
-from feature_store.online.known import informed
+from feature_store.online.known import known_of, said_of
 from feature_store.online.state import VisitorState
 from feature_store.online.visitor_draft import UNKNOWN
 from recommender.discretion import without_sensitive
@@ -38,8 +38,9 @@ def asker_of(
     """Look the shopper up."""
     state = exchange.state
     model, moment = state.models.current, state.clock()
-    visitor, failure = _visitor(exchange, request, moment)
-    return Asker(moment, model, visitor, failure, page_id)
+    at = moment_of(moment)
+    visitor, failure = _visitor(exchange, request, at)
+    return Asker(moment, at, model, visitor, failure, page_id)
 
 
 def entry_query(
@@ -51,7 +52,7 @@ def entry_query(
     query = query_of(exchange, request, placement, asker, seed)
     query = at_stage_length(query, request, placement, asker)
     if entry.continues is not None:
-        query = replace(query, exclude_items=query.exclude_items | entry.shown)
+        return replace(query, exclude_items=query.exclude_items | entry.shown)
     return query
 
 
@@ -66,7 +67,9 @@ def chance_of(
     is_named = request.visitor_id is not None or request.user_id is not None
     if not (is_named and exchange.state.settings.explore) or request.dry_run:
         return None
-    is_idle = all(each.explore.is_idle for each in (placement, *placement.stage.values()))
+    is_idle = placement.explore.is_idle and all(
+        each.explore.is_idle for each in placement.stage.values()
+    )
     return None if is_idle else seed_of(decision_id)
 
 
@@ -81,27 +84,27 @@ def query_of(
 
     Nothing takes part when it is not known whether the shopper objects.
     """
-    question = Query(
-        at=moment_of(asker.moment),
+    page = request.context
+    level = OFF if asker.failure else strictest(request.level, placement.personalize)
+    gap = timedelta(seconds=exchange.state.settings.session_gap_seconds)
+    return Query(
+        at=asker.at,
         placement=placement.name,
         limit=min(request.limit or placement.limit, MAX_LIMIT),
-        context_items=tuple(request.context.item_ids),
-        cart_items=tuple(request.context.cart_item_ids),
-        category=request.context.category,
+        context_items=tuple(page.item_ids),
+        category=page.category,
         exclude_items=frozenset(request.exclude_item_ids),
-        page_type=request.context.page_type,
-        device=request.context.device,
-        locale=request.context.locale,
-        currency=request.context.currency,
+        page_type=page.page_type,
+        device=page.device,
+        locale=page.locale,
+        currency=page.currency,
         filter=msgspec.to_builtins(request.filter),
         diversity=_diversity(request),
-        personalize=OFF if asker.failure else strictest(request.level, placement.personalize),
         kinds=None if request.kinds is None else tuple(request.kinds),
         seed=seed,
         patience=patience_of(exchange, request),
+        **said_of(known_of(asker.visitor, asker.at, gap, level), tuple(page.cart_item_ids)),
     )
-    gap = timedelta(seconds=exchange.state.settings.session_gap_seconds)
-    return informed(question, asker.visitor, gap)
 
 
 def patience_of(exchange: Exchange, request: RecommendationRequest) -> Patience:
@@ -122,7 +125,7 @@ def at_stage_length(
 
 
 def _visitor(
-    exchange: Exchange, request: RecommendationRequest, moment: int
+    exchange: Exchange, request: RecommendationRequest, at: datetime
 ) -> tuple[VisitorState, str | None]:
     """Who asks; nobody where they may not be looked up or cannot be."""
     if request.level == OFF or (request.visitor_id is None and request.user_id is None):
@@ -132,8 +135,8 @@ def _visitor(
         return UNKNOWN, found.failure
     try:
         if found is not None:
-            return visitors.known(who, request.user_id, found.raw, moment_of(moment)), None
-        return visitors.get(who, request.user_id, moment_of(moment)), None
+            return visitors.known(who, request.user_id, found.raw, at), None
+        return visitors.get(who, request.user_id, at), None
     except DesirepathError:
         logger.exception("the online store failed", extra={"request_id": exchange.request_id})
         return UNKNOWN, "online_store_failed"

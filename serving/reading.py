@@ -13,7 +13,8 @@ from starlette.requests import Request
 from serving.errors import Problem
 from serving.exchange import exchange_of
 from serving.limits import JSON_TYPES, check_content_type, read_body
-from serving.strict_json import StrictJsonError, parse, text_of
+from serving.quick_json import read
+from serving.strict_json import StrictJsonError
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 # Numbers of query strings, which know texts only: how each is written, and what reads it.
@@ -40,7 +41,7 @@ async def whole_body(request: Request) -> bytes:
 def struct_of(body: bytes, kind: type[Struct]) -> Struct:
     """A body as a struct. Raises `Problem` 400 or 422."""
     try:
-        return msgspec.convert(parse(text_of(body)), kind)
+        return msgspec.convert(read(body), kind)
     except StrictJsonError as error:
         raise json_problem(error) from error
     except msgspec.ValidationError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from recommender.catalogue import Catalogue
@@ -12,11 +13,12 @@ from recommender.fatigue_note import Fatigue
 from recommender.merchandising.trace import Move
 from recommender.pipeline import explain
 from recommender.placements import Placement
-from recommender.slate import SlateItem, SlateWay
+from recommender.slate import Slate, SlateItem, SlateWay
 from recommender.terms import TO_CATEGORY, TO_SEARCH
 from serving.decisions import Decision
 from serving.exchange import Exchange
 from serving.experiments import cursor_after
+from serving.kept import Kept
 from serving.schemas import (
     Candidate,
     Explanation,
@@ -29,10 +31,15 @@ from serving.schemas import (
     RuleMove,
     TiredItem,
 )
+from serving.static_list import STATIC_POLICY
+
+_reason = lru_cache(1024)(Reason)
+# A static list is the same for all who may see as much of it.
+_SCORED: Kept[list[RecommendedItem]] = Kept()
+_UNSCORED: Kept[list[RecommendedItem]] = Kept()
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """How much of the answer this caller sees."""
 
     shows_scores: bool
@@ -47,10 +54,7 @@ def response_of(
     slate, catalogue = decision.slate, decision.model.bundle.catalogue
     return RecommendationResponse(
         recommendation_id=decision.decision_id,
-        items=[
-            _way(entry, view) if isinstance(entry, SlateWay) else _item(entry, view, catalogue)
-            for entry in slate.entries
-        ],
+        items=_entries(slate, view, catalogue),
         placement=placement.name,
         policy=slate.policy,
         model_version=decision.model.version,
@@ -79,12 +83,26 @@ def _next_cursor(decision: Decision, exchange: Exchange) -> str | UnsetType:
     return cursor or UNSET
 
 
+def _entries(slate: Slate, view: View, catalogue: Catalogue) -> list[RecommendedItem]:
+    if slate.policy != STATIC_POLICY or view.shows_properties:
+        return _made(slate, view, catalogue)
+    kept = _SCORED if view.shows_scores else _UNSCORED
+    return kept.of(slate.items, lambda _: _made(slate, view, catalogue))
+
+
+def _made(slate: Slate, view: View, catalogue: Catalogue) -> list[RecommendedItem]:
+    return [
+        _way(entry, view) if isinstance(entry, SlateWay) else _item(entry, view, catalogue)
+        for entry in slate.entries
+    ]
+
+
 def _item(item: SlateItem, view: View, catalogue: Catalogue) -> RecommendedItem:
     return RecommendedItem(
         item_id=item.item_id,
         rank=item.position,
         kind=item.kind,  # type: ignore[arg-type]
-        reason=Reason(item.reason),
+        reason=_reason(item.reason),
         promotion=UNSET if item.promotion is None else item.promotion,
         score=item.score if view.shows_scores else UNSET,
         properties=_properties(item.item_id, catalogue) if view.shows_properties else UNSET,
@@ -97,7 +115,7 @@ def _way(way: SlateWay, view: View) -> RecommendedItem:
         query=way.target or UNSET if way.kind == TO_SEARCH else UNSET,
         rank=way.position,
         kind=way.kind,  # type: ignore[arg-type]
-        reason=Reason(way.reason),
+        reason=_reason(way.reason),
         score=way.score if view.shows_scores else UNSET,
     )
 

@@ -123,8 +123,8 @@ class Context(Asked, frozen=True):
     currency: Word | None = None
 
     def __post_init__(self) -> None:
-        check_ids(self.item_ids)
-        check_ids(self.cart_item_ids)
+        if self.item_ids or self.cart_item_ids:
+            check_ids([*self.item_ids, *self.cart_item_ids])
 
 
 class RecommendationRequest(Asked, frozen=True):
@@ -158,8 +158,9 @@ class RecommendationRequest(Asked, frozen=True):
     deadline_ms: DeadlineMs | None = None
 
     def __post_init__(self) -> None:
-        check_ids(self.exclude_item_ids)
-        check_ids(each for each in (self.visitor_id, self.user_id, self.session_id) if each)
+        if self.exclude_item_ids:
+            check_ids(self.exclude_item_ids)
+        check_ids([self.visitor_id or "", self.user_id or "", self.session_id or ""])
 
     @property
     def level(self) -> str:

@@ -33,7 +33,8 @@ class Uuid7Source:
         """The next UUID, in its usual text form."""
         with self._lock:
             millis, counter = self._tick()
-        tail = int.from_bytes(self.random_bytes(RANDOM_BYTES), "big") & ((1 << 62) - 1)
+            random = self.random_bytes(RANDOM_BYTES)
+        tail = int.from_bytes(random, "big") & ((1 << 62) - 1)
         value = (millis << 80) | (7 << 76) | (counter << 64) | (0b10 << 62) | tail
         text = f"{value:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,4 +1,4 @@
-"""Events encoded ahead of the lock under which sequence numbers are given."""
+"""Records encoded ahead of the lock under which sequence numbers are given."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import NamedTuple
 
 import msgspec
 
-from feature_store.event_log.frame import EVENT, EXPOSURE, encode_frame
-from feature_store.records import EventRecord, ExposureRecord
+from feature_store.event_log.frame import DECISION, EVENT, EXPOSURE, encode_frame
+from feature_store.records import DecisionRecord, EventRecord, ExposureRecord
 
 _ENCODE = msgspec.json.Encoder().encode
 _SEQ = b'"seq":0,"writer":'
 
 
 class PreparedEvent(NamedTuple):
-    """An encoded event or view that only lacks its sequence number.
+    """An encoded event, view or decision that only lacks its sequence number.
 
     Parameters
     ----------
     time
-        `EventRecord.received_at`, microseconds.
+        Of the frame, microseconds.
     entries
         Index entries, see `feature_store.event_log.frame`.
     head, tail
@@ -54,3 +54,12 @@ def prepare_exposure(record: ExposureRecord, entries: bytes) -> PreparedEvent:
     """Encode a view whose `seq` is 0. Raises as `prepare_event`."""
     head, _, tail = _ENCODE(record).rpartition(_SEQ)
     return PreparedEvent(record.ts_server, entries, head, tail, EXPOSURE)
+
+
+def prepare_decision(record: DecisionRecord, writer: str) -> PreparedEvent:
+    """Encode a decision, whatever its `seq`, as one of this writer. Raises as `prepare_event`."""
+    # In front of both there are plain values, and a quote inside a text is escaped: the first
+    # match is the record's own.
+    head, _, rest = _ENCODE(record).partition(b'"seq":')
+    tail = _ENCODE(writer) + rest[rest.index(b',"subject_key":') :]
+    return PreparedEvent(record.ts_server, b"", head, tail, DECISION)

@@ -16,12 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from feature_store.atomic_file import storage_error
 from feature_store.event_log.disk import Disk
-from feature_store.event_log.frame import DECISION, encode_frame
-from feature_store.event_log.prepared import PreparedEvent
+from feature_store.event_log.prepared import PreparedEvent, prepare_decision
 from feature_store.event_log.segment import SegmentStart, boot_id
 from feature_store.event_log.segment_file import SegmentFile
 from feature_store.intake_counters import IntakeCounters
@@ -30,7 +27,6 @@ from recommender.errors import ConfigError, StorageError
 from recommender.terms import MICROS_PER_SECOND
 
 MAX_SEGMENT_SECONDS = 24 * 3600
-_ENCODE = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +176,19 @@ class SegmentWriter:
 
         Raises `StorageError`; it then took no number and left no byte.
         """
+        prepared = prepare_decision(decision, self.writer)
         with self._lock:
             current = self._current()
-            record = msgspec.structs.replace(decision, seq=self._seq, writer=self.writer)
-            frame = encode_frame(DECISION, record.ts_server, b"", _ENCODE(record))
+            seq = self._seq
+            frame = prepared.frame(seq)
             try:
                 current.write(frame)
             except OSError as error:
                 self._cut_decision(current)
                 raise storage_error(error, current.path) from error
             current.decisions += 1
-            self._seq += 1
-            return record.seq
+            self._seq = seq + 1
+            return seq
 
     def sync(self) -> None:
         """Make everything written so far survive a power cut.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from feature_store.online.state import VisitorState, micros
 from feature_store.online.visitor_draft import UNKNOWN
@@ -68,17 +69,27 @@ def informed(question: Query, state: VisitorState, gap: timedelta) -> Query:
         first.
     """
     known = known_of(state, question.at, gap, question.personalize)
-    return replace(
-        question,
-        history=known.history,
-        session=known.session,
-        visit=known.visit,
-        cart_items=tuple(dict.fromkeys((*question.cart_items, *known.cart_items))),
-        personalize=known.personalize,
-        behaviour=known.behaviour,
-        exposures=known.exposures,
-        ignored_lists=known.ignored_lists,
-    )
+    return replace(question, **said_of(known, question.cart_items))
+
+
+def said_of(known: Known, cart_items: tuple[str, ...]) -> dict[str, Any]:
+    """The parts of a `Query` that are about who asks.
+
+    Parameters
+    ----------
+    cart_items
+        What the page says of the cart: that comes first.
+    """
+    return {
+        "history": known.history,
+        "session": known.session,
+        "visit": known.visit,
+        "cart_items": tuple(dict.fromkeys((*cart_items, *known.cart_items))),
+        "personalize": known.personalize,
+        "behaviour": known.behaviour,
+        "exposures": known.exposures,
+        "ignored_lists": known.ignored_lists,
+    }
 
 
 def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FULL) -> Known:

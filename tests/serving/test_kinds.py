@@ -15,8 +15,8 @@ from recommender.bundle_folder import publish
 from recommender.placements import Placement
 from recommender.query import Query
 from recommender.terms import KINDS, NAVIGATION_KINDS
-from serving.answer import static_slate
 from serving.app import wall_clock
+from serving.static_list import static_slate
 from tests.bundles import AT, saved_knowing_bundle
 from tests.serving.service import TestClient, decisions, event, in_process
 

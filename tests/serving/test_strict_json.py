@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.quick_json import read
 from serving.strict_json import MAX_DEPTH, Piece, StrictJsonError, parse, split_list, text_of
 
 scalars = (
@@ -79,6 +81,9 @@ def test_what_every_reader_understands_is_read_as_sent(document: object, escaped
 def test_refusals(body: bytes, code: str, is_syntax: bool) -> None:
     error = refusal(body)
     assert (error.code, error.is_syntax) == (code, is_syntax)
+    with pytest.raises(StrictJsonError) as caught:
+        read(body)
+    assert (caught.value.code, caught.value.detail) == (error.code, error.detail)
     assert error.detail.isprintable()
 
 
@@ -101,6 +106,7 @@ def test_refusals(body: bytes, code: str, is_syntax: bool) -> None:
 )
 def test_unusual_and_fine(body: bytes) -> None:
     assert parse(text_of(body)) == json.loads(body)
+    assert repr(read(body)) == repr(parse(text_of(body)))
 
 
 @given(st.binary(max_size=60) | st.text('[]{}",:0123456789eE+-.\\u \n"ab').map(str.encode))
@@ -110,6 +116,43 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     except StrictJsonError:
         return
     assert value == json.loads(body.decode())
+
+
+def outcome(body: bytes, reader: Callable[[bytes], object]) -> tuple[str, str]:
+    """What a reader makes of a body: types, order and signs of zeros included."""
+    try:
+        return "", repr(reader(body))
+    except StrictJsonError as error:
+        return error.code, error.detail
+
+
+keys = st.sampled_from(["a", "b", ":", "a:b", "\\u0061", "ü", ""])
+RAW = (
+    *("1", "-0", "-0.0", "1e5", "01", "1e999", "NaN", "null", "true", "-9223372036854775809"),
+    *("18446744073709551615", "18446744073709551616"),
+    *('":"', '"a:b"', '"x"', '"\\n"', '"\\ud800"', '"ü"'),
+)
+raw_scalars = st.sampled_from(RAW) | st.floats().map(repr)
+raw_documents = st.recursive(
+    raw_scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda parts: f"[{','.join(parts)}]")
+        | st.lists(st.tuples(keys, inner), max_size=4).map(
+            lambda pairs: "{" + ", ".join(f'"{key}" : {each}' for key, each in pairs) + "}"
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@given(
+    raw_documents.map(str.encode)
+    | documents.map(lambda each: json.dumps(each, ensure_ascii=False).encode())
+    | st.binary(max_size=60)
+    | st.text('[]{}",:0123456789eE+-.\\u \n"ab').map(str.encode)
+)
+def test_the_quick_reader_says_what_the_strict_one_says(body: bytes) -> None:
+    assert outcome(body, read) == outcome(body, lambda each: parse(text_of(each)))
 
 
 @pytest.mark.parametrize(
