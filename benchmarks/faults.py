@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.faults_parts.figures import Answers, Fault, Kept, answers, kept, last_of
-from benchmarks.faults_parts.open_loop import Loader, Outcome
 from benchmarks.faults_parts.shop import ASK, EXPERIMENT, Shop, open_shop, questions
+from benchmarks.open_loop import Loader, Outcome
 from feature_store.console import Console
 from tests.redis_server import BINARY
 
@@ -108,9 +108,8 @@ class Trial:
 
     async def stretch(self, seconds: float) -> list[Outcome]:
         """The outcomes of so much load."""
-        first, loop = len(self.loader.outcomes), asyncio.get_running_loop()
-        until = loop.time() + seconds
-        await self.loader.run(self.per_second, lambda: loop.time() >= until)
+        first = len(self.loader.outcomes)
+        await self.loader.run(self.per_second, seconds)
         return self.loader.outcomes[first:]
 
     async def fault(

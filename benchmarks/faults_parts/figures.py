@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from benchmarks.faults_parts.open_loop import Outcome
+from benchmarks.open_loop import Outcome
 from feature_store.event_log import LogReader
 from feature_store.layout import StoreLayout
 from feature_store.records import DecisionRecord, EventRecord

@@ -16,8 +16,8 @@ from typing import Final
 import httpx
 import msgspec
 
-from benchmarks.faults_parts.open_loop import Question
 from benchmarks.latency_parts.processes import TICKS_PER_SECOND
+from benchmarks.open_loop import Question, request_bytes
 from feature_store.online.opening import open_redis
 from feature_store.online.stream_state import PLACES
 from recommender.errors import DataError
@@ -27,6 +27,7 @@ from tests.serving.experiments import make
 from tests.serving.service import Process, publish_shop, running, workers
 
 ASK, TELL = "/v1/recommendations", "/v1/events"
+HEADERS: Final = {"Content-Type": "application/json"}
 EXPERIMENT: Final = "faults"
 VISITORS: Final = 400
 EVENT_EVERY: Final = 5
@@ -119,10 +120,9 @@ def tell(shop: Shop, history: int) -> None:
 
 
 def _tell(url: str, numbers: Sequence[int]) -> None:
-    bodies = [_event(f"past-{n}", f"visitor-{n * 7 % VISITORS}", n).body for n in numbers]
-    headers = {"Content-Type": "application/json"}
+    bodies = [_event(f"past-{n}", f"visitor-{n * 7 % VISITORS}", n) for n in numbers]
     body = b"[" + b",".join(bodies) + b"]"
-    answer = httpx.post(f"{url}{TELL}", content=body, headers=headers, timeout=60)
+    answer = httpx.post(f"{url}{TELL}", content=body, headers=HEADERS, timeout=60)
     if answer.status_code != 202 or answer.json()["accepted"] != len(bodies):
         raise DataError(f"the past was answered {answer.status_code}: {answer.text[:300]}")
 
@@ -168,14 +168,19 @@ def questions(run: str) -> Iterator[Question]:
     for number in itertools.count():
         visitor = f"visitor-{number * 7 % VISITORS}"
         if number % EVENT_EVERY == EVENT_EVERY - 1:
-            yield _event(f"{run}-{number}", visitor, number)
+            event = f"{run}-{number}"
+            yield _question(TELL, _event(event, visitor, number), event)
         else:
             seen = [f"item-{number % ITEMS:02d}"]
             body = {"placement": "home", "visitor_id": visitor, "context": {"item_ids": seen}}
-            yield Question(ASK, ASK, msgspec.json.encode(body))
+            yield _question(ASK, msgspec.json.encode(body))
 
 
-def _event(name: str, visitor: str, number: int) -> Question:
+def _question(path: str, body: bytes, name: str = "") -> Question:
+    return Question(path, request_bytes("POST", path, HEADERS, body, "shop.example"), name)
+
+
+def _event(name: str, visitor: str, number: int) -> bytes:
     event: dict[str, object] = {
         "event_id": name,
         "event_type": "view_item",
@@ -185,7 +190,7 @@ def _event(name: str, visitor: str, number: int) -> Question:
     }
     if number % 3 == 0:  # a third of the events are of somebody who is signed in
         event["user_id"] = f"user-of-{visitor}"
-    return Question(TELL, TELL, msgspec.json.encode(event), name)
+    return msgspec.json.encode(event)
 
 
 def _proxy(port: int) -> subprocess.Popen[str]:

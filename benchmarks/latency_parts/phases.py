@@ -16,8 +16,8 @@ from benchmarks.latency_parts import peers, swaps, visitors
 from benchmarks.latency_parts.arguments import PROBED_VISITORS
 from benchmarks.latency_parts.contestants import ALONE, FULL, MODELLED, WORKERS, Contestant, point
 from benchmarks.latency_parts.figures import MIDDLE, Shot, quiet, swapping
+from benchmarks.latency_parts.fixed_rate import highest
 from benchmarks.latency_parts.load import Loader
-from benchmarks.latency_parts.open_loop import highest
 from benchmarks.latency_parts.peers import PEERS
 from benchmarks.latency_parts.processes import ROOT, Server, pinned
 from feature_store.layout import StoreLayout
@@ -197,7 +197,7 @@ class OpenLoad:
     def run(self, plan: Path, rate: float) -> dict[str, float]:
         """Ask at this rate. Raises `DataError`."""
         words = ("--plan", f"{plan}", "--rate", f"{rate}", "--seconds", f"{self.seconds}")
-        command = [sys.executable, "-m", "benchmarks.latency_parts.open_loop", *words]
+        command = [sys.executable, "-m", "benchmarks.latency_parts.fixed_rate", *words]
         with pinned(self.cpus):
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import shutil
 import subprocess
@@ -26,7 +24,6 @@ from benchmarks.latency_parts import (
     known,
     large,
     load,
-    open_loop,
     peers,
     processes,
     scale,
@@ -279,72 +276,6 @@ def test_processes_below_a_process_are_found() -> None:
         child.communicate(b"\n")
     assert found[0] == child.pid
     assert len(found) == 2
-
-
-@given(st.floats(0.1, 1e4), st.floats(0.01, 1.0))
-def test_the_highest_rate_is_found_by_halving(most: float, share: float) -> None:
-    limit = most * share
-    tried: list[float] = []
-
-    def bears(rate: float) -> bool:
-        tried.append(rate)
-        return rate <= limit
-
-    found = open_loop.highest(bears, most, 12)
-    assert found <= limit
-    assert limit - found <= most / 2**12
-    assert tried[0] == most
-
-
-def test_an_answer_that_comes_late_is_counted_from_when_it_was_due() -> None:
-    """The server stands still for a while: those who were due meanwhile have waited, too."""
-    stall, rate, seconds = 0.3, 200.0, 1.0
-
-    async def run() -> open_loop.Load:
-        stood = False
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            nonlocal stood
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                while await reader.readuntil(b"\r\n\r\n"):
-                    if not stood:
-                        stood = True
-                        time.sleep(stall)
-                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
-            writer.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        thread_address = server.sockets[0].getsockname()[:2]
-        request = open_loop.request_bytes("GET", "/", {}, "", "shop")
-        async with server:
-            return await open_loop.loaded(thread_address, [request], rate, seconds)
-
-    load_ = asyncio.run(run())
-    assert load_.errors == 0
-    assert len(load_.latencies) == int(rate * seconds)
-    # A closed loop would have met one slow answer; here all that were due in the pause are slow.
-    assert sum(each > stall / 3 for each in load_.latencies) > rate * stall / 2
-    found = open_loop.outcome(load_, rate)
-    assert found.p99_ms > 1e3 * stall / 2
-
-
-def test_a_server_that_hangs_up_is_an_error_and_no_answer() -> None:
-    async def run() -> open_loop.Load:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(asyncio.IncompleteReadError):
-                await reader.readuntil(b"\r\n\r\n")
-            writer.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        request = open_loop.request_bytes("POST", "/", {"X-API-Key": "k"}, "{}", "shop")
-        assert request.endswith(b"Content-Length: 2\r\n\r\n{}")
-        async with server:
-            address = server.sockets[0].getsockname()[:2]
-            return await open_loop.loaded(address, [request], 50.0, 0.2)
-
-    met = asyncio.run(run())
-    assert (met.latencies, met.errors) == ([], 10)
-    assert open_loop.outcome(met, 50.0).p99_ms == float("inf")
 
 
 SIZE = large.Size(items=130, visitors=40, factors=8)
