@@ -38,6 +38,7 @@ from training.workflow import Workbench
 
 pytestmark = pytest.mark.xdist_group("mlflow")
 
+NOW = 1_800_000_000_000_000
 GATE = GateReport("new", "old", (Condition("ndcg", 0.2, ">= 0.1", passed=True),))
 
 
@@ -56,7 +57,7 @@ def registered(registry: Registry) -> RegisteredModel:
         tags = {"bundle_version": f"bundle-{number}"}
         return client.create_model_version(name, f"runs:/{run.run_id}/bundle", run.run_id, tags)
 
-    with start_run(registry, "by hand", lambda: 1_800_000_000_000_000) as run:
+    with start_run(registry, "by hand", lambda: NOW) as run:
         made = registry.call("register", make)
     return registry.require(str(made.version))
 
@@ -103,31 +104,45 @@ def test_without_one_before_it_the_champion_stays(registry: Registry) -> None:
     assert "there is none before it" in done.note
 
 
+Prepare = Callable[[Path], tuple[Workbench, RegisteredModel]]
+
+
+@pytest.fixture
+def prepare(new_registry: Callable[[Path], Registry], monkeypatch: pytest.MonkeyPatch) -> Prepare:
+    """Makes a registry in a folder, with a champion and a second version that passes its gate."""
+
+    def make(folder: Path) -> tuple[Workbench, RegisteredModel]:
+        registry = new_registry(folder)
+        first, second = registered(registry), registered(registry)
+        settle_verdict(registry, first, GATE, verdict(SHIP))
+        judged = Judged(second, TrainingSpec(), GATE)
+        monkeypatch.setattr("training.promote.judge_again", lambda *_: judged)
+        bench = Workbench(None, registry, lambda: NOW, Console())  # type: ignore[arg-type]
+        return bench, second
+
+    return make
+
+
 @pytest.mark.parametrize(
     ("rates", "decision", "champion"),
     [((0.2, 0.6), "ship", "2"), ((0.6, 0.2), "hold", "1")],
 )
 def test_the_winner_is_promoted_and_the_loser_is_held(
     tmp_path: Path,
-    new_registry: Callable[[Path], Registry],
-    monkeypatch: pytest.MonkeyPatch,
+    prepare: Prepare,
     rates: tuple[float, float],
     decision: str,
     champion: str,
 ) -> None:
     layout = trial(tmp_path, shoppers=500, rates=rates)
-    registry = new_registry(layout.root)
-    first, second = registered(registry), registered(registry)
-    settle_verdict(registry, first, GATE, verdict(SHIP))
-    judged = Judged(second, TrainingSpec(), GATE)
-    monkeypatch.setattr("training.promote.judge_again", lambda *_: judged)
+    bench, second = prepare(layout.root)
     config = tmp_path / "training.toml"
     config.write_text("[experiment]\ntuned_subjects = 400\n")
     request = PromoteRequest("2", layout, DEFAULT_FILE, experiment=(KEY, None, None), config=config)
-    bench = Workbench(None, registry, lambda: 1_800_000_000_000_000, Console())  # type: ignore[arg-type]
     found = promote(request, bench)
     assert (found.verdict.decision, found.settlement.champion) == (decision, champion)
     assert found.is_shipped == (decision == "ship")
+    registry = bench.registry
     kept = decision_of(registry, second.run_id)
     assert kept["decision"] == decision
     assert (layout.root / "reports" / f"experiment-{KEY}" / "reading.json").exists()
@@ -138,8 +153,7 @@ def test_the_winner_is_promoted_and_the_loser_is_held(
 @pytest.mark.parametrize(("rankings", "decision"), [((POOR, GOOD), "ship"), ((GOOD, POOR), "hold")])
 def test_a_preference_decides_on_the_version_that_drafted(
     tmp_path: Path,
-    new_registry: Callable[[Path], Registry],
-    monkeypatch: pytest.MonkeyPatch,
+    prepare: Prepare,
     rankings: tuple[str, str],
     decision: str,
 ) -> None:
@@ -149,18 +163,13 @@ def test_a_preference_decides_on_the_version_that_drafted(
     raw = {"status": "running", "kind": "interleave", "arms": arms}
     spec = msgspec.convert(raw, ExperimentSpec)
     ExperimentFolder(layout.experiments).change(KEY, lambda _: created(KEY, spec, "me", 1))
-    registry = new_registry(layout.root)
-    first, second = registered(registry), registered(registry)
-    settle_verdict(registry, first, GATE, verdict(SHIP))
-    judged = Judged(second, TrainingSpec(), GATE)
-    monkeypatch.setattr("training.promote.judge_again", lambda *_: judged)
+    bench, second = prepare(layout.root)
     config = tmp_path / "training.toml"
     config.write_text("[experiment]\ntuned_subjects = 400\nleast_subjects = 50\n")
     request = PromoteRequest("2", layout, DEFAULT_FILE, config=config, preference=KEY)
-    bench = Workbench(None, registry, lambda: 1_800_000_000_000_000, Console())  # type: ignore[arg-type]
     found = promote(request, bench)
     assert found.verdict.decision == decision
-    assert decision_of(registry, second.run_id)["decision"] == decision
+    assert decision_of(bench.registry, second.run_id)["decision"] == decision
     assert (layout.root / "reports" / f"experiment-{KEY}" / "preference.json").exists()
     asked_wrongly = replace(request, preference=None, experiment=(KEY, None, None))
     with pytest.raises(InvalidInputError, match=f"accepted: --preference {KEY}"):
