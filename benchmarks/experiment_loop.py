@@ -126,20 +126,20 @@ def arguments_of(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 FULL: Final = {
-    "shoppers": 8000,
+    "shoppers": 10_000,
     "items": 600,
     "warm_up": 10,
-    "days": 4,
+    "days": 6,
     "ids": 1_000_000,
-    "window": 180.0,
+    "window": 240.0,
 }
 QUICK: Final = {
-    "shoppers": 5000,
+    "shoppers": 6000,
     "items": 300,
     "warm_up": 8,
-    "days": 4,
+    "days": 6,
     "ids": 100_000,
-    "window": 87.0,
+    "window": 150.0,
 }
 
 
