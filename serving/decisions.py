@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 
@@ -17,13 +18,13 @@ from recommender.terms import FULL, OFF
 from serving.bundle_source import ServingModel
 from serving.exchange import Exchange
 from serving.experiments import Entry
-from serving.kept import Kept
+from serving.kept import Kept, encoded
 from serving.schemas import RecommendationRequest
 from serving.static_list import STATIC_POLICY
 from serving.subjects import ANONYMOUS, subject_key
 
 NO_CHANCE = ExploreRecord()
-_ITEMS: Kept[tuple[DecisionItem, ...]] = Kept()
+_ENCODED_ITEMS: Kept[msgspec.Raw] = Kept()
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -69,7 +70,7 @@ def record_decision(exchange: Exchange, decision: Decision) -> None:
     if seq is None:
         metrics.decisions_lost.inc()
     else:
-        metrics.decisions.inc()
+        metrics.decided.add()
 
 
 def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
@@ -93,9 +94,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         config_digest=decision.model.bundle.manifest.info.config_digest,
         code_version=state.code_version,
         served_level=slate.fallback_level,
-        items=_ITEMS.of(slate.items, _items)
-        if slate.policy == STATIC_POLICY
-        else _items(slate.items),
+        items=_items(slate),
         eligible_count=slate.eligible_count,
         slate_propensity_log=math.fsum(
             [math.log(each.propensity) for each in slate.entries if each.propensity != 1]
@@ -125,7 +124,14 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
     )
 
 
-def _items(items: tuple[SlateItem, ...]) -> tuple[DecisionItem, ...]:
+def _items(slate: Slate) -> Any:
+    """What was suggested, encoded already where it is the same for many."""
+    if slate.policy == STATIC_POLICY:
+        return _ENCODED_ITEMS.of(slate.items, lambda items: encoded(_made(items)))
+    return _made(slate.items)
+
+
+def _made(items: tuple[SlateItem, ...]) -> tuple[DecisionItem, ...]:
     return tuple([_item(*item) for item in items])
 
 

@@ -34,7 +34,7 @@ class KeySource:
         self._monotonic = monotonic
         self._checked_at = monotonic()
         self._signature = self._stat()
-        self._keyring = Keyring.read(path) if path else Keyring(())
+        self._keyring = Keyring.read(path) if path else Keyring({})
 
     def find(self, key: str | None) -> Caller | None:
         """Caller of a key; None for a key that is missing or unknown."""

@@ -104,6 +104,8 @@ class Visitors:
         """
         keys = keys_of(visitor_id, user_id)
         raw = self._store.get_many(keys)
+        if raw[0] is None and not user_id:
+            return UNKNOWN
         visitor = self._decoded(keys[0], raw[0])
         if not user_id and visitor.user_id:
             keys.append(USER + visitor.user_id)
