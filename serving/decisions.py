@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from serving.static_list import STATIC_POLICY
 from serving.subjects import ANONYMOUS, subject_key
 
 NO_CHANCE = ExploreRecord()
+_rounded = lru_cache(4096)(partial(round, ndigits=6))  # few: they go by the place in the list
 _ENCODED_ITEMS: Kept[msgspec.Raw] = Kept()
 
 
@@ -132,25 +134,34 @@ def _items(slate: Slate) -> Any:
 
 
 def _made(items: tuple[SlateItem, ...]) -> tuple[DecisionItem, ...]:
-    return tuple([_item(*item) for item in items])
-
-
-def _item(  # noqa: PLR0913, PLR0917 - in the order of `SlateItem`
-    item_id: str,
-    position: int,
-    _score: float,
-    kind: str,
-    source: str,
-    _reason: str,
-    propensity: float,
-    promotion: str | None,
-    acceptance: float | None,
-    team: str | None,
-    competitive: bool | None,  # noqa: FBT001 - a part as the others
-) -> DecisionItem:
-    promised = None if acceptance is None else round(acceptance, 6)
-    return DecisionItem(
-        item_id, position, propensity, source, promotion, kind, promised, team, competitive
+    return tuple(
+        [
+            DecisionItem(
+                item_id,
+                slot,
+                propensity,
+                source,
+                promotion,
+                kind,
+                None if promised is None else _rounded(promised),
+                team,
+                competitive,
+            )
+            # All parts of an item at once: one by one they take three times as long.
+            for (
+                item_id,
+                slot,
+                _,
+                kind,
+                source,
+                _,
+                propensity,
+                promotion,
+                promised,
+                team,
+                competitive,
+            ) in items
+        ]
     )
 
 

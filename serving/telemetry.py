@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from feature_store.intake_counters import IntakeCounters
 from feature_store.online.stream_replay import FollowerCounts
-from serving.tally import Tally
+from serving.tally import RequestTallies, Tally
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -66,8 +66,9 @@ class Metrics:
     rules_refused: Gauge = field(init=False)
     rules_reloads: Counter = field(init=False)
     under_way: int = 0
+    _is_shared: bool = field(init=False)
     decided: Tally = field(init=False)
-    _children: dict[tuple[str, int], tuple[Tally, Histogram]] = field(default_factory=dict)
+    _answers: RequestTallies = field(init=False)
     _levels: dict[tuple[str, str], Tally] = field(default_factory=dict)
     experiments_running: Gauge = field(init=False)
     experiments_refused: Gauge = field(init=False)
@@ -78,6 +79,7 @@ class Metrics:
     online_log: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
+        self._is_shared = MULTIPROCESS in os.environ
         self._make_http()
         self._make_flow()
         self._make_expectation()
@@ -98,13 +100,7 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count and time one request."""
-        found = self._children.get((route, status))
-        if found is None:  # looking a child up takes longer than counting in it
-            count = self._tally(self.requests.labels(route, str(status)))
-            found = count, self.latency.labels(route)
-            self._children[route, status] = found
-        found[0].add()
-        found[1].observe(seconds)
+        self._answers.add(route, status, seconds)
 
     def recommended(self, placement: str, level: str) -> None:
         """Count one answer of the pipeline."""
@@ -120,8 +116,7 @@ class Metrics:
         self.decided.tell()
         for tally in self._levels.values():
             tally.tell()
-        for tally, _ in self._children.values():
-            tally.tell()
+        self._answers.tell()
 
     def mirror(self, counters: IntakeCounters, followed: FollowerCounts | None = None) -> None:
         """Show what was counted, by the intake and by what keeps a remote online store in step."""
@@ -145,6 +140,9 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
         )
         self.requests = self._counter("requests", "Requests answered.", "route", "status")
+        self._answers = RequestTallies(
+            self.requests, self.latency, LATENCY_BUCKETS, self._is_shared
+        )
         self.problems = self._counter("problems", "Requests refused, by machine code.", "code")
         self.in_flight = self._gauge("requests_in_flight", "Requests being answered.", "livesum")
 
@@ -222,7 +220,7 @@ class Metrics:
         )
 
     def _tally(self, counter: Counter) -> Tally:
-        return Tally(counter, is_shared=MULTIPROCESS in os.environ)
+        return Tally(counter, self._is_shared)
 
     def _counter(self, name: str, describe: str, *labels: str) -> Counter:
         return Counter(f"desirepath_{name}", describe, labels, registry=self.registry)

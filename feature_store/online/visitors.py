@@ -136,7 +136,9 @@ class Visitors:
             known = joined(user, visitor, self._options.limits) if user_id else visitor
         if known is UNKNOWN and not user_id:
             return UNKNOWN
-        known = msgspec.structs.replace(known, user_id=user_id or visitor.user_id)
+        named = user_id or visitor.user_id
+        if known.user_id != named:
+            known = msgspec.structs.replace(known, user_id=named)
         return known.at(at, self._options.limits)
 
     def apply(self, events: Sequence[InteractionEvent]) -> None:
