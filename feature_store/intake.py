@@ -159,7 +159,8 @@ class Intake:
         if self._is_closed:
             raise StorageError("the intake is closed")
         committer = self._started()
-        committer.tried.wait()
+        if not committer.tried.is_set():
+            committer.tried.wait()
         if committer.store is None:
             raise StorageError(f"{self._log}: the log is not open: {committer.failure}")
         return committer.store.writer.append_decision(decision)

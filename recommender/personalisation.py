@@ -23,6 +23,8 @@ from recommender.terms import FULL, OFF, PERSONALIZE_LEVELS
 
 def strictest(*levels: str) -> str:
     """The strictest of some levels of `recommender.terms.PERSONALIZE_LEVELS`."""
+    if levels.count(levels[0]) == len(levels):  # as nearly always
+        return levels[0]
     return min(levels, key=PERSONALIZE_LEVELS.index)
 
 

@@ -141,5 +141,5 @@ class Query:
             raise InvalidInputError(f"personalize={self.personalize!r}; accepted: {accepted}")
         if self.diversity is not None and not 0 <= self.diversity <= 1:
             raise InvalidInputError(f"diversity={self.diversity}; accepted: 0 to 1")
-        if unknown := set(self.kinds or ()) - set(KINDS):
+        if self.kinds and (unknown := set(self.kinds) - set(KINDS)):
             raise InvalidInputError(f"kinds: {sorted(unknown)}; accepted: {', '.join(KINDS)}")

@@ -19,7 +19,7 @@ from recommender.pipeline import recommend
 from recommender.placements import Placement
 from recommender.query import Query
 from recommender.rules import excluded_ids
-from recommender.slate import Slate
+from recommender.slate import Slate, SlateItem
 from serving.asker import Asker
 from serving.bundle_source import ServingModel
 from serving.decisions import Decision, record_decision
@@ -58,7 +58,7 @@ def answer(
         404: unknown placement; 422: the filter is not acceptable.
     """
     placement = placement_named(exchange, request.placement)
-    return answer_at(exchange, request, view, placement, asker_of(exchange, request))
+    return answer_at(exchange, request, view, placement, asker_of(exchange, request))[0]
 
 
 def placement_named(exchange: Exchange, name: str) -> Placement:
@@ -77,8 +77,14 @@ def answer_at(
     view: View,
     placement: Placement,
     asker: Asker,
-) -> RecommendationResponse:
-    """Answer a request of somebody known, and record it. Raises `Problem` 422; as `entered`."""
+) -> tuple[RecommendationResponse, tuple[SlateItem, ...]]:
+    """Answer a request of somebody known, and record it. Raises `Problem` 422; as `entered`.
+
+    Returns
+    -------
+    tuple
+        The answer, and the items in it.
+    """
     state = exchange.state
     entry = entered(exchange, request, placement, asker)
     placement, asker = entry.placement, entry.asker
@@ -105,7 +111,7 @@ def answer_at(
     if not request.dry_run:
         record_decision(exchange, decision)
         state.metrics.recommended(placement.name, slate.fallback_level)
-    return response
+    return response, slate.items
 
 
 def _drafted(

@@ -248,6 +248,7 @@ async def _lifespan(
         # The log is flushed and synced here; it may take a moment, and nobody else needs the loop.
         state.intake.close()
         state.store.close()
+        state.metrics.tell()
 
 
 async def _mirror_intake(state: ServiceState) -> None:

@@ -77,9 +77,12 @@ def split_by_model(
     item_ids: Iterable[str], catalogue: Catalogue
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Items as indices of a catalogue, and the ids of those that it does not have."""
-    pairs = [(item_id, catalogue.ids.index(item_id)) for item_id in dict.fromkeys(item_ids)]
-    known = tuple(int(index) for _, index in pairs if index is not None)
-    return known, tuple(item_id for item_id, index in pairs if index is None)
+    index_of = catalogue.ids.index
+    found = {item_id: index_of(item_id) for item_id in item_ids}
+    if None not in found.values():
+        return tuple(map(int, found.values())), ()  # type: ignore[arg-type]
+    known = tuple([int(index) for index in found.values() if index is not None])
+    return known, tuple([item_id for item_id, index in found.items() if index is None])
 
 
 def question_digest(request: RecommendationRequest) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache, partial
+from typing import Any
 
 import msgspec
 
@@ -17,13 +19,14 @@ from recommender.terms import FULL, OFF
 from serving.bundle_source import ServingModel
 from serving.exchange import Exchange
 from serving.experiments import Entry
-from serving.kept import Kept
+from serving.kept import Kept, encoded
 from serving.schemas import RecommendationRequest
 from serving.static_list import STATIC_POLICY
 from serving.subjects import ANONYMOUS, subject_key
 
 NO_CHANCE = ExploreRecord()
-_ITEMS: Kept[tuple[DecisionItem, ...]] = Kept()
+_rounded = lru_cache(4096)(partial(round, ndigits=6))  # few: they go by the place in the list
+_ENCODED_ITEMS: Kept[msgspec.Raw] = Kept()
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -69,7 +72,7 @@ def record_decision(exchange: Exchange, decision: Decision) -> None:
     if seq is None:
         metrics.decisions_lost.inc()
     else:
-        metrics.decisions.inc()
+        metrics.decided.add()
 
 
 def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
@@ -93,9 +96,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         config_digest=decision.model.bundle.manifest.info.config_digest,
         code_version=state.code_version,
         served_level=slate.fallback_level,
-        items=_ITEMS.of(slate.items, _items)
-        if slate.policy == STATIC_POLICY
-        else _items(slate.items),
+        items=_items(slate),
         eligible_count=slate.eligible_count,
         slate_propensity_log=math.fsum(
             [math.log(each.propensity) for each in slate.entries if each.propensity != 1]
@@ -125,26 +126,42 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
     )
 
 
-def _items(items: tuple[SlateItem, ...]) -> tuple[DecisionItem, ...]:
-    return tuple([_item(*item) for item in items])
+def _items(slate: Slate) -> Any:
+    """What was suggested, encoded already where it is the same for many."""
+    if slate.policy == STATIC_POLICY:
+        return _ENCODED_ITEMS.of(slate.items, lambda items: encoded(_made(items)))
+    return _made(slate.items)
 
 
-def _item(  # noqa: PLR0913, PLR0917 - in the order of `SlateItem`
-    item_id: str,
-    position: int,
-    _score: float,
-    kind: str,
-    source: str,
-    _reason: str,
-    propensity: float,
-    promotion: str | None,
-    acceptance: float | None,
-    team: str | None,
-    competitive: bool | None,  # noqa: FBT001 - a part as the others
-) -> DecisionItem:
-    promised = None if acceptance is None else round(acceptance, 6)
-    return DecisionItem(
-        item_id, position, propensity, source, promotion, kind, promised, team, competitive
+def _made(items: tuple[SlateItem, ...]) -> tuple[DecisionItem, ...]:
+    return tuple(
+        [
+            DecisionItem(
+                item_id,
+                slot,
+                propensity,
+                source,
+                promotion,
+                kind,
+                None if promised is None else _rounded(promised),
+                team,
+                competitive,
+            )
+            # All parts of an item at once: one by one they take three times as long.
+            for (
+                item_id,
+                slot,
+                _,
+                kind,
+                source,
+                _,
+                propensity,
+                promotion,
+                promised,
+                team,
+                competitive,
+            ) in items
+        ]
     )
 
 

@@ -56,7 +56,7 @@ class Edge:
         exchange = Exchange(state, request_id_of(scope))
         scope[SCOPE_KEY] = exchange
         answer = _Answer(exchange, send)
-        state.metrics.in_flight.inc()
+        state.metrics.under_way += 1
         try:
             await self._admit(scope, receive, answer, exchange)
         except Problem as problem:
@@ -67,7 +67,7 @@ class Edge:
             logger.exception("request failed", extra={"request_id": exchange.request_id})
             await self._refuse(internal_problem(), scope, receive, answer)
         finally:
-            state.metrics.in_flight.dec()
+            state.metrics.under_way -= 1
             state.metrics.answered(exchange.route, answer.status, exchange.elapsed_ms / 1000)
 
     async def _admit(

@@ -307,7 +307,7 @@ def cursor_after(
         model.version,
         indices,
         ids,
-        tuple(replace(each, unit_key=None) for each in entry.records),
+        tuple([replace(each, unit_key=None) for each in entry.records]),
         entry.qa,
         None if entry.draft is None else _note(draft),
     )

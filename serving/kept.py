@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import msgspec
+
 MOST_KEPT = 64
 Source = TypeVar("Source")
 Made = TypeVar("Made")
+
+
+def encoded(value: object) -> msgspec.Raw:
+    """A value as JSON, to be put into what is encoded later."""
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 class Kept(Generic[Made]):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from serving.security import DEVELOPER, Caller, Keyring
 
 logger = logging.getLogger(__name__)
 CHECK_SECONDS = 1.0
+DIGEST_BYTES = 32
 
 
 class KeySource:
@@ -34,7 +37,8 @@ class KeySource:
         self._monotonic = monotonic
         self._checked_at = monotonic()
         self._signature = self._stat()
-        self._keyring = Keyring.read(path) if path else Keyring(())
+        self._keyring = Keyring.read(path) if path else Keyring({})
+        self._secret, self._found = os.urandom(DIGEST_BYTES), dict[bytes, Caller]()
 
     def find(self, key: str | None) -> Caller | None:
         """Caller of a key; None for a key that is missing or unknown."""
@@ -43,7 +47,12 @@ class KeySource:
         if key is None:
             return None
         self._refresh(self._path)
-        return self._keyring.find(key)
+        # A digest that takes a tenth of the time of the file's, and no key stays in memory.
+        digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), key=self._secret).digest()
+        found = self._found.get(digest)
+        if found is None and (found := self._keyring.find(key)) is not None:
+            self._found[digest] = found
+        return found
 
     def _refresh(self, path: Path) -> None:
         now = self._monotonic()
@@ -55,7 +64,7 @@ class KeySource:
             return
         self._signature = signature
         try:
-            self._keyring = Keyring.read(path)
+            self._keyring, self._found = Keyring.read(path), {}
             logger.info("keys file read again")
         except ConfigError:
             logger.exception("keys file cannot be used; the old keys stay in force")

@@ -7,6 +7,7 @@ from serving.exchange import Exchange
 from serving.page_schemas import PageRequest, PageResponse
 from serving.question import asker_of
 from serving.response import View
+from serving.schemas import RecommendationResponse
 
 
 def page_answer(exchange: Exchange, request: PageRequest, view: View) -> PageResponse:
@@ -19,10 +20,11 @@ def page_answer(exchange: Exchange, request: PageRequest, view: View) -> PageRes
     """
     places = [placement_named(exchange, place.placement) for place in request.placements]
     page_id = exchange.state.new_id()
-    asker, taken, answers = None, dict[str, None](), []
+    asker, taken, answers = None, dict[str, None](), list[RecommendationResponse]()
     for place, placement in zip(request.placements, places, strict=True):
         asked = request.at(place, taken)
         asker = asker or asker_of(exchange, asked, page_id)
-        answers.append(answer_at(exchange, asked, view, placement, asker))
-        taken |= dict.fromkeys(each.item_id for each in answers[-1].items if each.item_id)
+        response, items = answer_at(exchange, asked, view, placement, asker)
+        answers.append(response)
+        taken |= dict.fromkeys(each.item_id for each in items)
     return PageResponse(page_id, answers, round(exchange.elapsed_ms, 3))

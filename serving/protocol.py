@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from serving.one_write import OneWrite
 
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -60,16 +63,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._is_head_open, self._head_bytes = True, 0
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; what follows a chunked body is dropped."""
-        if self._is_head_open:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """The head is complete, the body begins."""
         self._relax()
         self._is_head_open, self._is_body_open = False, True
         super().on_headers_complete()
+        self.headers = []  # what follows a chunked body is no header of the request
 
     def on_message_complete(self) -> None:
         """The request is complete."""
@@ -83,6 +82,11 @@ class BoundedProtocol(HttpToolsProtocol):
         is_answered = self.cycle.response_complete
         if self._is_body_open and is_answered and not self.transport.is_closing():
             self._hurry()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Answer in one write."""
+        send = OneWrite(cycle).send
+        super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, send))
 
     def _hurry(self) -> None:
         self._relax()

@@ -48,7 +48,8 @@ def entry_query(
 ) -> Query:
     """The question as arms and earlier pages leave it, with its seed."""
     placement, asker = entry.placement, entry.asker
-    seed = chance_of(decision_id, request, placement, exchange)
+    is_chosen = asker.model.is_loaded  # else there is nothing to choose from
+    seed = chance_of(decision_id, request, placement, exchange) if is_chosen else None
     query = query_of(exchange, request, placement, asker, seed)
     query = at_stage_length(query, request, placement, asker)
     if entry.continues is not None:

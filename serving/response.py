@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,7 +19,7 @@ from recommender.terms import TO_CATEGORY, TO_SEARCH
 from serving.decisions import Decision
 from serving.exchange import Exchange
 from serving.experiments import cursor_after
-from serving.kept import Kept
+from serving.kept import Kept, encoded
 from serving.schemas import (
     Candidate,
     Explanation,
@@ -35,8 +36,8 @@ from serving.static_list import STATIC_POLICY
 
 _reason = lru_cache(1024)(Reason)
 # A static list is the same for all who may see as much of it.
-_SCORED: Kept[list[RecommendedItem]] = Kept()
-_UNSCORED: Kept[list[RecommendedItem]] = Kept()
+_SCORED: Kept[msgspec.Raw] = Kept()
+_UNSCORED: Kept[msgspec.Raw] = Kept()
 
 
 class View(msgspec.Struct, frozen=True):
@@ -83,11 +84,12 @@ def _next_cursor(decision: Decision, exchange: Exchange) -> str | UnsetType:
     return cursor or UNSET
 
 
-def _entries(slate: Slate, view: View, catalogue: Catalogue) -> list[RecommendedItem]:
+def _entries(slate: Slate, view: View, catalogue: Catalogue) -> Any:
+    """What is suggested, encoded already where it is the same for many."""
     if slate.policy != STATIC_POLICY or view.shows_properties:
         return _made(slate, view, catalogue)
     kept = _SCORED if view.shows_scores else _UNSCORED
-    return kept.of(slate.items, lambda _: _made(slate, view, catalogue))
+    return kept.of(slate.items, lambda _: encoded(_made(slate, view, catalogue)))
 
 
 def _made(slate: Slate, view: View, catalogue: Catalogue) -> list[RecommendedItem]:

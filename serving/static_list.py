@@ -20,7 +20,7 @@ def static_slate(query: Query, placement: Placement) -> Slate:
     What the caller or a rule keeps out is left out. Nothing is known about the items, so none
     meets an attribute filter.
     """
-    hidden = excluded_ids(query, placement)
+    hidden = excluded_ids(query, placement) if _names_items(query) else frozenset()
     most = placement.at_most.get(ITEM, query.limit) if ITEM in wanted_kinds(query, placement) else 0
     count, listed = min(query.limit, most), placement.static_items
     if query.filter:
@@ -37,6 +37,12 @@ def _slate(listed: tuple[str, ...], count: int) -> Slate:
         for position, item_id in enumerate(shown[:count], start=1)
     )
     return Slate(items, STATIC, STATIC_POLICY, len(shown))
+
+
+def _names_items(query: Query) -> bool:
+    """Whether there is anything that could keep an item out."""
+    named = query.exclude_items or query.context_items or query.cart_items
+    return bool(named or query.history or query.session)
 
 
 _usual_slate = lru_cache(64)(_slate)

@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from feature_store.intake_counters import IntakeCounters
 from feature_store.online.stream_replay import FollowerCounts
+from serving.tally import RequestTallies, Tally
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -64,8 +65,11 @@ class Metrics:
     rules: Gauge = field(init=False)
     rules_refused: Gauge = field(init=False)
     rules_reloads: Counter = field(init=False)
-    _children: dict[tuple[str, int], tuple[Counter, Histogram]] = field(default_factory=dict)
-    _levels: dict[tuple[str, str], Counter] = field(default_factory=dict)
+    under_way: int = 0
+    _is_shared: bool = field(init=False)
+    decided: Tally = field(init=False)
+    _answers: RequestTallies = field(init=False)
+    _levels: dict[tuple[str, str], Tally] = field(default_factory=dict)
     experiments_running: Gauge = field(init=False)
     experiments_refused: Gauge = field(init=False)
     exposures: Counter = field(init=False)
@@ -75,6 +79,7 @@ class Metrics:
     online_log: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
+        self._is_shared = MULTIPROCESS in os.environ
         self._make_http()
         self._make_flow()
         self._make_expectation()
@@ -85,6 +90,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """All values as text, of every worker where there are several."""
+        self.tell()
         if MULTIPROCESS not in os.environ:
             return generate_latest(self.registry)
         merged = CollectorRegistry()
@@ -94,22 +100,27 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count and time one request."""
-        found = self._children.get((route, status))
-        if found is None:  # looking a child up takes longer than counting in it
-            found = self.requests.labels(route, str(status)), self.latency.labels(route)
-            self._children[route, status] = found
-        found[0].inc()
-        found[1].observe(seconds)
+        self._answers.add(route, status, seconds)
 
     def recommended(self, placement: str, level: str) -> None:
         """Count one answer of the pipeline."""
         found = self._levels.get((placement, level))
         if found is None:
-            found = self._levels[placement, level] = self.recommendations.labels(placement, level)
-        found.inc()
+            found = self._tally(self.recommendations.labels(placement, level))
+            self._levels[placement, level] = found
+        found.add()
+
+    def tell(self) -> None:
+        """Bring the metrics up to date with what was only counted so far."""
+        self.in_flight.set(self.under_way)
+        self.decided.tell()
+        for tally in self._levels.values():
+            tally.tell()
+        self._answers.tell()
 
     def mirror(self, counters: IntakeCounters, followed: FollowerCounts | None = None) -> None:
-        """Show what the intake has counted, and what keeps a remote online store in step."""
+        """Show what was counted, by the intake and by what keeps a remote online store in step."""
+        self.tell()
         for name in _INTAKE_NUMBERS:
             self.intake.labels(name).set(getattr(counters, name))
         for name in _FOLLOWER_NUMBERS if followed else ():
@@ -129,6 +140,9 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
         )
         self.requests = self._counter("requests", "Requests answered.", "route", "status")
+        self._answers = RequestTallies(
+            self.requests, self.latency, LATENCY_BUCKETS, self._is_shared
+        )
         self.problems = self._counter("problems", "Requests refused, by machine code.", "code")
         self.in_flight = self._gauge("requests_in_flight", "Requests being answered.", "livesum")
 
@@ -137,6 +151,7 @@ class Metrics:
             "recommendations", "Answers, by rung of the fallback ladder.", "placement", "level"
         )
         self.decisions = self._counter("decisions", "Decision records handed to the system.")
+        self.decided = self._tally(self.decisions)
         self.decisions_lost = self._counter("decisions_lost", "Answers without decision record.")
         self.events = self._counter("events", "Events received, by verdict.", "verdict")
         self.events_rejected = self._counter("events_rejected", "Events rejected.", "code")
@@ -203,6 +218,9 @@ class Metrics:
             "livesum",
             "counter",
         )
+
+    def _tally(self, counter: Counter) -> Tally:
+        return Tally(counter, self._is_shared)
 
     def _counter(self, name: str, describe: str, *labels: str) -> Counter:
         return Counter(f"desirepath_{name}", describe, labels, registry=self.registry)

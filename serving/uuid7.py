@@ -34,10 +34,10 @@ class Uuid7Source:
         with self._lock:
             millis, counter = self._tick()
             random = self.random_bytes(RANDOM_BYTES)
-        tail = int.from_bytes(random, "big") & ((1 << 62) - 1)
-        value = (millis << 80) | (7 << 76) | (counter << 64) | (0b10 << 62) | tail
-        text = f"{value:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        time, tail = f"{millis:012x}", random.hex()
+        # The variant 0b10 and two random bits.
+        variant = "89ab"[(random[0] >> 4) & 3]
+        return f"{time[:8]}-{time[8:]}-7{counter:03x}-{variant}{tail[1:4]}-{tail[4:]}"
 
     def _tick(self) -> tuple[int, int]:
         now = self.clock() // 1000

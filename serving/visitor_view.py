@@ -93,7 +93,7 @@ def _brands(
 
 def moment_of(micros: int) -> datetime:
     """A moment in UTC, of microseconds since the epoch."""
-    return EPOCH + timedelta(microseconds=micros)
+    return EPOCH + timedelta(0, 0, micros)
 
 
 def rfc3339(micros: int) -> str:

@@ -18,7 +18,10 @@ class Disk:
 
     def write(self, descriptor: int, data: bytes) -> None:
         """Append all of `data`; after an error an unknown part of it is in the file."""
-        view = memoryview(data)
+        written = os.write(descriptor, data)
+        if written == len(data):
+            return
+        view = memoryview(data)[written:]
         while view:
             view = view[os.write(descriptor, view) :]
 

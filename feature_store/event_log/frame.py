@@ -38,6 +38,7 @@ MAX_BODY_BYTES: Final = 4 << 20
 _HEAD = struct.Struct("<4sI")
 _LENGTH = struct.Struct("<I")
 _BODY = struct.Struct("<BBq")
+_CHECKED = struct.Struct("<IBBq")  # length and head of the body
 _FRAME = struct.Struct("<4sIIBBq")
 _BODY_AT = _HEAD.size + _LENGTH.size
 _WINDOW_BYTES = 1 << 20
@@ -85,10 +86,10 @@ class Damage(NamedTuple):
 
 def encode_frame(kind: int, time: int, entries: bytes, payload: bytes) -> bytes:
     """Bytes of one record. Raises `ValueError` when it is larger than `MAX_BODY_BYTES`."""
-    body = _BODY.pack(kind, len(entries) // ENTRY_BYTES, time) + entries + payload
-    if len(body) > MAX_BODY_BYTES:
-        raise ValueError(f"a record of {len(body)} bytes; at most {MAX_BODY_BYTES} are written")
-    checked = _LENGTH.pack(len(body)) + body
+    length = _BODY.size + len(entries) + len(payload)
+    if length > MAX_BODY_BYTES:
+        raise ValueError(f"a record of {length} bytes; at most {MAX_BODY_BYTES} are written")
+    checked = _CHECKED.pack(length, kind, len(entries) // ENTRY_BYTES, time) + entries + payload
     return _HEAD.pack(MARKER, zlib.crc32(checked)) + checked
 
 

@@ -111,13 +111,24 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FUL
         return STRANGERS[level]
     history, session = state.split(at, gap)
     cart_items = tuple(reversed(state.cart_items))
-    visit = visit_of(state.recent, state.moves, micros(at), gap // timedelta(microseconds=1))
+    moment, silence = micros(at), gap // timedelta(microseconds=1)
+    visit = visit_of(state.recent, state.moves, moment, silence)
     if level == LIGHT:
         put = {seen.item_id for seen in session if seen.event_type == ADD_TO_CART}
         cart_items = tuple(item_id for item_id in cart_items if item_id in put)
-        exposures, lists = of_session(*_ignored(state, session, micros(at), gap))
+        exposures, lists = of_session(*_ignored(state, session, moment, silence))
         visit = Visit(visit.events)
         return Known((), session, cart_items, NO_BEHAVIOUR, LIGHT, exposures, lists, visit)
+    if state.purchased or state.dismissed or state.wished:
+        history = _with_older(state, history, session)
+    exposures, lists = _ignored(state, (*history, *session), moment, silence)
+    return Known(history, session, cart_items, state.behaviour, FULL, exposures, lists, visit)
+
+
+def _with_older(
+    state: VisitorState, history: tuple[Interaction, ...], session: tuple[Interaction, ...]
+) -> tuple[Interaction, ...]:
+    """The history with what is remembered of items although it is not among recent interactions."""
     recent = {(item_id, event_type) for item_id, event_type, _ in (*history, *session)}
     older = [
         *(
@@ -128,24 +139,21 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FUL
         *(Interaction(item_id, ADD_TO_WISHLIST, ts) for item_id, ts in state.wished.items()),
     ]
     added = [each for each in older if (each.item_id, each.event_type) not in recent]
-    if added:
-        history = tuple(sorted((*added, *history), key=lambda each: each.ts))
-    exposures, lists = _ignored(state, (*history, *session), micros(at), gap)
-    return Known(history, session, cart_items, state.behaviour, FULL, exposures, lists, visit)
+    return tuple(sorted((*added, *history), key=lambda each: each.ts)) if added else history
 
 
 def _ignored(
-    state: VisitorState, known: tuple[Interaction, ...], at: int, gap: timedelta
+    state: VisitorState, known: tuple[Interaction, ...], at: int, silence: int
 ) -> tuple[tuple[Exposure, ...], IgnoredLists]:
     if not state.lists:
         return (), NONE_IGNORED
     touched: dict[str, int] = {}
     for item_id, _, ts in known:
-        if ts <= at:
-            touched[item_id] = max(ts, touched.get(item_id, ts))
+        if ts <= at and ts >= touched.get(item_id, ts):
+            touched[item_id] = ts
     lists = [ts for ts, _ in state.lists]
     # Being shown something is being there: a visit may go on for pages without an interaction.
-    times = (*lists, *(ts for _, _, ts in known))
-    moment = Moment(at, session_start(times, at, gap // timedelta(microseconds=1)))
+    times = [*lists, *[ts for _, _, ts in known]]
+    moment = Moment(at, session_start(times, at, silence))
     exposures = ignored_exposures(state.exposures, touched, moment)
     return exposures, ignored_lists(lists, last_taken_up(known, state.exposures, at), moment)

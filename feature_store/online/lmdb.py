@@ -76,6 +76,8 @@ class LmdbStore:
         """Values in the order of `keys`; see `OnlineStore`."""
         encoded = [encode_key(key) for key in keys]
         raw = self._read(lambda transaction: [transaction.get(key) for key in encoded])
+        if not any(raw):
+            return raw
         now = self._clock()
         return [_live(value, now) for value in raw]
 

@@ -202,12 +202,12 @@ class VisitorState(msgspec.Struct, frozen=True):
     @property
     def behaviour(self) -> Behaviour:
         """What `recommender.stage` looks at, as far as it is known."""
-        count = self.totals.get
+        count, bought = self.totals.get, self.purchased.values()
         return Behaviour(
             purchases=count(PURCHASE, 0),
-            kept_lines=sum(bought.times for bought in self.purchased.values()),
+            kept_lines=sum([each.times for each in bought]),
             first_bought=self.first_bought,
-            last_bought=max((bought.last for bought in self.purchased.values()), default=0),
+            last_bought=max([each.last for each in bought], default=0),
             wishes=count(ADD_TO_WISHLIST, 0),
             shares=count(SHARE, 0),
             reviews=count(REVIEW, 0),
@@ -228,6 +228,8 @@ class VisitorState(msgspec.Struct, frozen=True):
 
     def at(self, at: datetime, limits: StateLimits = DEFAULT_LIMITS) -> VisitorState:
         """The state without the dismissals that are no longer obeyed at `at`."""
+        if not self.dismissed:
+            return self
         since = micros(at) - limits.dismissed_days * _DAY
         kept = {item_id: ts for item_id, ts in self.dismissed.items() if ts >= since}
         return msgspec.structs.replace(self, dismissed=kept)

@@ -294,13 +294,21 @@ def _flat_exposures(state: VisitorState, unit: int, place: Callable[[str], int])
 
 
 def _exposures(stored: _Stored) -> dict[str, tuple[int, ...]]:
-    ids, unit, numbers = stored.item_ids, stored.unit, iter(stored.exposures)
-    exposures, last = {}, stored.first_seen
-    for place in numbers:
-        further, last = next(numbers), last + next(numbers) * unit
-        # Most items were shown once.
-        earlier = [last - next(numbers) * unit for _ in range(further)] if further else ()
-        exposures[ids[place]] = (*reversed(earlier), last)
+    ids, unit, numbers = stored.item_ids, stored.unit, stored.exposures
+    exposures, last, at, stop = {}, stored.first_seen, 0, len(numbers)
+    while at < stop:
+        place, further = numbers[at], numbers[at + 1]
+        last += numbers[at + 2] * unit
+        at += 3
+        if further > 0:
+            end = at + further
+            if end > stop:
+                raise ValueError(f"{stop - at} of {further} further showings")
+            earlier = [last - back * unit for back in numbers[end - 1 : at - 1 : -1]]
+            exposures[ids[place]] = (*earlier, last)
+            at = end
+        else:  # most items were shown once
+            exposures[ids[place]] = (last,)
     return exposures
 
 

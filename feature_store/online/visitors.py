@@ -104,6 +104,8 @@ class Visitors:
         """
         keys = keys_of(visitor_id, user_id)
         raw = self._store.get_many(keys)
+        if raw[0] is None and not user_id:
+            return UNKNOWN
         visitor = self._decoded(keys[0], raw[0])
         if not user_id and visitor.user_id:
             keys.append(USER + visitor.user_id)
@@ -134,7 +136,9 @@ class Visitors:
             known = joined(user, visitor, self._options.limits) if user_id else visitor
         if known is UNKNOWN and not user_id:
             return UNKNOWN
-        known = msgspec.structs.replace(known, user_id=user_id or visitor.user_id)
+        named = user_id or visitor.user_id
+        if known.user_id != named:
+            known = msgspec.structs.replace(known, user_id=named)
         return known.at(at, self._options.limits)
 
     def apply(self, events: Sequence[InteractionEvent]) -> None:
