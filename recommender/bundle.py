@@ -36,6 +36,7 @@ from recommender.navigation import Ways, ways_of
 from recommender.pace import UNKNOWN_PACE, Pace, PaceModel, build_pace
 from recommender.query import Visit
 from recommender.stage import UNKNOWN_INTERVAL_SECONDS
+from recommender.terms import Int32Array
 
 if TYPE_CHECKING:
     from recommender.candidates.panel import Panel
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 DEFAULTS_KEPT: Final = 512
-CART_ITEMS_KEPT: Final = 2048
+CARTS_KEPT: Final = 2048
 PANELS_KEPT: Final = 64
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
@@ -72,7 +73,7 @@ class ModelBundle:
     defaults
         What anybody would be shown, by question, see `recommender.default_list`.
     goes_with
-        Items that go with an item in the cart, see `recommender.kinds`.
+        What goes with the items of a cart, by these, see `recommender.kinds`.
     """
 
     manifest: BundleManifest
@@ -86,8 +87,8 @@ class ModelBundle:
     defaults: Kept[Hashable, DefaultList] = field(
         default_factory=lambda: Kept(DEFAULTS_KEPT), repr=False, compare=False
     )
-    goes_with: Kept[int, frozenset[int]] = field(
-        default_factory=lambda: Kept(CART_ITEMS_KEPT), repr=False, compare=False
+    goes_with: Kept[tuple[int, ...], Int32Array] = field(
+        default_factory=lambda: Kept(CARTS_KEPT), repr=False, compare=False
     )
     _panels: Kept[tuple[str, ...], Panel] = field(
         default_factory=lambda: Kept(PANELS_KEPT), init=False, repr=False, compare=False

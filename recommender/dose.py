@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 
@@ -41,36 +40,61 @@ Key = tuple[str, int | str | None]
 _WAY = "way"
 
 
-class Entry(NamedTuple):
-    """One entry of a list.
+class _Entries:
+    """The entries of both lists as numbers: the personal ones first, each list by position.
 
-    Parameters
+    Attributes
     ----------
-    key
-        Its kind, and the index of the item or the target of the way: what tells entries apart.
-    row
-        Row of the item in the rows of both lists, the personal ones first; -1 for a way.
-    position
-        In the list that it is from, 1-based.
-    is_placed
-        One of the shop's rules put it there.
-    sort
+    mine, theirs
+        The numbers of the personal list, and of the default.
+    items, first_row
+        The items of both lists, and the row with which those of the default begin.
+    keys
+        Kind of each, and the index of the item or the target of the way: what tells entries apart.
+    sorts
         What is limited in number: the kind of an item, or `_WAY`.
+    rows
+        Row in `items` of each; `NO_ROW` for a way.
+    placed
+        Those that one of the shop's rules put there, and the promotion, see `Arrangement`.
     """
 
-    key: Key
-    sort: str
-    row: int
-    position: int
-    is_placed: bool
-    way: Way | None
+    def __init__(self, chosen: Chosen, default: Chosen) -> None:
+        self.keys: list[Key] = []
+        self.sorts: list[str] = []
+        self.rows: list[int] = []
+        self.placed: dict[int, str | None] = {}
+        self.ways: dict[int, Way] = {}
+        own, rest = (
+            each.arrangement.listing.first(each.active.query.limit) for each in (chosen, default)
+        )
+        self.items, self.first_row = own.joined(rest), len(own)
+        self._add(chosen, own, 0)
+        self.mine = range(len(self.keys))
+        self._add(default, rest, self.first_row)
+        self.theirs = range(len(self.mine), len(self.keys))
 
+    def _add(self, chosen: Chosen, listing: Listing, first_row: int) -> None:
+        first, kind_of = len(self.keys), chosen.kinds.get
+        shown, standing = placed_ways(len(listing), chosen.ways, chosen.active.query.limit)
+        sorts = [kind_of(item, ITEM) for item in listing.items[: len(shown)]]
+        self.sorts += sorts
+        self.keys += zip(sorts, listing.items, strict=False)
+        self.rows += range(first_row, first_row + len(sorts))
+        for position, way in standing:
+            number = first + position - 1
+            self.sorts.insert(number, _WAY)
+            self.keys.insert(number, (way.kind, way.target))
+            self.rows.insert(number, NO_ROW)
+            self.ways[number] = way
+        if placed := chosen.arrangement.placed:
+            for number in range(first, len(self.keys)):
+                if (row := self.rows[number] - first_row) in placed and number not in self.ways:
+                    self.placed[number] = placed[row]
 
-class _Rows(NamedTuple):
-    """The rows of both lists, the personal ones first, and how many these are."""
-
-    listing: Listing
-    first: int
+    def place(self, entry: int) -> int:
+        """Place of an entry in the list that it is from, from 0."""
+        return entry if entry in self.mine else entry - len(self.mine)
 
 
 def dosed(
@@ -85,50 +109,27 @@ def dosed(
     most_of_each
         How many items of one brand, of one category a list may hold, where that is limited.
     """
-    own, rest = _shown(chosen), _shown(default)
-    rows = _Rows(own.joined(rest), len(own))
-    mine, theirs = _entries(chosen, own, 0), _entries(default, rest, rows.first)
-    known = {entry.key for entry in theirs}
-    new = [entry for entry in mine if entry.key not in known]
-    stands = not theirs or _is_allowed(len(new), len(mine), placement)
-    if placement.max_changed_share and stands:
-        listed, changed = mine, new
+    entries = _Entries(chosen, default)
+    keys, mine, share = entries.keys, entries.mine, placement.max_changed_share
+    known = {*keys[len(mine) :]}
+    new = [entry for entry in mine if keys[entry] not in known]
+    stands = not entries.theirs or len(new) <= _most_changed(len(mine), placement)
+    if share and stands:
+        listed, changed = [*mine], new
     else:
-        limits = _Limits(chosen.active, rows.listing, placement, most_of_each)
-        mix = _Mix(theirs, {entry.key for entry in mine}, limits)
+        limits = _Limits(chosen.active, entries, placement, most_of_each)
+        mix = _Mix(entries, limits)
         mix.bring_in(new)
         listed, changed = mix.in_place(), mix.changed
-    made = _made(listed, chosen, default, rows)
+    made = _made(listed, chosen, entries)
     if not chosen.explore.is_idle:
-        made = made.over(_open(made, chosen, theirs, changed, most_of_each))
+        made = made.over(_open(made, chosen, entries, changed, most_of_each))
     return made, len(changed) / max(len(listed), 1)
 
 
-def _is_allowed(changed: int, length: int, placement: Placement) -> bool:
-    return changed <= placement.max_changed_share * length + 1e-9
-
-
-def _shown(chosen: Chosen) -> Listing:
-    """The rows that the best list is made of."""
-    return chosen.arrangement.listing.first(chosen.active.query.limit)
-
-
-def _entries(chosen: Chosen, listing: Listing, offset: int) -> list[Entry]:
-    """The best list, in order of position; its first item has the row `offset`."""
-    shown, standing = placed_ways(len(listing), chosen.ways, chosen.active.query.limit)
-    placed, kind_of = chosen.arrangement.placed, chosen.kinds.get
-    listed = [
-        Entry((kind, item), kind, offset + row, position, row in placed, None)
-        for row, (position, item) in enumerate(zip(shown, listing.items, strict=False))
-        for kind in (kind_of(item, ITEM),)
-    ]
-    if not standing:
-        return listed
-    ways = [
-        Entry((way.kind, way.target), _WAY, NO_ROW, at, is_placed=False, way=way)
-        for at, way in standing
-    ]
-    return sorted([*listed, *ways], key=lambda entry: entry.position)
+def _most_changed(length: int, placement: Placement) -> int:
+    """How many entries of a list may be changed."""
+    return int(placement.max_changed_share * length + 1e-9)
 
 
 class _Mix:
@@ -140,24 +141,33 @@ class _Mix:
         Those that came in, best first.
     """
 
-    def __init__(self, theirs: Sequence[Entry], wanted: Collection[Key], limits: _Limits) -> None:
-        self.changed: list[Entry] = []
-        self._listed = [*theirs]
-        self._limits = limits
-        limits.begin(theirs)
-        self._place_of = {e.key[1]: place for place, e in enumerate(theirs) if e.way is None}
+    def __init__(self, entries: _Entries, limits: _Limits) -> None:
+        self.changed: list[int] = []
+        self._entries, self._limits = entries, limits
+        keys, placed = entries.keys, entries.placed
+        self._listed = [*entries.theirs]
+        limits.begin(self._listed)
+        self._place_of = {
+            keys[entry][1]: place
+            for place, entry in enumerate(self._listed)
+            if entries.rows[entry] != NO_ROW
+        }
         # Places of what may go: from the end, and what the personal list has not before the rest.
-        self._free = [place for place, entry in enumerate(theirs) if not entry.is_placed]
-        self._free.reverse()
-        self._free.sort(key=lambda place: theirs[place].key in wanted)
+        wanted, first = {*keys[: len(entries.mine)]}, len(entries.mine)
+        free = [*range(len(self._listed) - 1, -1, -1)]
+        if placed:
+            free = [place for place in free if first + place not in placed]
+        self._free = [place for place in free if keys[first + place] not in wanted]
+        self._free += [place for place in free if keys[first + place] in wanted]
 
-    def bring_in(self, new: Sequence[Entry]) -> None:
+    def bring_in(self, new: Sequence[int]) -> None:
         """One entry more, or one instead of another, as long as changes are allowed."""
-        length, placement = self._limits.length, self._limits.placement
+        length, placed = self._limits.length, self._entries.placed
+        most = self._limits.most_changed(length)
         for entry in new:
-            if entry.is_placed:
+            if entry in placed:
                 continue
-            if not _is_allowed(len(self.changed) + 1, length, placement):
+            if len(self.changed) >= most:
                 break
             has_room = len(self._listed) < length
             if (has_room and self._append(entry)) or self._exchange(entry):
@@ -165,9 +175,10 @@ class _Mix:
 
     def _may_change(self, length: int) -> bool:
         """Whether a list of this length may have one change more."""
-        return _is_allowed(len(self.changed) + 1, length, self._limits.placement)
+        is_full = length == self._limits.length  # that was asked before
+        return is_full or len(self.changed) < self._limits.most_changed(length)
 
-    def _append(self, entry: Entry) -> bool:
+    def _append(self, entry: int) -> bool:
         # The same item as a plain one cannot stay beside it.
         if self._same(entry) is not None or not self._may_change(len(self._listed) + 1):
             return False
@@ -177,91 +188,100 @@ class _Mix:
         self._listed.append(entry)
         return True
 
-    def _exchange(self, entry: Entry) -> bool:
+    def _exchange(self, entry: int) -> bool:
         if not self._may_change(len(self._listed)):
             return False
-        same = self._same(entry)
+        same, listed, limits = self._same(entry), self._listed, self._limits
         for place in self._free:
-            if same is None or place == same:
-                other = self._listed[place]
-                if self._limits.allow(entry, other):
-                    self._limits.exchange(entry, other)
-                    self._listed[place] = entry
-                    self._free.remove(place)
-                    if other.way is None:
-                        del self._place_of[other.key[1]]
-                    return True
+            if (same is None or place == same) and limits.allow(entry, listed[place]):
+                other, listed[place] = listed[place], entry
+                limits.exchange(entry, other)
+                self._free.remove(place)
+                if other not in self._entries.ways:
+                    del self._place_of[self._entries.keys[other][1]]
+                return True
         return False
 
-    def _same(self, entry: Entry) -> int | None:
+    def _same(self, entry: int) -> int | None:
         """Where the same item stands in the list as another kind."""
-        return self._place_of.get(entry.key[1]) if entry.way is None else None
+        if entry in self._entries.ways:
+            return None
+        return self._place_of.get(self._entries.keys[entry][1])
 
-    def in_place(self) -> list[Entry]:
+    def in_place(self) -> list[int]:
         """What rules placed and what is changed at its own position, the rest around it."""
-        slots: list[Entry | None] = [None] * len(self._listed)
-        held = [entry for entry in self._listed if entry.is_placed]
+        entries, placed = self._entries, self._entries.placed
+        slots = [_FREE] * len(self._listed)
+        held = [entry for entry in self._listed if entry in placed] if placed else []
         for entry in (*held, *self.changed):
-            slots[_nearest(slots, entry.position - 1)] = entry
-        moved = {entry.key for entry in self.changed}
-        flow = (e for e in self._listed if not (e.is_placed or e.key in moved))
-        return [next(flow) if entry is None else entry for entry in slots]
+            slots[_nearest(slots, entries.place(entry))] = entry
+        moved = {*held, *self.changed}
+        flow = iter([entry for entry in self._listed if entry not in moved])
+        return [next(flow) if entry == _FREE else entry for entry in slots]
 
 
-def _nearest(slots: Sequence[Entry | None], place: int) -> int:
+_FREE = -1
+
+
+def _nearest(slots: Sequence[int], place: int) -> int:
     """The free slot that is nearest to a place; of two, the first."""
     for away in range(len(slots) + place):
         for slot in (place - away, place + away):
-            if 0 <= slot < len(slots) and slots[slot] is None:
+            if 0 <= slot < len(slots) and slots[slot] == _FREE:
                 return slot
     raise ValueError(f"none of {len(slots)} slots is free")
 
 
-def _made(entries: Sequence[Entry], chosen: Chosen, default: Chosen, rows: _Rows) -> Chosen:
+def _made(listed: Sequence[int], chosen: Chosen, entries: _Entries) -> Chosen:
     """What these entries of both lists come to."""
-    first = rows.first
-    listed = [entry for entry in entries if entry.way is None]
-    listing = rows.listing.take([entry.row for entry in listed])
-    is_one_scale = len({entry.row < first for entry in listed}) < 2
+    items = [entry for entry in listed if entry not in entries.ways] if entries.ways else listed
+    rows = [entries.rows[entry] for entry in items]
+    listing = entries.items.take(rows)
+    is_one_scale = not rows or (min(rows) < entries.first_row) is (max(rows) < entries.first_row)
     if not is_one_scale:
         listing = listing.falling()  # two scales: no score is above the one before it
-    by_rules = chosen.arrangement.placed
-    if default.arrangement.placed:
-        below = default.arrangement.placed.items()
-        by_rules = {**by_rules, **{first + row: name for row, name in below}}
-    placed = {at: by_rules[each.row] for at, each in enumerate(listed) if each.is_placed}
-    kinds = {each.key[1]: each.key[0] for each in listed if each.key[0] != ITEM}
-    ways = [
-        entry.way._replace(rank=position)
-        for position, entry in enumerate(entries, start=1)
-        if entry.way is not None
-    ]
+    placed = entries.placed
+    if placed:
+        placed = {at: placed[entry] for at, entry in enumerate(items) if entry in placed}
+    keys = [entries.keys[entry] for entry in items]
+    ways = (
+        ()
+        if not entries.ways
+        else tuple(
+            [
+                entries.ways[entry]._replace(rank=position)
+                for position, entry in enumerate(listed, start=1)
+                if entry in entries.ways
+            ]
+        )
+    )
+    kinds = {item: kind for kind, item in keys if kind != ITEM}
     arrangement = Arrangement(listing, placed, is_one_scale=is_one_scale)
-    return chosen.over(arrangement, kinds, tuple(ways))  # type: ignore[arg-type]
+    return chosen.over(arrangement, kinds, ways)  # type: ignore[arg-type]
 
 
 def _open(
     made: Chosen,
     chosen: Chosen,
-    theirs: Sequence[Entry],
-    changed: Sequence[Entry],
+    entries: _Entries,
+    changed: Sequence[int],
     most_of_each: Mapping[str, int],
 ) -> Arrangement:
     """Leaves it to chance to show other personal items in the places of changed ones.
 
     So as many entries are changed as before.
     """
-    arrangement, own = made.arrangement, {entry.key[1] for entry in changed if entry.way is None}
+    arrangement, keys = made.arrangement, entries.keys
     listing, spare = arrangement.listing, arrangement.spare
+    own = {keys[entry][1] for entry in changed if entry not in entries.ways}
     rows = {row for row, item in enumerate(listing.items) if item in own}
     if not (most_of_each or chosen.active.of(ConstraintRule)):
         below = chosen.arrangement.listing.joined(chosen.arrangement.spare)
-        known = {*listing.items, *(each.key[1] for each in theirs if each.way is None)}
-        known |= chosen.kinds.keys()
+        theirs = [keys[entry][1] for entry in entries.theirs if entry not in entries.ways]
+        known = {*listing.items, *theirs, *chosen.kinds}
         others = (row for row, item in enumerate(below.items) if item not in known)
         spare = below.take(islice(others, chosen.explore.reach))
-    placed, is_one_scale = arrangement.placed, arrangement.is_one_scale
-    return Arrangement(listing, placed, spare, rows, is_one_scale)
+    return Arrangement(listing, arrangement.placed, spare, rows, arrangement.is_one_scale)
 
 
 class _Limits:
@@ -276,45 +296,52 @@ class _Limits:
     def __init__(
         self,
         active: ActiveRules,
-        rows: Listing,
+        entries: _Entries,
         placement: Placement,
         most_of_each: Mapping[str, int],
     ) -> None:
-        self.length, self.placement = active.query.limit, placement
+        self.length, self._placement = active.query.limit, placement
+        self._sorts, self._rows = entries.sorts, entries.rows
         self._most = {**placement.at_most, _WAY: placement.navigation}
         self._held = dict.fromkeys(self._most, 0)
         if most_of_each:
             active = replace(active, rules=(*active.rules, *share_limits(most_of_each)))
         # Constraints over the rows of both lists.
-        self._quotas = [*quotas_of(active, np.array(rows.items, np.int32))] if active.rules else []
+        items = entries.items.items
+        self._quotas = [*quotas_of(active, np.array(items, np.int32))] if active.rules else []
 
-    def begin(self, entries: Sequence[Entry]) -> None:
+    def most_changed(self, length: int) -> int:
+        """How many entries of a list of this length may be changed."""
+        return _most_changed(length, self._placement)
+
+    def begin(self, entries: Collection[int]) -> None:
         """The list begins with these."""
-        held = self._held
+        held, sorts = self._held, self._sorts
         for entry in entries:
-            if entry.sort in held:
-                held[entry.sort] += 1
+            if sorts[entry] in held:
+                held[sorts[entry]] += 1
         for quota in self._quotas:
             for entry in entries:
-                quota.exchange(entry.row, NO_ROW)
+                quota.exchange(self._rows[entry], NO_ROW)
 
-    def allow(self, entry: Entry, other: Entry | None = None) -> bool:
+    def allow(self, entry: int, other: int | None = None) -> bool:
         """Whether an entry may come in, instead of another, and no limit is broken by more."""
-        sort = entry.sort
-        is_like = other is not None and other.sort == sort
-        if not is_like and sort in self._held and self._held[sort] >= self._most[sort]:
-            return False
+        sort = self._sorts[entry]
+        if sort in self._held and self._held[sort] >= self._most[sort]:
+            is_like = other is not None and self._sorts[other] == sort
+            if not is_like:
+                return False
         if not self._quotas:
             return True
-        gone = NO_ROW if other is None else other.row
-        return all(quota.allows(entry.row, gone) for quota in self._quotas)
+        gone = NO_ROW if other is None else self._rows[other]
+        return all(quota.allows(self._rows[entry], gone) for quota in self._quotas)
 
-    def exchange(self, entry: Entry, other: Entry | None = None) -> None:
+    def exchange(self, entry: int, other: int | None = None) -> None:
         """One entry has come in, instead of another."""
-        held = self._held
-        if entry.sort in held:
-            held[entry.sort] += 1
-        if other is not None and other.sort in held:
-            held[other.sort] -= 1
+        held, sorts = self._held, self._sorts
+        if sorts[entry] in held:
+            held[sorts[entry]] += 1
+        if other is not None and sorts[other] in held:
+            held[sorts[other]] -= 1
         for quota in self._quotas:
-            quota.exchange(entry.row, NO_ROW if other is None else other.row)
+            quota.exchange(self._rows[entry], NO_ROW if other is None else self._rows[other])

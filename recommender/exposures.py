@@ -106,18 +106,12 @@ def ignored_exposures(
     at, session, week = moment.at, moment.session_start, moment.at - WEEK_MICROS
     found = []
     for item_id, times in exposures.items():
-        since = touched.get(item_id, -1)
-        if len(times) == 1:
-            # Most items were shown once, and this runs for every answer.
-            ts = times[0]
-            if since < ts <= at:
-                found.append(Exposure(item_id, 1, int(ts >= session), int(ts > week), ts))
-            continue
-        ignored = [ts for ts in times if since < ts <= at][-MOST_COUNTED:]
-        if ignored:
-            in_session = len(ignored) - bisect_left(ignored, session)
-            in_week = len(ignored) - bisect_right(ignored, week)
-            found.append(Exposure(item_id, len(ignored), in_session, in_week, ignored[-1]))
+        stop = bisect_right(times, at)
+        start = max(bisect_right(times, touched.get(item_id, -1)), stop - MOST_COUNTED)
+        if start < stop:
+            in_session = stop - bisect_left(times, session, start, stop)
+            in_week = stop - bisect_right(times, week, start, stop)
+            found.append(Exposure(item_id, stop - start, in_session, in_week, times[stop - 1]))
     return tuple(found)
 
 

@@ -16,7 +16,8 @@ takes the score that stands there, so that scores keep their scale and their ord
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,7 @@ from recommender.fatigue_note import UNTIRED, Fatigue, FatigueChange
 from recommender.fatigue_settings import EMPTY, IGNORE, FatigueSettings, most_of
 from recommender.filters.conditions import filter_expression
 from recommender.filters.expression import attributes_of
+from recommender.ids import IdMap
 from recommender.impression_discount import ARRAY, DEFAULT_DISCOUNT, discounts
 from recommender.placements import Placement
 from recommender.query import Query
@@ -36,7 +38,6 @@ from recommender.terms import (
     OFF,
     BoolArray,
     Float32Array,
-    Float64Array,
     Int32Array,
     Int64Array,
 )
@@ -50,6 +51,10 @@ CAPS: Final = (
     "category_share",
 )
 """What takes items away; the place in this tuple, counted from 1, is the cap's number below."""
+_PER_WEEK: Final = CAPS.index("item_per_week") + 1
+_PER_SESSION: Final = CAPS.index("item_per_session") + 1
+_NO_ITEMS = np.empty(0, np.int32)
+_NO_LABELS, _NO_MOST = np.empty((0, 0), np.int32), np.empty((0, 2), np.int64)
 _SHARES_LOOK_AT = 5
 """Lists' lengths of the ladder that are looked at for items of other brands and categories."""
 
@@ -78,17 +83,17 @@ class Weariness:
     spent
         The budget that is spent; None while none is.
     caps
-        Number of the cap that rests each ignored item by itself, 0 for none, int64 (e,).
+        Number of the cap that rests each ignored item by itself, 0 for none.
     """
 
     query: Query
     bundle: ModelBundle
     settings: FatigueSettings
     exposures: tuple[Exposure, ...] = ()
-    item_idx: Int32Array = field(default_factory=lambda: np.empty(0, np.int32))
+    item_idx: Int32Array = field(default_factory=lambda: _NO_ITEMS)
     full: tuple[tuple[int, Int32Array, BoolArray], ...] = ()
     spent: str | None = None
-    caps: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
+    caps: Sequence[int] = ()
 
     @property
     def is_idle(self) -> bool:
@@ -126,17 +131,18 @@ class Weariness:
         mask
             bool (items,), as `open_to` gives it; not changed.
         """
-        resting = self.item_idx[self.caps > 0]
-        if not len(resting):
+        if not any(self.caps):
             return mask
+        resting = [place for place, cap in enumerate(self.caps) if cap]
         mask = mask.copy()
-        mask[resting] = False
+        mask[self.item_idx[resting]] = False
         return mask
 
     @property
     def most_of_each(self) -> dict[str, int]:
         """How many items of one brand, of one category a list may hold, where that is limited."""
-        # The filter is read last: most placements limit nothing, and this runs for every answer.
+        if not self.settings.has_shares:
+            return {}
         return {
             name: most_of(share, self.query.limit)
             for name in ("brand", "category")
@@ -173,52 +179,55 @@ class Weariness:
         if not len(ranking):
             return Rested(ranking, Fatigue(acted=acted or self.spent))
         # Kernels come in only where there is a model, see `recommender.compiled`.
-        from recommender.resting import Ignored, lowered, scores_at
+        from recommender.resting import settled
 
-        c = self.settings.rank_constant
-        ignored = Ignored(self.item_idx, self._discounts(), self.caps)
-        found = lowered(ranking.item_idx, self._resting(ranking), ignored, c)
-        order = self._mixed(found.order, ranking, found.cap)
-        scores = scores_at(found.rank, order, ranking.scores)
-        note = Fatigue(
-            acted or self.spent,
-            gain=_gain(order, found.discount, c, self.query.limit),
-            changes=self._changes(ranking, found.row, found.discount, found.cap, order),
+        shares = self._discounts()
+        found = settled(
+            (ranking.item_idx, ranking.scores, self._resting(ranking)),
+            (self.item_idx, np.array([shares, self.caps], np.float64)),
+            self._mix(ranking),
+            self.settings.rank_constant,
+            self.query.limit,
         )
-        return Rested(replace(ranking.take(order), scores=scores), note)
+        changes = self._changes(ranking, found.changes.tolist(), shares)
+        note = Fatigue(acted or self.spent, gain=found.gain, changes=changes)
+        order = found.order
+        rested = Ranking(
+            ranking.item_idx[order], found.scores, ranking.sources[order], ranking.levels[order]
+        )
+        return Rested(rested, note)
 
     def _changes(
-        self,
-        ranking: Ranking,
-        row: Int64Array,
-        discount: Float64Array,
-        cap: Int64Array,
-        order: Int64Array,
+        self, ranking: Ranking, changes: list[tuple[int, int, int, int]], shares: Sequence[float]
     ) -> tuple[FatigueChange, ...]:
-        limit, ids = self.query.limit, self.bundle.catalogue.ids
-        after = np.zeros(len(ranking), np.int64)  # 0: away
-        after[order] = np.arange(1, len(order) + 1)
-        first = np.array(sorted({*range(min(limit, len(ranking))), *order[:limit].tolist()}))
-        looked = (ranking.item_idx, row, discount, cap, after)
-        found = []
-        for place, item, at, share, number, rank in zip(
-            first.tolist(), *(each[first].tolist() for each in looked), strict=True
-        ):
-            if not number and share == 1:
-                continue
-            ignored = self.exposures[at].ignored if at >= 0 else 0
-            name = CAPS[number - 1] if number else None
-            found.append(FatigueChange(ids.id(item), ignored, share, place + 1, rank or None, name))
-        return tuple(found)
+        """See `recommender.resting.Settled.changes`."""
+        id_of, item_at, exposures = (
+            self.bundle.catalogue.ids.id,
+            ranking.item_idx.item,
+            self.exposures,
+        )
+        return tuple(
+            [
+                FatigueChange(
+                    id_of(item_at(place)),
+                    exposures[row].ignored if row >= 0 else 0,
+                    shares[row] if row >= 0 else 1.0,
+                    place + 1,
+                    after or None,
+                    CAPS[cap - 1] if cap else None,
+                )
+                for place, row, cap, after in changes
+            ]
+        )
 
-    def _discounts(self) -> Float64Array:
-        """Of what was ignored, float64 (e,)."""
-        if not (self.exposures and self.settings.discount):
-            return np.ones(len(self.exposures))
+    def _discounts(self) -> list[float]:
+        """Of what was ignored."""
+        if not self.settings.discount:
+            return [1.0] * len(self.exposures)
         table: Float32Array = self.bundle.arrays.get(ARRAY, DEFAULT_DISCOUNT)  # type: ignore[assignment]
-        shown = np.array([(each.ignored, each.last) for each in self.exposures], np.int64)
         at = round(self.query.at.timestamp() * MICROS_PER_SECOND)
-        return discounts(table, shown[:, 0], np.maximum(at - shown[:, 1], 0))
+        ignored = [each.ignored for each in self.exposures]
+        return discounts(table, ignored, [max(at - each.last, 0) for each in self.exposures])
 
     def _resting(self, ranking: Ranking) -> Int64Array:
         """Cap that rests each ranked item for its brand or category, 0 for none, int64 (n,)."""
@@ -227,19 +236,17 @@ class Weariness:
             cap[is_full[labels[ranking.item_idx]]] = number
         return cap
 
-    def _mixed(self, order: Int64Array, ranking: Ranking, cap: Int64Array) -> Int64Array:
-        """The order without what is too much of one brand or category; noted in `cap`.
+    def _mix(self, ranking: Ranking) -> tuple[Int32Array, Int64Array]:
+        """What the whole ranking may hold of one brand and category, see `recommender.resting`.
 
-        Of each brand and category only so many are left in the whole ranking, so that no policy can
-        put together a list that holds more.
+        The whole of it, so that no policy can put together a list that holds more.
         """
         limits = self.most_of_each
-        for name, labels, _ in _labels(self.bundle):
-            if (most := limits.get(name)) is not None:
-                fits = _within(labels[ranking.item_idx[order]], most)
-                cap[order[~fits]] = CAPS.index(f"{name}_share") + 1
-                order = order[fits]
-        return order
+        if not limits:
+            return _NO_LABELS, _NO_MOST
+        mixed = [(name, labels) for name, labels, _ in _labels(self.bundle) if name in limits]
+        most = [(limits[name], CAPS.index(f"{name}_share") + 1) for name, _ in mixed]
+        return np.array([labels[ranking.item_idx] for _, labels in mixed]), np.array(most, np.int64)
 
     def _is_asked_for(self, name: str) -> bool:
         """Whether page or filter are about one category or brand: then it may fill a list."""
@@ -257,24 +264,26 @@ def weariness_of(query: Query, bundle: ModelBundle, placement: Placement) -> Wea
     spent, index = _spent(query, settings), bundle.catalogue.ids.index
     if not query.exposures:
         return Weariness(query, bundle, settings, spent=spent)
-    known = sorted(
-        (idx, each) for each in query.exposures if (idx := index(each.item_id)) is not None
-    )
-    exposures = tuple(each for _, each in known)
+    known = [(idx, each) for each in query.exposures if (idx := index(each.item_id)) is not None]
+    known.sort()
     item_idx = np.array([idx for idx, _ in known], np.int32)
+    exposures = tuple([each for _, each in known])
     full = tuple(_full(bundle, settings, exposures, item_idx))
     caps = _item_caps(exposures, settings)
     return Weariness(query, bundle, settings, exposures, item_idx, full, spent, caps)
 
 
-def _item_caps(exposures: Sequence[Exposure], settings: FatigueSettings) -> Int64Array:
+def _item_caps(exposures: Sequence[Exposure], settings: FatigueSettings) -> list[int]:
     """See `Weariness.caps`."""
-    cap = np.zeros(len(exposures), np.int64)
-    for name, part in (("item_per_week", "in_week"), ("item_per_session", "in_session")):
-        if most := getattr(settings, name):
-            counts = np.array([getattr(each, part) for each in exposures], np.int64)
-            cap[counts >= most] = CAPS.index(name) + 1
-    return cap
+    per_week, per_session = settings.item_per_week or inf, settings.item_per_session or inf
+    return [
+        _PER_SESSION
+        if each.in_session >= per_session
+        else _PER_WEEK
+        if each.in_week >= per_week
+        else 0
+        for each in exposures
+    ]
 
 
 def _spent(query: Query, settings: FatigueSettings) -> str | None:
@@ -288,12 +297,12 @@ def _spent(query: Query, settings: FatigueSettings) -> str | None:
     return None
 
 
-def _labels(bundle: ModelBundle) -> tuple[tuple[str, Int32Array, int], ...]:
-    """Brand and category: label of each item of the catalogue, and how many labels there are."""
+def _labels(bundle: ModelBundle) -> tuple[tuple[str, Int32Array, IdMap], ...]:
+    """Brand and category: label of each item of the catalogue, and the labels there are."""
     catalogue = bundle.catalogue
     return (
-        ("brand", catalogue.item_brand, len(catalogue.brands)),
-        ("category", catalogue.item_category, len(catalogue.categories)),
+        ("brand", catalogue.item_brand, catalogue.brands),
+        ("category", catalogue.item_category, catalogue.categories),
     )
 
 
@@ -304,31 +313,17 @@ def _full(
     item_idx: Int32Array,
 ) -> Iterator[tuple[int, Int32Array, BoolArray]]:
     """See `Weariness.full`."""
-    counts = np.array([each.in_session for each in exposures], np.int64)
-    for name, labels, count in _labels(bundle):
-        if not (most := getattr(settings, f"{name}_per_session")):
+    ignored = [each.in_session for each in exposures]
+    total = sum(ignored)
+    for name, labels, known in _labels(bundle):
+        most = getattr(settings, f"{name}_per_session")
+        if not most or total < most:
             continue
-        own = labels[item_idx]
-        is_full = np.bincount(own[own >= 0], counts[own >= 0]) >= most
-        if is_full.any():
-            padded = np.zeros(count + 1, np.bool_)
-            padded[: len(is_full)] = is_full
-            yield CAPS.index(f"{name}_per_session") + 1, labels, padded
-
-
-def _within(labels: Int32Array, most: int) -> BoolArray:
-    """Whether each is among the first `most` of its label, bool (n,); -1 is no label."""
-    order = np.argsort(labels, kind="stable")
-    own = labels[order]
-    starts = np.flatnonzero(np.diff(own, prepend=-2))
-    nth = np.arange(len(own)) - np.repeat(starts, np.diff(starts, append=len(own)))
-    fits = np.empty(len(own), np.bool_)
-    fits[order] = (nth < most) | (own < 0)
-    return fits
-
-
-def _gain(order: Int64Array, discount: Float64Array, c: float, limit: int) -> float:
-    strength = 1.0 / (np.arange(1.0, len(discount) + 1) + c)
-    shown = order[:limit]
-    whole = float(strength[:limit].sum())
-    return float((strength[shown] * discount[shown]).sum()) / whole
+        counts: dict[int, int] = {}
+        for label, times in zip(labels[item_idx].tolist(), ignored, strict=True):
+            counts[label] = counts.get(label, 0) + times
+        counts.pop(-1, None)
+        if full := [label for label, times in counts.items() if times >= most]:
+            is_full = np.zeros(len(known) + 1, np.bool_)
+            is_full[full] = True
+            yield CAPS.index(f"{name}_per_session") + 1, labels, is_full

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class FatigueChange:
+class FatigueChange(NamedTuple):
     """What happened to one item.
 
     Parameters

@@ -9,6 +9,8 @@ a bundle without it is answered with `DEFAULT_DISCOUNT`.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from recommender.errors import BundleError
 from recommender.exposures import MOST_COUNTED
-from recommender.terms import MICROS_PER_SECOND, Float32Array, Float64Array, Int64Array
+from recommender.terms import MICROS_PER_SECOND, Float32Array, Int64Array
 
 ARRAY: Final = "impression_discount"
 AGE_EDGES_SECONDS: Final = (3_600, 86_400, 3 * 86_400, 7 * 86_400)
@@ -24,6 +26,7 @@ AGE_EDGES_SECONDS: Final = (3_600, 86_400, 3 * 86_400, 7 * 86_400)
 AGES: Final = len(AGE_EDGES_SECONDS) + 1
 
 _EDGES = np.array(AGE_EDGES_SECONDS, np.int64) * MICROS_PER_SECOND
+_EDGE_LIST: Final[list[int]] = _EDGES.tolist()
 
 
 def _default() -> Float32Array:
@@ -44,20 +47,25 @@ def age_bins(ages: Int64Array) -> Int64Array:
     return np.searchsorted(_EDGES, ages, side="right").astype(np.int64)
 
 
-def discounts(table: Float32Array, ignored: Int64Array, ages: Int64Array) -> Float64Array:
-    """The discount of each item, float64 (n,), in (0, 1]; 1 where nothing was ignored.
+def discounts(table: Float32Array, ignored: Iterable[int], ages: Iterable[int]) -> list[float]:
+    """The discount of each item, in (0, 1]; 1 where nothing was ignored.
 
     Parameters
     ----------
     table
         float32 (`MOST_COUNTED`, `AGES`).
     ignored
-        Ignored exposures, int64 (n,), 0 or more; those beyond the table count as its last row.
+        Ignored exposures of each, 0 or more; those beyond the table count as its last row.
     ages
-        Time since the last of them, microseconds, int64 (n,).
+        Time since the last of them, microseconds.
     """
-    rows = np.clip(ignored, 1, len(table)) - 1
-    return np.where(ignored > 0, table[rows, age_bins(ages)].astype(np.float64), 1.0)
+    # A plain loop: of a few dozen items, calls of numpy would cost more.
+    shares: list[list[float]] = table.tolist()
+    last = len(shares)
+    return [
+        shares[min(count, last) - 1][bisect_right(_EDGE_LIST, age)] if count > 0 else 1.0
+        for count, age in zip(ignored, ages, strict=True)
+    ]
 
 
 def check_discount(table: npt.NDArray[np.generic]) -> None:

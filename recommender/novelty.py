@@ -9,11 +9,15 @@ from __future__ import annotations
 from math import ceil, floor
 from typing import Final
 
+import numpy as np
+
 from recommender.catalogue import NO_CATEGORY, Catalogue
 from recommender.pace_table import PaceStyle
 from recommender.query import Query
 from recommender.ranking import Ranking
+from recommender.read_only import read_only
 from recommender.seeds import Seeds
+from recommender.terms import Int32Array
 
 LAST_ITEMS: Final = 5
 
@@ -30,38 +34,20 @@ def paced(
     size = min(query.limit, len(ranking))
     if not style.bounds_novelty or not size or not len(seeds):
         return ranking
-    new, familiar = _sorted_out(ranking, query, seeds, catalogue)
-    count = sum(row < size for row in new)
-    count = max(count, ceil(size * style.novelty_at_least - 1e-9))
-    count = min(count, floor(size * style.novelty_at_most + 1e-9), len(new))
-    count = max(count, size - len(familiar))
-    page = sorted((*new[:count], *familiar[: size - count]))
-    if page == list(range(size)):
-        return ranking
-    shown = {*page}
-    return ranking.take([*page, *(row for row in range(len(ranking)) if row not in shown)])
+    # Kernels come in only where there is a model, see `recommender.compiled`.
+    from recommender.newness import first_page
+
+    least, most = size * style.novelty_at_least - 1e-9, size * style.novelty_at_most + 1e-9
+    categories, known = read_only(catalogue.item_category), _known(query, seeds, catalogue)
+    order = first_page(ranking.item_idx, categories, known, size, (ceil(least), floor(most)))
+    return ranking.take(order) if len(order) else ranking
 
 
-def _sorted_out(
-    ranking: Ranking, query: Query, seeds: Seeds, catalogue: Catalogue
-) -> tuple[list[int], list[int]]:
-    """The first rows of new and of familiar items, best first, at most `query.limit` of each."""
-    categories = catalogue.item_category[ranking.item_idx].tolist()
+def _known(query: Query, seeds: Seeds, catalogue: Catalogue) -> tuple[Int32Array, Int32Array]:
+    """Categories of the last items met, and the items that were met, rising: int32."""
     last, _ = seeds.distinct(LAST_ITEMS)
     near = {*catalogue.item_category[last].tolist()} - {NO_CATEGORY}
-    items = ranking.item_idx.tolist()
     met = {each.item_id for each in (*query.history, *query.session)}
     met.update(query.cart_items, query.context_items)
-    new: list[int] = []
-    familiar: list[int] = []
-    for row, category in enumerate(categories):
-        elsewhere = category not in near
-        if elsewhere and len(new) == query.limit:
-            continue
-        item_id = catalogue.ids.id(items[row]) if elsewhere else ""
-        rows = new if elsewhere and item_id not in met else familiar
-        if len(rows) < query.limit:
-            rows.append(row)
-        elif len(new) == len(familiar) == query.limit:
-            break
-    return new, familiar
+    items = sorted({*catalogue.ids.indices(met)})
+    return np.array([*near], np.int32), np.array(items, np.int32)

@@ -15,7 +15,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, sqrt
-from statistics import median
 from typing import Final
 
 import numpy as np
@@ -33,6 +32,9 @@ KNOTS: Final = 33
 COMPARED: Final = (*GAPS, *MEASURES)
 """Rows of the quantiles."""
 _OF_GAPS: Final = ("mean", "latest", "spread", "shortest", "longest", "median")
+_ONE_OF: Final = tuple(
+    tuple(float(place == chosen) for place in range(len(PLACES))) for chosen in range(len(PLACES))
+)
 _NO_GAPS: Final = (0.5, 0.5, 0.0, 0.5, 0.5, 0.5)
 FEATURES: Final = (
     *(f"gap_{name}" for name in _OF_GAPS),
@@ -89,28 +91,33 @@ class Quantiles:
 
     def position(self, row: int, value: float) -> float:
         """Share of the shop's values below a value, 0 to 1; half of those that are equal count."""
-        knots = self._rows[row]
-        left, right = bisect_left(knots, value), bisect_right(knots, value)
-        last = len(knots) - 1
-        if right > left:
-            return (left + right - 1) / 2 / last
-        if left == 0 or left > last:
-            return float(left > 0)
-        low, high = knots[left - 1], knots[left]
-        return (left - 1 + (value - low) / (high - low)) / last
+        return _position(self._rows[row], value)
 
     def features(self, signs: Signs) -> tuple[float, ...]:
         """Values of `FEATURES`; there must have been a step."""
-        gaps = [self.position(kind, seconds) for kind, seconds in signs.gaps]
-        first = len(GAPS)
+        gaps = [_position(self._rows[kind], seconds) for kind, seconds in signs.gaps]
         return (
             *(_of_gaps(gaps) if gaps else _NO_GAPS),
-            *[self.position(first + row, each) for row, each in enumerate(signs.measures())],
-            *_one_of(signs.entry),
-            *_one_of(signs.latest),
+            *map(_position, self._rows[len(GAPS) :], signs.measures()),
+            *_ONE_OF[signs.entry],
+            *_ONE_OF[signs.latest],
             float(signs.entry_is_known),
             float(signs.entry_is_nowhere),
         )
+
+
+def _position(knots: list[float], value: float) -> float:
+    """See `Quantiles.position`."""
+    left, last = bisect_left(knots, value), len(knots) - 1
+    if left > last:
+        return 1.0
+    high = knots[left]
+    if high == value:
+        return (left + bisect_right(knots, value, left) - 1) / 2 / last
+    if left == 0:
+        return 0.0
+    low = knots[left - 1]
+    return (left - 1 + (value - low) / (high - low)) / last
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,19 +240,8 @@ def prefixes(visit: Visit, category_of: CategoryOf) -> Iterator[Signs]:
 
 
 def _of_gaps(positions: list[float]) -> tuple[float, ...]:
-    mean = sum(positions) / len(positions)
-    spread = sqrt(sum((each - mean) ** 2 for each in positions) / len(positions))
-    return (
-        mean,
-        positions[-1],
-        spread,
-        min(positions),
-        max(positions),
-        median(positions),
-    )
-
-
-def _one_of(place: int) -> list[float]:
-    chosen = [0.0] * len(PLACES)
-    chosen[place] = 1.0
-    return chosen
+    count, rising = len(positions), sorted(positions)
+    mean = sum(positions) / count
+    spread = sqrt(sum([(each - mean) ** 2 for each in positions]) / count)
+    median = (rising[(count - 1) // 2] + rising[count // 2]) / 2
+    return mean, positions[-1], spread, rising[0], rising[-1], median

@@ -185,6 +185,8 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
     open_items = weary.open_to(eligibility.mask)
 
     def filled(ranking: Ranking) -> Ranking:
+        if len(ranking) >= length:
+            return ranking
         return fill(ranking, query, catalogue, placement, open_items, length)
 
     rested = weary.settle(ranking, filled)

@@ -113,16 +113,19 @@ class Signs:
         """Take the next event into account."""
         item_id, event_type, ts = event
         place = _PLACE[event_type]
-        if not self.would_step(event):
+        since = ts - self._ended
+        if since < MICROS_PER_SECOND and not self.would_step(event):
             self._ended = ts
             self._selected = ""
             if place == LISTED:
                 self._show(item_id)
             return
         self._selected = item_id if event_type == SELECT_ITEM else ""
-        if self.steps and not self._is_same_page(ts):
-            kind = 0 if self.latest == ITEM else 1
-            self.gaps.append((kind, (ts - self._ended) / MICROS_PER_SECOND))
+        if not self.steps:
+            self.entry = place
+            self.entry_is_known = place == ITEM and item_id in self._met_before
+        elif since >= MICROS_PER_SECOND:
+            self.gaps.append((0 if self.latest == ITEM else 1, since / MICROS_PER_SECOND))
         self._ended = ts
         self.steps += 1
         self._places[place] += 1
@@ -132,9 +135,6 @@ class Signs:
             self._list(item_id)
         else:
             self._listed = NOWHERE
-        if self.steps == 1:
-            self.entry = place
-            self.entry_is_known = place == ITEM and item_id in self._met_before
         self.latest = place
 
     def measures(self) -> list[float]:

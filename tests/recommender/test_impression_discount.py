@@ -27,11 +27,11 @@ def test_the_default_falls_with_showings_and_fades_with_time() -> None:
 
 
 def test_each_item_gets_the_discount_of_its_showings_and_age() -> None:
-    ignored = np.array([0, 1, 1, 3, 99])
-    ages = np.array([0, 0, AGE_EDGES_SECONDS[0], 30 * 86_400, 0]) * SECOND
+    ignored = [0, 1, 1, 3, 99]
+    ages = [age * SECOND for age in (0, 0, AGE_EDGES_SECONDS[0], 30 * 86_400, 0)]
     table = DEFAULT_DISCOUNT
     expected = [1.0, table[0, 0], table[0, 1], table[2, -1], table[-1, 0]]
-    assert discounts(table, ignored, ages).tolist() == [float(each) for each in expected]
+    assert discounts(table, ignored, ages) == [float(each) for each in expected]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.bundle import ModelBundle
-from recommender.kinds import Pairs, complements, in_kind_order, left_open, wanted_kinds
+from recommender.kinds import complements, in_kind_order, left_open, wanted_kinds
 from recommender.pipeline import recommend
 from recommender.placements import Placement, read_placements
 from recommender.policy import TopPolicy
 from recommender.query import Interaction, Query
 from recommender.ranking import Ranking, same_text
 from recommender.slate import Slate, SlateWay
+from recommender.substitutes import Pairs
 from recommender.terms import (
     ADD_TO_CART,
     DISMISS,
@@ -144,7 +145,7 @@ def test_items_of_one_category_replace_each_other_where_nothing_is_known() -> No
     everything = np.arange(20, dtype=np.int32)
     found = Pairs.of(bundle).replaces(everything, [2])[:, 0]
     assert set(np.flatnonzero(found).tolist()) == {2, 6, 10, 14, 18}
-    assert set(complements(everything, [2], bundle).tolist()) <= {0, 4, 8, 12, 16}
+    assert set(complements(everything, [2], bundle)) <= {0, 4, 8, 12, 16}
 
 
 def test_durable_goods_rest_wherever_the_rule_is_and_refunds_undo() -> None:
@@ -190,10 +191,10 @@ def test_kinds_are_reordered_without_scores_that_rise() -> None:
         same_text("a", 3),
         same_text("s", 3),
     )
-    moved = in_kind_order(ranking, {7: "resume", 2: "complement"}, ("resume",))
+    moved = in_kind_order(ranking, [(1, "complement"), (2, "resume")], ("resume",))
     assert moved.item_idx.tolist() == [7, 4, 2]
     assert moved.scores.tolist() == [1, 1, 1]
-    assert in_kind_order(ranking, {7: "resume"}, ()) is ranking
+    assert in_kind_order(ranking, [(2, "resume")], ()) is ranking
 
 
 interactions = st.lists(

@@ -26,7 +26,7 @@ from training.sections import PairsSpec
 
 @dataclass(frozen=True, slots=True)
 class PairLifts:
-    """The pairs that meet most; arrays as in `recommender.kinds.Pairs`."""
+    """The pairs that meet most; arrays as in `recommender.substitutes.Pairs`."""
 
     idx: Int32Array
     lift: Float32Array
