@@ -84,10 +84,13 @@ class Service(FastAPI):
         The routes that the edge answers.
     entrance
         The edge, and what stands before it.
+    service
+        Also in ``app.state``, where it takes longer to find. Only while the application runs.
     """
 
     direct: Routes
     entrance: ASGIApp
+    service: ServiceState
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
@@ -224,13 +227,13 @@ def _models(
 
 @contextlib.asynccontextmanager
 async def _lifespan(
-    app: FastAPI,
+    app: Service,
     settings: Settings,
     clock: Callable[[], int],
     inheritance: Inheritance | None,
 ) -> AsyncIterator[None]:
     state = build_state(settings, clock, inheritance)
-    app.state.service = state
+    app.service = app.state.service = state
     state.models.start()
     state.rules.start()
     state.experiments.start()

@@ -98,9 +98,7 @@ def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:
         served_level=slate.fallback_level,
         items=_items(slate),
         eligible_count=slate.eligible_count,
-        slate_propensity_log=math.fsum(
-            [math.log(each.propensity) for each in slate.entries if each.propensity != 1]
-        ),
+        slate_propensity_log=_propensity_log(slate),
         consent=False if is_off else None,
         context=_context(request),
         attributes_used=_attributes(decision),
@@ -131,6 +129,12 @@ def _items(slate: Slate) -> Any:
     if slate.policy == STATIC_POLICY:
         return _ENCODED_ITEMS.of(slate.items, lambda items: encoded(_made(items)))
     return _made(slate.items)
+
+
+def _propensity_log(slate: Slate) -> float:
+    if slate.policy == STATIC_POLICY:  # nothing of it is left to chance
+        return 0.0
+    return math.fsum([math.log(each.propensity) for each in slate.entries if each.propensity != 1])
 
 
 def _made(items: tuple[SlateItem, ...]) -> tuple[DecisionItem, ...]:

@@ -52,7 +52,7 @@ class Edge:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state: ServiceState = scope["app"].state.service
+        state: ServiceState = scope["app"].service
         exchange = Exchange(state, request_id_of(scope))
         scope[SCOPE_KEY] = exchange
         answer = _Answer(exchange, send)
@@ -78,31 +78,24 @@ class Edge:
         exchange.caller = _caller(rule, scope, exchange.state)
         check_headers(scope["headers"], exchange.state.settings.max_body_bytes)
         if rule.template.startswith(HEALTH_PREFIX):  # health is answered under any load
-            await self._pass_on(scope, receive, answer.send)
+            await self._pass_on(scope, receive, answer)
             return
         exchange.state.requests.enter()
         try:
-            await self._pass_on(scope, receive, answer.send)
+            await self._pass_on(scope, receive, answer)
         finally:
             exchange.state.requests.leave()
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass_on(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         handler = self._direct.get((scope["method"], scope["path"]))
         if handler is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, answer.send)
             return
         response = await handler(Request(scope, receive))
         if response.background is None and type(response) in WHOLE:
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": response.status_code,
-                    "headers": response.raw_headers,
-                }
-            )
-            await send({"type": "http.response.body", "body": response.body})
+            await answer.send_whole(response)
         else:
-            await response(scope, receive, send)
+            await response(scope, receive, answer.send)
 
     async def _refuse(
         self, problem: Problem, scope: Scope, receive: Receive, answer: _Answer
@@ -127,6 +120,14 @@ class _Answer:
             self.status = message["status"]
             self._complete(message["headers"])
         await self._send(message)
+
+    async def send_whole(self, response: Response) -> None:
+        """Send an answer that is there."""
+        status, headers = response.status_code, response.raw_headers
+        self.status = status
+        self._complete(headers)
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": response.body})
 
     def _complete(self, headers: list[tuple[bytes, bytes]]) -> None:
         state = self.exchange.state

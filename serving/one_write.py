@@ -43,7 +43,7 @@ class OneWrite:
 
     def _is_written(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
         """Whether it was an answer in one piece, on a connection that goes on, and is written."""
-        cycle, body = self._cycle, message["body"]
+        cycle, body = self._cycle, message.get("body", b"")
         if cycle.flow.write_paused or cycle.disconnected or cycle.response_started:
             return False
         if message.get("more_body", False) or cycle.scope["method"] == "HEAD":
