@@ -24,7 +24,7 @@ _VIEW, _CART, _PURCHASE = (EVENT_CODES[name] for name in (VIEW_ITEM, ADD_TO_CART
 
 @kernel
 def from_met(table: Float32Array, line: int, way: Way, place: Int32Array) -> int:
-    """The ``met`` lines; `place` has the column of each candidate plus one. Returns the next line."""
+    """The ``met`` lines; `place` has the column of each candidate plus one."""
     table[line : line + 3] = _FAR
     table[line + 7 : line + 9] = np.nan
     table[line + 15] = _FAR

@@ -167,7 +167,7 @@ class FeatureMaker:
 
 def way_of(seeds: Seeds) -> Way:
     """The way so far of seeds that are in the order of `recommender.pipeline`."""
-    cart, steps = seeds.of_part("cart"), seeds.steps()
+    steps = seeds.steps()
     met, lags = steps.distinct(MAX_MET)
     return Way(
         steps.item_idx,
@@ -176,7 +176,7 @@ def way_of(seeds: Seeds) -> Way:
         steps.parts != PART_CODES["history"],
         met,
         lags,
-        cart.item_idx,
+        seeds.item_idx[seeds.parts == PART_CODES["cart"]],
     )
 
 
