@@ -34,25 +34,25 @@ each number comes from; `FeatureMaker.names` has them in order:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from recommender.candidates.encoder import EncoderSource
+from recommender.candidates.neighbours import NeighbourSource, in_parts
 from recommender.catalogue import Catalogue
-from recommender.compiled import kernel
+from recommender.feature_parts import Candidates, Lists, Model, Way
+from recommender.feature_table import filled, filled_from_lists
+from recommender.kept import Kept
 from recommender.ranking import Proposed
 from recommender.scratch import scratch
 from recommender.seeds import PART_CODES, Seeds
 from recommender.terms import (
-    ADD_TO_CART,
-    EVENT_CODES,
-    PURCHASE,
-    VIEW_ITEM,
-    BoolArray,
     Float32Array,
     Int32Array,
+    Int64Array,
 )
 
 MAX_MET: Final = 30
@@ -68,74 +68,7 @@ WAY: Final = (
     *("visit_moments", "type", "cart", "last_gap", "prev_gap", "repeat_share", "return_share"),
     "pool",
 )
-_FAR = np.float32(99)
-_WAY_DECAY = np.float32(0.75)
-_VIEW, _CART, _PURCHASE = (EVENT_CODES[name] for name in (VIEW_ITEM, ADD_TO_CART, PURCHASE))
-
-
-class Model(NamedTuple):
-    """The arrays of a model that features come from.
-
-    Parameters
-    ----------
-    idx, weight
-        Neighbour lists of all sources side by side, so that an item's are one piece of memory:
-        int32 and float32 (items, width of all), padded with -1 and 0 within each source.
-    bounds
-        Columns of each source, int32 (s + 1,).
-    factors, factor_norm
-        float32 (items, f) and (items,), see `recommender.candidates.als`.
-    vectors, vector_norm
-        float32 (items, v) and (items,), see `training.models.embedding`.
-    stats
-        float32 (items, figures).
-    category, brand
-        int32 (items,), -1 where there is none.
-    log_price
-        float32 (items,), NaN where there is none.
-    """
-
-    idx: Int32Array
-    weight: Float32Array
-    bounds: Int32Array
-    factors: Float32Array
-    factor_norm: Float32Array
-    vectors: Float32Array
-    vector_norm: Float32Array
-    stats: Float32Array
-    category: Int32Array
-    brand: Int32Array
-    log_price: Float32Array
-
-
-class Way(NamedTuple):
-    """The shopper's way so far: one entry per event, oldest first, and per met item, newest first.
-
-    Parameters
-    ----------
-    events
-        Item of each event, int32 (n,).
-    codes
-        Event type of each, int32 (n,).
-    ages
-        Seconds before the moment of asking, float32 (n,).
-    in_visit
-        Part of the running visit or the page, bool (n,).
-    met
-        Distinct items, int32 (m,).
-    lags
-        Moments since each was met last, int32 (m,).
-    cart
-        Items in the cart, int32 (cart,).
-    """
-
-    events: Int32Array
-    codes: Int32Array
-    ages: Float32Array
-    in_visit: BoolArray
-    met: Int32Array
-    lags: Int32Array
-    cart: Int32Array
+_LINES_KEPT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +79,8 @@ class FeatureMaker:
     ----------
     sources
         All candidate sources of the model, sorted.
-    neighbour_sources
-        Those with neighbour lists, in the order of ``model.bounds``.
+    neighbours
+        Those with neighbour lists, by name, sorted.
     stat_names
         Names of the columns of ``model.stats``.
     encoder
@@ -155,13 +88,23 @@ class FeatureMaker:
     """
 
     sources: tuple[str, ...]
-    neighbour_sources: tuple[str, ...]
+    neighbours: Mapping[str, NeighbourSource]
     stat_names: tuple[str, ...]
     model: Model
     encoder: EncoderSource | None = None
     _width: int = field(init=False, repr=False, compare=False)
+    _lists: tuple[Lists, ...] = field(init=False, repr=False, compare=False)
+    _kept: Kept[tuple[str, ...], Int64Array] = field(
+        default_factory=lambda: Kept(_LINES_KEPT), init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
+        first = 2 * len(self.sources) + 2 + len(ENCODED)
+        lists = tuple(
+            Lists(first + len(LAGS) * np.arange(part.start, part.stop), idx, weights)
+            for part, idx, weights in in_parts(tuple(self.neighbours.values()))
+        )
+        object.__setattr__(self, "_lists", lists)
         object.__setattr__(self, "_width", len(self.names))
 
     @property
@@ -172,7 +115,7 @@ class FeatureMaker:
             "blend",
             "place",
             *ENCODED,
-            *(f"{source}.{lag}" for source in self.neighbour_sources for lag in LAGS),
+            *(f"{source}.{lag}" for source in self.neighbours for lag in LAGS),
             "als.last",
             "als.way",
             "embedding.cosine_last",
@@ -184,42 +127,47 @@ class FeatureMaker:
         )
 
     def features(self, proposed: Proposed, seeds: Seeds) -> Float32Array:
-        """One row per candidate: float32 (c, features), C-contiguous.
+        """One row per candidate: float32 (c, features), one column behind the other in memory.
 
         The shopper must have met something; strangers have no ranker, but the ladder.
         """
-        rows = np.zeros((len(proposed.item_idx), self._width), np.float32)
-        column = self._from_sources(rows, proposed)
-        way = way_of(seeds)
-        column = self._from_encoder(rows, column, proposed.item_idx, way)
+        way, lines = way_of(seeds), self._lines(proposed.sources)
+        candidates = Candidates(proposed.item_idx, proposed.scores, proposed.shares, lines)
+        table = np.zeros((self._width, len(candidates.item_idx)), np.float32)
+        line = self._from_blend(table, proposed)
+        line = self._from_encoder(table, line, candidates.item_idx, way)
         place = scratch("candidate_row", len(self.model.category), np.int32)
-        _fill(rows, column, proposed.item_idx, way, self.model, place)
-        rows[:, -1] = proposed.pool
-        return rows
+        for lists in self._lists:
+            filled_from_lists(table, candidates.item_idx, way, lists, place)
+        line += len(LAGS) * len(self.neighbours)
+        filled(table, line, candidates, way, self.model, place)
+        table[-1] = proposed.pool
+        return table.T
 
-    def _from_sources(self, rows: Float32Array, proposed: Proposed) -> int:
-        for number, source in enumerate(proposed.sources):
-            column = 2 * self.sources.index(source)
-            rows[:, column] = proposed.scores[number]
-            rows[:, column + 1] = proposed.shares[number]
-        column = 2 * len(self.sources)
-        rows[:, column] = proposed.blend
-        rows[:, column + 1] = np.arange(len(rows))
-        return column + 2
+    def _lines(self, sources: tuple[str, ...]) -> Int64Array:
+        """Where each source has its two lines, int64 (sources,)."""
+        if (lines := self._kept.get(sources)) is None:
+            lines = np.array([2 * self.sources.index(name) for name in sources], np.int64)
+            self._kept.keep(sources, lines)
+        return lines
 
-    def _from_encoder(
-        self, rows: Float32Array, column: int, candidates: Int32Array, way: Way
-    ) -> int:
+    def _from_blend(self, table: Float32Array, proposed: Proposed) -> int:
+        line = 2 * len(self.sources)
+        table[line] = proposed.blend
+        table[line + 1] = np.arange(table.shape[1])
+        return line + 2
+
+    def _from_encoder(self, table: Float32Array, line: int, item_idx: Int32Array, way: Way) -> int:
         if self.encoder is not None:
-            vectors = self.encoder.vectors[candidates]
-            rows[:, column] = vectors @ self.encoder.vectors[way.met[0]]
-            rows[:, column + 1] = vectors @ self.encoder.encode(way.met, way.lags)
-        return column + len(ENCODED)
+            vectors = self.encoder.vectors.take(item_idx, 0)
+            np.matmul(vectors, self.encoder.vectors[way.met[0]], table[line])
+            np.matmul(vectors, self.encoder.encode(way.met, way.lags), table[line + 1])
+        return line + len(ENCODED)
 
 
 def way_of(seeds: Seeds) -> Way:
     """The way so far of seeds that are in the order of `recommender.pipeline`."""
-    cart, steps = seeds.of_part("cart"), seeds.steps()
+    steps = seeds.steps()
     met, lags = steps.distinct(MAX_MET)
     return Way(
         steps.item_idx,
@@ -228,7 +176,7 @@ def way_of(seeds: Seeds) -> Way:
         steps.parts != PART_CODES["history"],
         met,
         lags,
-        cart.item_idx,
+        seeds.item_idx[seeds.parts == PART_CODES["cart"]],
     )
 
 
@@ -245,230 +193,3 @@ def norms(factors: Float32Array) -> Float32Array:
     """Length of each row, float32 (items,)."""
     found: Float32Array = np.sqrt(np.einsum("if,if->i", factors, factors)).astype(np.float32)
     return found
-
-
-@kernel
-def _fill(
-    rows: Float32Array,
-    column: int,
-    candidates: Int32Array,
-    way: Way,
-    model: Model,
-    place: Int32Array,
-) -> None:
-    # `place` maps an item to its candidate's row plus one, so it can stay zeroed between calls.
-    for row in range(candidates.shape[0]):
-        place[candidates[row]] = row + 1
-    column = _from_lists(rows, column, way, model, place)
-    column = _from_directions(rows, column, candidates, way, model.factors, model.factor_norm)
-    column = _from_directions(rows, column, candidates, way, model.vectors, model.vector_norm)
-    column = _from_met(rows, column, way, place)
-    column = _from_likeness(rows, column, candidates, way, model)
-    column = _from_stats(rows, column, candidates, way, model)
-    _from_way(rows, column, way)
-    for row in range(candidates.shape[0]):
-        place[candidates[row]] = 0
-
-
-@kernel
-def _from_lists(rows: Float32Array, column: int, way: Way, model: Model, place: Int32Array) -> int:
-    sources = int(model.bounds.shape[0]) - 1
-    for number in range(sources):
-        first = column + 4 * number
-        for order in range(way.met.shape[0]):
-            item = way.met[order]
-            for entry in range(model.bounds[number], model.bounds[number + 1]):
-                if model.idx[item, entry] < 0:
-                    break
-                row = place[model.idx[item, entry]] - 1
-                if row < 0:
-                    continue
-                weight = model.weight[item, entry]
-                if order < 3:
-                    rows[row, first + order] = weight
-                rows[row, first + 3] = max(rows[row, first + 3], weight)
-    return column + 4 * sources
-
-
-@kernel
-def _from_directions(
-    rows: Float32Array,
-    column: int,
-    candidates: Int32Array,
-    way: Way,
-    vectors: Float32Array,
-    norm: Float32Array,
-) -> int:
-    mean = _mean_direction(way, vectors, norm)
-    last = vectors[way.met[0]] / max(norm[way.met[0]], np.float32(1e-12))
-    for row in range(candidates.shape[0]):
-        item = candidates[row]
-        with_last, with_way = np.float32(0), np.float32(0)
-        for f in range(mean.shape[0]):
-            with_last += vectors[item, f] * last[f]
-            with_way += vectors[item, f] * mean[f]
-        if norm[item] > 0:
-            rows[row, column] = with_last / norm[item]
-            rows[row, column + 1] = with_way / norm[item]
-    return column + 2
-
-
-@kernel
-def _mean_direction(way: Way, vectors: Float32Array, norm: Float32Array) -> Float32Array:
-    """Decayed mean of the met items' directions, of length 1; float32 (f,)."""
-    mean = np.zeros(vectors.shape[1], np.float32)
-    strength = np.float32(1)
-    for item in way.met:
-        if norm[item] > 0:
-            for f in range(mean.shape[0]):
-                mean[f] += strength * vectors[item, f] / norm[item]
-        strength *= _WAY_DECAY
-    length = np.float32(1e-12)
-    for f in range(mean.shape[0]):
-        length += mean[f] * mean[f]
-    direction: Float32Array = mean / np.sqrt(length)
-    return direction
-
-
-@kernel
-def _from_met(rows: Float32Array, column: int, way: Way, place: Int32Array) -> int:
-    for row in range(rows.shape[0]):
-        rows[row, column : column + 3] = _FAR
-        rows[row, column + 7 : column + 9] = np.nan
-        rows[row, column + 15] = _FAR
-    _mark_order(rows, column, way, place)
-    moment = _moments(way) - 1
-    for event in range(way.events.shape[0]):
-        if event > 0 and way.ages[event] != way.ages[event - 1]:
-            moment -= 1
-        row = place[way.events[event]] - 1
-        if row >= 0:
-            _add_meeting(rows[row, column:], way, event, moment)
-    for item in way.cart:
-        row = place[item] - 1
-        if row >= 0:
-            rows[row, column + 9] = 1
-    return column + 17
-
-
-@kernel
-def _mark_order(rows: Float32Array, column: int, way: Way, place: Int32Array) -> None:
-    for order in range(way.met.shape[0]):
-        row = place[way.met[order]] - 1
-        if row >= 0:
-            rows[row, column] = way.lags[order]
-            rows[row, column + 1] = order
-
-
-@kernel
-def _moments(way: Way) -> int:
-    count = 1
-    for event in range(1, way.events.shape[0]):
-        if way.ages[event] != way.ages[event - 1]:
-            count += 1
-    return count
-
-
-@kernel
-def _add_meeting(met: Float32Array, way: Way, event: int, moment: int) -> None:
-    """Add one event to the ``met`` columns of its candidate; `moment` counts back from the last."""
-    if met[3] == 0:
-        met[2] = moment
-    met[3] += 1
-    met[7] = np.log1p(way.ages[event])
-    code = way.codes[event]
-    if code == _VIEW:
-        met[4] += 1
-    elif code == _CART:
-        met[5] += 1
-    elif code == _PURCHASE:
-        met[6] += 1
-        met[8] = met[7]
-    if way.in_visit[event]:
-        met[10] += 1
-    if event > 0 and way.events[event - 1] == way.met[0] and way.events[event] != way.met[0]:
-        met[11] += 1
-    met[12] += np.float32(0.9**moment)
-    met[13] += np.float32(0.7**moment)
-    met[14] = met[3] / (met[2] + 1)
-    if met[3] > 1:
-        met[16] = met[15] - moment
-    met[15] = moment
-
-
-@kernel
-def _from_likeness(
-    rows: Float32Array, column: int, candidates: Int32Array, way: Way, model: Model
-) -> int:
-    mean_price = _mean_log_price(way, model)
-    for row in range(candidates.shape[0]):
-        item = candidates[row]
-        for other in way.met:
-            if model.category[item] >= 0 and model.category[item] == model.category[other]:
-                rows[row, column] += 1
-            if model.brand[item] >= 0 and model.brand[item] == model.brand[other]:
-                rows[row, column + 1] += 1
-        rows[row, column] /= way.met.shape[0]
-        rows[row, column + 1] /= way.met.shape[0]
-        rows[row, column + 2] = model.log_price[item] - mean_price
-    return column + 3
-
-
-@kernel
-def _mean_log_price(way: Way, model: Model) -> float:
-    total, priced = 0.0, 0
-    for item in way.met:
-        if not np.isnan(model.log_price[item]):
-            total += model.log_price[item]
-            priced += 1
-    return total / priced if priced else np.nan
-
-
-@kernel
-def _from_stats(
-    rows: Float32Array, column: int, candidates: Int32Array, way: Way, model: Model
-) -> int:
-    width = int(model.stats.shape[1])
-    for row in range(candidates.shape[0]):
-        rows[row, column : column + width] = model.stats[candidates[row]]
-        rows[row, column + width : column + 2 * width] = model.stats[way.met[0]]
-    return column + 2 * width
-
-
-@kernel
-def _from_way(rows: Float32Array, column: int, way: Way) -> None:
-    last = way.events.shape[0] - 1
-    item = way.events[last]
-    values = np.zeros(15, np.float32)
-    repeats = 0
-    for event in range(last + 1):
-        values[5] += way.events[event] == item
-        if event > 0 and way.events[event] == way.events[event - 1]:
-            repeats += 1
-        if way.in_visit[event]:
-            if values[8] == 0:
-                values[7] = np.log1p(way.ages[event])
-            values[8] += 1
-    values[0] = last + 1
-    values[1] = way.met.shape[0]
-    values[2] = values[0] - values[1]
-    values[3] = values[5] > 1
-    values[4] = last > 0 and way.events[last - 1] == item
-    values[6] = np.log1p(way.ages[last])
-    values[9] = way.codes[last]
-    values[10] = way.cart.shape[0]
-    values[11] = _gap(way, last)
-    values[12] = _gap(way, last - 1)
-    values[13] = repeats / max(last, 1)
-    values[14] = values[2] / values[0]
-    for row in range(rows.shape[0]):
-        rows[row, column : column + 15] = values
-
-
-@kernel
-def _gap(way: Way, event: int) -> int:
-    """Events between one and the one before with the same item; 0 where there is none."""
-    for before in range(event - 1, -1, -1):
-        if way.events[before] == way.events[event]:
-            return event - before
-    return 0

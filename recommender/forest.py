@@ -87,7 +87,8 @@ class Forest:
         Parameters
         ----------
         features
-            float32 (n, f); NaN is a missing value, ∞ counts as the largest float32.
+            float32 (n, f), best one column behind the other in memory; NaN is a missing value, ∞
+            counts as the largest float32.
 
         Returns
         -------
@@ -103,8 +104,8 @@ class Forest:
                 f"features {features.dtype} {features.shape}; accepted: float32 "
                 f"(n, {self.feature_count})"
             )
-        rows = np.require(features, requirements=("C", "W"))
-        return _score(rows, self.columns, self.tests, self.trees, self.leaf)
+        lines = np.require(features.T, requirements=("C", "W"))
+        return _score(lines, self.columns, self.tests, self.trees, self.leaf)
 
 
 def _laid_out(arrays: Arrays, head: str, feature_count: int) -> Forest:
@@ -208,12 +209,14 @@ def _columns(arrays: Arrays, head: str) -> tuple[Int64Array, Int64Array]:
 
 
 @kernel
-def _fill(features: Float32Array, columns: Records, table: Float32Array) -> None:
-    for row in range(features.shape[0]):
-        for column in range(columns.size):
-            value = features[row, columns[column].feature]
-            missing = columns[column].missing
-            table[column, row] = missing if np.isnan(value) else min(value, _LARGEST)
+def _fill(lines: Float32Array, begin: int, end: int, columns: Records, table: Float32Array) -> None:
+    """The columns of these rows; of `lines` each one is a feature, float32 (f, n)."""
+    for column in range(columns.size):
+        values, into = lines[columns[column].feature, begin:end], table[column]
+        missing = columns[column].missing
+        for row in range(len(values)):
+            value = values[row]
+            into[row] = missing if np.isnan(value) else min(value, _LARGEST)
 
 
 @kernel
@@ -238,9 +241,9 @@ def _lowest(bits: Words, lowest: Int32Array) -> None:
 
 @kernel
 def _score(
-    features: Float32Array, columns: Records, tests: Records, trees: Records, leaf: Float64Array
+    lines: Float32Array, columns: Records, tests: Records, trees: Records, leaf: Float64Array
 ) -> Float64Array:
-    n = features.shape[0]
+    n = lines.shape[1]
     rows = min(_BLOCK, (n + _LANES - 1) // _LANES * _LANES)
     table = aligned(columns.size, rows, np.float32)
     bits = aligned(trees["words"].max() if trees.size else 0, rows, np.uint32)
@@ -248,12 +251,13 @@ def _score(
     total = np.zeros(n, np.float64)
     for begin in range(0, n, _BLOCK):
         end = min(n, begin + _BLOCK)
-        _fill(features[begin:end], columns, table)
+        _fill(lines, begin, end, columns, table)
         for tree in trees:
             words = bits[: tree.words]
             words[:] = _ALL
             _rule_out(table, tests[tree.begin : tree.end], words)
             _lowest(words, lowest)
-            for row in range(end - begin):
-                total[begin + row] += leaf[tree.leaves + lowest[row]]
+            sums, leaves = total[begin:end], leaf[tree.leaves :]
+            for row in range(len(sums)):
+                sums[row] += leaves[np.uint32(lowest[row])]
     return total

@@ -7,7 +7,7 @@ exclude is never proposed, and what they want of the order is done to the rankin
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from recommender.assembly import CANDIDATES_KEPT, Chosen, Told, slate_of
@@ -34,7 +34,7 @@ from recommender.policy import SlatePolicy
 from recommender.query import Interaction, Query
 from recommender.ranking import Blended, Proposed, Ranking, blend, fill
 from recommender.rules import Eligibility, eligible_items, on_page
-from recommender.seeds import NO_SEEDS, Seeds, seeds_of
+from recommender.seeds import Seeds, Weighing, seeds_of
 from recommender.slate import ScoredItems, Slate
 from recommender.stage_table import staged
 from recommender.terms import (
@@ -269,16 +269,12 @@ def find_seeds(query: Query, bundle: ModelBundle, placement: Placement) -> tuple
 
 def _seeds_of(query: Query, bundle: ModelBundle, placement: Placement) -> tuple[str, Seeds]:
     """The same of a query with only what may take part."""
-    at_micros = round(query.at.timestamp() * MICROS_PER_SECOND)
-    parts = dict(_seed_parts(query, placement, at_micros))
-    resolved = {name: _resolve(part, bundle, at_micros, name) for name, part in parts.items()}
-    if len(session := resolved.get("session", NO_SEEDS)) and (page := resolved.get("context")):
-        # The last step was to open this very page. Counted again it would count twice where the
-        # storefront's event is there before its question, and once where it is not.
-        resolved["context"] = page[page.item_idx != session.item_idx[-1]]
-    seeds = Seeds.joined(resolved.values())
+    info, at_micros = bundle.manifest.info, round(query.at.timestamp() * MICROS_PER_SECOND)
+    weighing = Weighing(at_micros, info.event_weights, info.seed_half_life_seconds)
+    parts = _seed_parts(query, placement, at_micros)
+    seeds, found = seeds_of(parts, bundle.catalogue.ids, weighing)
     for level, names in _LEVELS.items():
-        if any(len(resolved[name]) for name in names if name in resolved):
+        if any(name in found for name in names):
             return level, seeds
     return SIMILAR, seeds
 
@@ -318,31 +314,11 @@ def explain(
 
 def _seed_parts(
     query: Query, placement: Placement, at_micros: int
-) -> Iterable[tuple[str, tuple[Interaction, ...]]]:
+) -> dict[str, Sequence[Interaction]]:
     parts = {
         "history": query.history,
         "session": query.session,
-        "cart": _as_interactions(query.cart_items, ADD_TO_CART, at_micros),
-        "context": _as_interactions(query.context_items, VIEW_ITEM, at_micros),
+        "cart": [Interaction(item_id, ADD_TO_CART, at_micros) for item_id in query.cart_items],
+        "context": [Interaction(item_id, VIEW_ITEM, at_micros) for item_id in query.context_items],
     }
-    return ((name, part) for name, part in parts.items() if part and name in placement.seeds)
-
-
-def _as_interactions(
-    item_ids: Iterable[str], event_type: str, at_micros: int
-) -> tuple[Interaction, ...]:
-    return tuple(Interaction(item_id, event_type, at_micros) for item_id in item_ids)
-
-
-def _resolve(
-    interactions: Iterable[Interaction], bundle: ModelBundle, at_micros: int, part: str
-) -> Seeds:
-    info = bundle.manifest.info
-    return seeds_of(
-        interactions,
-        bundle.catalogue.ids,
-        at_micros,
-        info.event_weights,
-        info.seed_half_life_seconds,
-        part,
-    )
+    return {name: part for name, part in parts.items() if part and name in placement.seeds}

@@ -53,26 +53,27 @@ def _added_up(
     """Items as they come, their sums, and the strongest source; `place_of` has places plus 1."""
     item_idx, scores, counts = rows
     total = int(counts.sum())
-    found, strongest = np.empty(total, np.int32), np.empty(total, np.int64)
-    sums, largest = np.zeros(total, np.float32), np.zeros(total, np.float32)
+    found, strongest = np.empty(total + 1, np.int32), np.empty(total + 1, np.int64)
+    sums, largest = np.zeros(total + 1, np.float32), np.zeros(total + 1, np.float32)
     count, first = 0, -1
     for row in range(len(counts)):
         if not heard[row] or counts[row] == 0:
             continue
         first = row if first < 0 else first
+        best, weight = scores[row, 0], weights[row]
         for column in range(counts[row]):
+            # Written whether it changes something or not: a wrong guess takes longer.
             item = np.uint32(item_idx[row, column])
-            place = place_of[item] - 1
-            if place < 0:
-                place = count
-                # Where nothing is added, the first source stands for it.
-                found[place], strongest[place] = item, first
-                count += 1
-                place_of[item] = count
-            part = scores[row, column] / scores[row, 0] * weights[row]
+            is_new = place_of[item] == 0
+            place = np.uint32(count if is_new else place_of[item] - 1)
+            count += is_new
+            found[place], place_of[item] = item, place + 1
+            part = scores[row, column] / best * weight
             sums[place] += part
-            if part > largest[place]:
-                largest[place], strongest[place] = part, row
+            # Where nothing is added, the first source stands for it.
+            before = first if is_new else strongest[place]
+            strongest[place] = row if part > largest[place] else before
+            largest[place] = max(part, largest[place])
     return found[:count], sums[:count], strongest
 
 
@@ -107,12 +108,18 @@ def said_of(
         place_of[item_idx[place]] = place + 1
     said = np.zeros((len(counts), len(item_idx)), np.float32)
     shares = np.zeros((len(counts), len(item_idx)), np.float32)
+    # One place more, before the others, for whatever is not asked for: to ask would take longer.
+    every = np.zeros(len(item_idx) + 1, np.float32)
     for row in range(len(counts)):
+        if counts[row] == 0:
+            continue
+        every[:] = 0
         for column in range(counts[row]):
-            place = place_of[np.uint32(proposed[row, column])] - 1
-            if place >= 0:
-                said[row, place] = scores[row, column]
-                shares[row, place] = scores[row, column] / scores[row, 0]
+            every[np.uint32(place_of[np.uint32(proposed[row, column])])] = scores[row, column]
+        best = scores[row, 0]
+        for place in range(len(item_idx)):
+            said[row, place] = every[place + 1]
+            shares[row, place] = every[place + 1] / best
     for item in item_idx:
         place_of[item] = 0
     return said, shares

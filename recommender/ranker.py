@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
 from recommender.errors import BundleError
-from recommender.features import FeatureMaker, Model, log_prices, norms
+from recommender.feature_parts import Model
+from recommender.features import FeatureMaker, log_prices, norms
 from recommender.forest import Forest
 from recommender.forest_arrays import Arrays, heads_of
 from recommender.placements import Placement
@@ -25,6 +27,8 @@ from recommender.terms import Float32Array, Float64Array, Int32Array
 
 NEXT_STEP = "next_step"
 PURCHASE_HEAD = "purchase"
+_TINY: Final = np.finfo(np.float32).tiny
+_PATH: Final = (NEXT_STEP, PURCHASE_HEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ class Ranker:
     heads: Mapping[str, Forest]
     candidates: int
     shortlist: Mapping[str, float]
+    _is_in_order: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        in_order = np.arange(len(self.maker.names))
+        object.__setattr__(self, "_is_in_order", np.array_equal(self.columns, in_order))
 
     def scores(self, proposed: Proposed, seeds: Seeds, placement: Placement) -> Float32Array:
         """Share of each candidate in what is expected, float32 (c,), positive, summing to 1.
@@ -68,16 +77,14 @@ class Ranker:
             weight = placement.purchase_share
             mixed = (1 - weight) * shares[NEXT_STEP] + weight * shares[PURCHASE_HEAD]
         # Far below the best a share underflows; it stays a score that the ladder can go on from.
-        return np.maximum(mixed, np.finfo(np.float32).tiny).astype(np.float32)
+        return np.maximum(mixed, _TINY).astype(np.float32)
 
     def taught(self, features: Float32Array) -> Float32Array:
         """Columns in the order that the trees were taught; what this model lacks is 0."""
-        return arranged(features, self.columns)
+        return features if self._is_in_order else arranged(features, self.columns)
 
     def _heads_for(self, placement: Placement) -> tuple[str, ...]:
-        wanted = {"path": (NEXT_STEP, PURCHASE_HEAD)}.get(
-            placement.objective, (placement.objective,)
-        )
+        wanted = _PATH if placement.objective == "path" else (placement.objective,)
         return tuple(head for head in wanted if head in self.heads) or tuple(self.heads)[:1]
 
 
@@ -106,12 +113,12 @@ def columns_of(wanted: Sequence[str], names: Sequence[str]) -> Int32Array:
 
 
 def arranged(features: Float32Array, columns: Int32Array) -> Float32Array:
-    """The columns in this order, float32 (c, columns), C-contiguous; -1 is a column of 0."""
+    """The columns in this order, float32 (c, columns), one behind the other; -1 is one of 0."""
     if np.array_equal(columns, np.arange(features.shape[1])):
         return features
-    chosen = features[:, columns]
-    chosen[:, columns < 0] = 0
-    return np.ascontiguousarray(chosen)
+    chosen: Float32Array = features.T[columns]
+    chosen[columns < 0] = 0
+    return chosen.T
 
 
 def feature_maker(
@@ -126,10 +133,10 @@ def feature_maker(
         raise BundleError(
             f"item_stats {stats.shape}; accepted: one column for each of {stat_names}"
         )
-    listed = {name: each for name, each in sources.items() if isinstance(each, NeighbourSource)}
-    names = tuple(sorted(listed))
+    listed = {
+        name: each for name, each in sorted(sources.items()) if isinstance(each, NeighbourSource)
+    }
     parts = (
-        *_side_by_side([listed[name] for name in names], len(catalogue)),
         *_with_norms(arrays.get("item_factors"), len(catalogue)),
         *_with_norms(arrays.get("item_vectors"), len(catalogue)),
         stats,
@@ -141,7 +148,7 @@ def feature_maker(
     encoder = sources.get("encoder")
     return FeatureMaker(
         tuple(sorted(sources)),
-        names,
+        listed,
         stat_names,
         model,
         encoder if isinstance(encoder, EncoderSource) else None,
@@ -158,20 +165,7 @@ def _with_norms(
     return found, norms(found)
 
 
-def _side_by_side(
-    sources: list[NeighbourSource], items: int
-) -> tuple[Int32Array, Float32Array, Int32Array]:
-    bounds = np.cumsum([0, *(each.neighbour_idx.shape[1] for each in sources)]).astype(np.int32)
-    idx = np.empty((items, int(bounds[-1])), np.int32)
-    weight = np.empty((items, int(bounds[-1])), np.float32)
-    for begin, each in zip(bounds[:-1], sources, strict=True):
-        width = each.neighbour_idx.shape[1]
-        idx[:, begin : begin + width] = each.neighbour_idx
-        weight[:, begin : begin + width] = each.neighbour_weight
-    return idx, weight, bounds
-
-
 def _softmax(margins: Float64Array) -> Float64Array:
-    raised = np.exp(margins - margins.max())
-    shares: Float64Array = raised / raised.sum()
+    raised = np.exp(margins - np.maximum.reduce(margins))
+    shares: Float64Array = raised / np.add.reduce(raised)
     return shares

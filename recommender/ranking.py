@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -122,11 +122,8 @@ class Blended:
         from recommender.candidates.radix import by_digits
 
         order = by_digits(~scores.view(np.uint32))
-        return replace(
-            self,
-            item_idx=self.item_idx[order],
-            scores=scores[order],
-            strongest=self.strongest[order],
+        return Blended(
+            self.proposals, self.item_idx[order], scores[order], self.strongest[order], self.pool
         )
 
     def shares(self) -> tuple[Float32Array, Float32Array]:

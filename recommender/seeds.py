@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from recommender.terms import (
 )
 
 Found = TypeVar("Found")
+_LEAST: Final = np.finfo(np.float32).tiny
 # Parts of a query, in the order in which seeds are joined.
 PART_CODES: Final[dict[str, int]] = {"history": 0, "session": 1, "cart": 2, "context": 3}
 
@@ -75,10 +76,17 @@ class Seeds:
         return self._once("steps", self._steps)
 
     def _steps(self) -> Seeds:
-        cart = self.parts == PART_CODES["cart"]
-        return self if cart.all() or not cart.any() else self[~cart]
+        cart = (self.parts == PART_CODES["cart"]).nonzero()[0]
+        if len(cart) in {0, len(self)}:
+            return self
+        if cart[-1] - cart[0] == len(cart) - 1 and cart[-1] == len(self) - 1:
+            return self._within(slice(int(cart[0])))
+        return self[self.parts != PART_CODES["cart"]]
 
     def __getitem__(self, kept: BoolArray) -> Seeds:
+        return self._within(kept)
+
+    def _within(self, kept: BoolArray | slice) -> Seeds:
         return Seeds(
             self.item_idx[kept],
             self.event_codes[kept],
@@ -94,42 +102,24 @@ class Seeds:
         only where it brought an item that no later one had: looking twice at the same thing does
         not push the rest away.
         """
-        return self._once("lags", self._lags)
-
-    def _lags(self) -> Int32Array:
-        # A plain loop, here and below: of a few dozen seeds, calls of numpy would cost more.
-        lags: list[int] = []
-        lag, moment, met = -1, -1.0, set()
-        for item, age in zip(self.item_idx[::-1].tolist(), self.ages[::-1].tolist(), strict=True):
-            if item not in met:
-                met.add(item)
-                # Of each moment, the first item that was not met later opens it.
-                lag, moment = lag + (age != moment), age
-            lags.append(lag)
-        return np.array(lags[::-1], np.int32)
+        return self._walked()[0]
 
     def distinct(self, most: int) -> tuple[Int32Array, Int32Array]:
         """The latest distinct items and the lag of each, newest first: int32 (≤ most,) each."""
-        items, lags = self._once("distinct", self._distinct)
+        _, items, lags = self._walked()
         return items[:most], lags[:most]
 
-    def _distinct(self) -> tuple[Int32Array, Int32Array]:
-        found: dict[int, int] = {}
-        items, lags = self.item_idx[::-1].tolist(), self.lags()[::-1].tolist()
-        for item, lag in zip(items, lags, strict=True):
-            found.setdefault(item, lag)
-        return np.array([*found], np.int32), np.array([*found.values()], np.int32)
+    def _walked(self) -> tuple[Int32Array, Int32Array, Int32Array]:
+        # Kernels come in only where there is a model, see `recommender.compiled`.
+        from recommender.seed_way import walked
+
+        return self._once("walked", lambda: walked(self.item_idx, self.ages))
 
     def summed(self) -> tuple[Int32Array, Float32Array]:
         """Each item once, ascending, with its weights summed: int32 (m,), float32 (m,)."""
-        return self._once("summed", self._summed)
+        from recommender.seed_way import summed
 
-    def _summed(self) -> tuple[Int32Array, Float32Array]:
-        sums: dict[int, float] = {}
-        for item, weight in zip(self.item_idx.tolist(), self.weights.tolist(), strict=True):
-            sums[item] = sums.get(item, 0.0) + weight
-        items = sorted(sums)
-        return np.array(items, np.int32), np.array([sums[item] for item in items], np.float32)
+        return self._once("summed", lambda: summed(self.item_idx, self.weights))
 
     def _once(self, name: str, make: Callable[[], Found]) -> Found:
         """What several sources ask for is worked out for the first of them."""
@@ -153,37 +143,64 @@ NO_SEEDS = Seeds(
 )
 
 
-def seeds_of(
-    interactions: Iterable[Interaction],
-    ids: IdMap,
-    at_micros: int,
-    event_weights: Mapping[str, float],
-    half_life_seconds: float,
-    part: str,
-) -> Seeds:
-    """Resolve interactions of one part of a query, a name of `PART_CODES`, to seeds.
+class Weighing(NamedTuple):
+    """What an interaction counts: of age a, ``event_weights[type] * 2 ** (-a / half_life)``."""
 
-    Unknown items, event types without a positive weight and interactions after `at_micros` are
-    left out. An interaction of age a weighs ``event_weight * 2 ** (-a / half_life)``.
+    at_micros: int
+    event_weights: Mapping[str, float]
+    half_life_seconds: float
+
+
+def seeds_of(
+    parts: Mapping[str, Iterable[Interaction]], ids: IdMap, weighing: Weighing
+) -> tuple[Seeds, frozenset[str]]:
+    """Resolve the interactions of a query to seeds; which parts there are seeds of.
+
+    Unknown items, event types without a positive weight and interactions after the moment of asking
+    are left out, and of the page the item of the last step: that was to open this very page.
+    Counted again it would count twice where the storefront's event is there before its question,
+    and once where it is not.
+
+    Parameters
+    ----------
+    parts
+        By name, in the order of `PART_CODES`.
     """
-    rows = [
-        (index, EVENT_CODES[event_type], weight, at_micros - ts)
-        for item_id, event_type, ts in interactions
-        if (weight := event_weights.get(event_type, 0.0)) > 0
-        and ts <= at_micros
-        and (index := ids.index(item_id)) is not None
-    ]
-    if not rows:
-        return NO_SEEDS
-    item_idx, codes, weights, ages = zip(*rows, strict=True)
+    at_micros, event_weights, half_life = weighing
+    items: list[int] = []
+    codes: list[int] = []
+    weights: list[float] = []
+    ages: list[int] = []
+    of_parts: list[int] = []
+    found: set[str] = set()
+    opened = -1
+    for part, interactions in parts.items():
+        before = len(items)
+        for item_id, event_type, ts in interactions:
+            weight = event_weights.get(event_type, 0.0)
+            if not weight > 0 or ts > at_micros or (item := ids.index(item_id)) is None:
+                continue
+            if item == opened and part == "context":
+                continue
+            items.append(item)
+            codes.append(EVENT_CODES[event_type])
+            weights.append(weight)
+            ages.append(at_micros - ts)
+        if count := len(items) - before:
+            found.add(part)
+            of_parts += [PART_CODES[part]] * count
+            opened = items[-1] if part == "session" else opened
+    if not items:
+        return NO_SEEDS, frozenset()
     seconds = np.array(ages, np.float64) / MICROS_PER_SECOND
-    decay = np.exp2(-seconds / half_life_seconds)
+    decay = np.exp2(-seconds / half_life)
     # An interaction so old that its weight underflows still counts as known: keep it above zero.
-    decayed = np.maximum(np.array(weights) * decay, np.finfo(np.float32).tiny)
-    return Seeds(
-        np.array(item_idx, np.int32),
+    decayed = np.maximum(np.array(weights) * decay, _LEAST)
+    seeds = Seeds(
+        np.array(items, np.int32),
         np.array(codes, np.int32),
         decayed.astype(np.float32),
         seconds.astype(np.float32),
-        np.full(len(rows), PART_CODES[part], np.int32),
+        np.array(of_parts, np.int32),
     )
+    return seeds, frozenset(found)

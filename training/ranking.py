@@ -133,7 +133,7 @@ class Classroom:
     def _keep(
         self, features: Float32Array, levels: Mapping[str, Int32Array], columns: Int32Array
     ) -> None:
-        chosen = arranged(features, columns)
+        chosen = np.ascontiguousarray(arranged(features, columns))
         for head, each in levels.items():
             # Most questions cannot be answered for the purchase: nothing was bought after them.
             if (lesson := Lesson(chosen, each)).is_answerable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -55,7 +55,8 @@ class NeighbourSource(CandidateSource):
     _alone: NeighbourGroup = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_alone", NeighbourGroup.of({0: self}))
+        (alone,) = NeighbourGroup.of({0: self})
+        object.__setattr__(self, "_alone", alone)
 
     def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """Score of item j: the sum over seeds i of seed weight times w(i → j)."""
@@ -96,18 +97,15 @@ class NeighbourGroup:
     lists: Lists
 
     @classmethod
-    def of(cls, sources: Mapping[int, NeighbourSource]) -> NeighbourGroup:
+    def of(cls, sources: Mapping[int, NeighbourSource]) -> tuple[NeighbourGroup, ...]:
         """These sources, by the row of the proposals that each one fills."""
-        listed = list(sources.items())
-        missing = LISTS_AT_ONCE - len(listed)
-        lists = Lists(
-            np.array([row for row, _ in listed], np.int64),
-            np.array([each.types for _, each in listed], np.int64),
-            np.array([each.lag_decay for _, each in listed], np.float64),
-            (*(read_only(each.neighbour_idx) for _, each in listed), *(_NO_IDX,) * missing),
-            (*(read_only(each.neighbour_weight) for _, each in listed), *(_NO_WEIGHT,) * missing),
+        rows, listed = np.array([*sources], np.int64), [*sources.values()]
+        types = np.array([each.types for each in listed], np.int64)
+        decays = np.array([each.lag_decay for each in listed], np.float64)
+        return tuple(
+            cls(Lists(rows[part], types[part], decays[part], idx, weights))
+            for part, idx, weights in in_parts(listed)
         )
-        return cls(lists)
 
     def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals) -> None:
         """Note what each source proposes, as far as the proposals have a row for it."""
@@ -117,6 +115,19 @@ class NeighbourGroup:
             scratch("seed_worth", len(eligible), np.float64),
         )
         _list_all(self.lists, steps, eligible, work, proposals.rows)
+
+
+def in_parts(
+    sources: Sequence[NeighbourSource],
+) -> Iterator[tuple[slice, tuple[Int32Array, ...], tuple[Float32Array, ...]]]:
+    """The sources in parts that a kernel takes, with `LISTS_AT_ONCE` lists and their weights."""
+    for begin in range(0, len(sources), LISTS_AT_ONCE):
+        part = sources[begin : begin + LISTS_AT_ONCE]
+        missing = LISTS_AT_ONCE - len(part)
+        idx = [read_only(each.neighbour_idx) for each in part]
+        weight = [read_only(each.neighbour_weight) for each in part]
+        end = begin + len(part)
+        yield slice(begin, end), (*idx, *(_NO_IDX,) * missing), (*weight, *(_NO_WEIGHT,) * missing)
 
 
 class Steps(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from recommender.candidates.neighbours import LISTS_AT_ONCE, NeighbourGroup, NeighbourSource
+from recommender.candidates.neighbours import NeighbourGroup, NeighbourSource
 from recommender.candidates.proposals import Proposals
 from recommender.candidates.source import CandidateSource
 from recommender.patience import ENDLESS, Patience
@@ -39,13 +39,8 @@ class Panel:
             for row, source in enumerate(sources.values())
             if isinstance(source, NeighbourSource)
         }
-        rows = list(listed)
-        groups = [
-            NeighbourGroup.of({row: listed[row] for row in rows[begin : begin + LISTS_AT_ONCE]})
-            for begin in range(0, len(rows), LISTS_AT_ONCE)
-        ]
         alone = [None if row in listed else each for row, each in enumerate(sources.values())]
-        return cls(tuple(sources), tuple(alone), tuple(groups))
+        return cls(tuple(sources), tuple(alone), NeighbourGroup.of(listed))
 
     def propose(
         self, seeds: Seeds, eligible: BoolArray, n: int, patience: Patience = ENDLESS

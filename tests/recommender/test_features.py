@@ -93,7 +93,7 @@ def test_every_feature_is_what_its_name_says(question: Query, seed: int) -> None
     proposed, seeds = asked(question, bundle)
     rows = maker.features(proposed, seeds)
     assert rows.dtype == np.float32
-    assert rows.flags.c_contiguous
+    assert rows.flags.f_contiguous
     expected = rows_by_hand(bundle, proposed, seeds, STATS)
     assert set(maker.names) == set(expected[0])
     assert len(set(maker.names)) == len(maker.names) == rows.shape[1]

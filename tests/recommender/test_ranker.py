@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender import features, forest
+from recommender import feature_table, forest
 from recommender.bundle import ModelBundle, bundle_of, load_bundle
 from recommender.bundle_manifest import BundleInfo, BundleManifest, RankerInfo
 from recommender.candidates import session_knn
@@ -183,7 +183,7 @@ def test_a_saved_ranker_is_loaded_as_it_was(tmp_path: Path) -> None:
 
 def test_a_loaded_bundle_runs_the_kernels_that_a_fresh_one_has_compiled(tmp_path: Path) -> None:
     """Loaded arrays are read-only, which numba takes for another type."""
-    kernels = (features._fill, session_knn._score, forest._score)
+    kernels = (feature_table.filled, session_knn._score, forest._score)
     ask(query(2, 4))
     compiled = [len(kernel.signatures) for kernel in kernels]  # type: ignore[attr-defined]
     saved_ranked_bundle(tmp_path / "bundle")

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.seeds import NO_SEEDS, PART_CODES, Seeds
+from recommender.ids import IdMap
+from recommender.query import Interaction
+from recommender.seeds import NO_SEEDS, PART_CODES, Seeds, Weighing, seeds_of
 from recommender.terms import EVENT_CODES, VIEW_ITEM
 
 
@@ -86,6 +90,40 @@ def test_distinct_is_the_way_backwards_without_repeats(seeds: Seeds, most: int) 
     assert items.tolist() == backwards[:most]
     assert (np.diff(lags) >= 0).all()
     assert items.dtype == lags.dtype == np.int32
+
+
+@given(ways, st.lists(st.floats(2**-20, 8, width=32), min_size=15, max_size=15))
+def test_weights_of_an_item_are_summed(seeds: Seeds, weights: list[float]) -> None:
+    seeds = replace(seeds, weights=np.array(weights[: len(seeds)], np.float32))
+    sums: dict[int, float] = {}
+    for item, weight in zip(seeds.item_idx.tolist(), seeds.weights.tolist(), strict=True):
+        sums[item] = sums.get(item, 0.0) + weight
+    items, found = seeds.summed()
+    assert items.tolist() == sorted(sums)
+    assert found.tolist() == [np.float32(sums[item]) for item in sorted(sums)]
+    assert items.dtype == np.int32
+
+
+def test_parts_are_resolved_in_their_order_without_what_is_not_known() -> None:
+    def did(item: str, ts: int, event_type: str = VIEW_ITEM) -> Interaction:
+        return Interaction(item, event_type, ts)
+
+    parts = {
+        "history": [did("a", 0), did("stranger", 1), did("b", 2, "search")],
+        "session": [did("b", 3_000_000), did("a", 4_000_000), did("c", 10_000_001)],
+        "context": [did("a", 10_000_000), did("c", 10_000_000)],
+    }
+    ids = IdMap.from_ids(["a", "b", "c"])
+    seeds, found = seeds_of(parts, ids, Weighing(10_000_000, {VIEW_ITEM: 2.0}, 5.0))
+    # The page is that of "a", which the visit opened last.
+    assert seeds.item_idx.tolist() == [0, 1, 0, 2]
+    assert seeds.parts.tolist() == [0, 1, 1, 3]
+    assert seeds.ages.tolist() == [10.0, 7.0, 6.0, 0.0]
+    assert seeds.weights.tolist() == [
+        np.float32(2 * 2 ** (-age / 5)) for age in seeds.ages.tolist()
+    ]
+    assert found == {"history", "session", "context"}
+    assert seeds_of({}, ids, Weighing(0, {}, 1.0)) == (NO_SEEDS, frozenset())
 
 
 def test_seeds_are_told_apart_by_the_part_of_the_query() -> None:
