@@ -191,31 +191,31 @@ class Weariness:
             self.settings.rank_constant,
             self.query.limit,
         )
-        changes = self._changes(ranking, found.changes.tolist(), shares)
+        changes = self._changes(ranking, found.changes, shares)
         note = Fatigue(acted or self.spent, gain=found.gain, changes=changes)
         items = ranking.item_idx[found.order]
         return Rested(Reordered(ranking, found.order, items, found.scores), note)
 
     def _changes(
-        self, ranking: Ranking, changes: list[tuple[int, int, int, int]], shares: Sequence[float]
+        self, ranking: Ranking, changes: Int64Array, shares: Sequence[float]
     ) -> tuple[FatigueChange, ...]:
         """See `recommender.resting.Settled.changes`."""
-        id_of, item_at, exposures = (
-            self.bundle.catalogue.ids.id,
-            ranking.item_idx.item,
-            self.exposures,
-        )
+        if not len(changes):
+            return ()
+        item_ids = self.bundle.catalogue.ids.ids_at(ranking.item_idx[changes[:, 0]].tolist())
         return tuple(
             [
                 FatigueChange(
-                    id_of(item_at(place)),
-                    exposures[row].ignored if row >= 0 else 0,
+                    item_id,
+                    self.exposures[row].ignored if row >= 0 else 0,
                     shares[row] if row >= 0 else 1.0,
                     place + 1,
                     after or None,
                     CAPS[cap - 1] if cap else None,
                 )
-                for place, row, cap, after in changes
+                for item_id, (place, row, cap, after) in zip(
+                    item_ids, changes.tolist(), strict=True
+                )
             ]
         )
 
