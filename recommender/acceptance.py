@@ -52,6 +52,13 @@ def at_place(curve: tuple[float, ...], place: int) -> float | None:
     return curve[min(place, len(curve) - 1)] if curve else None
 
 
+def at_places(curve: tuple[float, ...], count: int) -> tuple[float | None, ...]:
+    """The same of the first places of a list, so many of them."""
+    if not curve:
+        return (None,) * count
+    return (*curve[:count], *curve[-1:] * (count - len(curve)))
+
+
 def build_acceptance(arrays: Mapping[str, npt.NDArray[Any]]) -> Acceptance | None:
     """The table of a bundle's arrays; None without. Raises `BundleError`."""
     if TABLE not in arrays:

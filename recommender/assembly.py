@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
-from recommender.acceptance import at_place
+from recommender.acceptance import at_places
 from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
 from recommender.fatigue_note import Fatigue
 from recommender.kinds import Kinds
@@ -136,7 +137,7 @@ def slate_of(chosen: Chosen, policy: SlatePolicy, told: Told = UNTOLD) -> Slate:
     item_ids = active.catalogue.ids.ids_at(listing.items)
     shown, standing = placed_ways(len(choices), chosen.ways, limit)
     items = _items(item_ids, listing, choices[: len(shown)], shown, chosen)
-    rows = [choice.row for choice in choices]
+    rows = [row for row, _ in choices]
     # What a rule put there says nothing of how personal the answer is.
     own = [row for row in rows if row not in placed] if placed else rows
     levels = {listing.levels[row] for row in own or rows}
@@ -198,29 +199,33 @@ def _items(
     chosen: Chosen,
 ) -> tuple[SlateItem, ...]:
     """The items at their positions, made column by column: every answer makes a dozen or two."""
-    kind_of, placed, promised = chosen.kinds.get, chosen.arrangement.placed, chosen.promised
-    nothing = (None,) * len(choices)
-    rows = [choice.row for choice in choices]
-    kinds = [kind_of(listing.items[row], ITEM) for row in rows]
-    sources = [listing.sources[row] for row in rows]
+    if not choices:
+        return ()
+    rows, propensities = zip(*choices, strict=True)
+    placed, nothing = chosen.arrangement.placed, (None,) * len(rows)
+    sources, kinds = [listing.sources[row] for row in rows], [ITEM] * len(rows)
+    reasons = [REASONS.get(source, "related") for source in sources]
+    if kind_of := chosen.kinds:
+        kinds = [kind_of.get(listing.items[row], ITEM) for row in rows]
+        reasons = [KIND_REASONS.get(*each) for each in zip(kinds, reasons, strict=True)]
     columns = (
         [item_ids[row] for row in rows],
         shown,
         [listing.scores[row] for row in rows],
         kinds,
         sources,
-        [_reason(*each) for each in zip(kinds, sources, strict=True)],
-        [choice.propensity for choice in choices],
+        reasons,
+        propensities,
         [placed.get(row) for row in rows] if placed else nothing,
-        [at_place(promised, place) for place in range(len(rows))] if promised else nothing,
+        at_places(chosen.promised, len(rows)),
         nothing,
         nothing,
     )
-    return tuple(map(SlateItem._make, zip(*columns, strict=True)))
+    return tuple(map(_item_of, zip(*columns, strict=True)))
 
 
-def _reason(kind: str, source: str) -> str:
-    return REASONS.get(source, "related") if kind == ITEM else KIND_REASONS[kind]
+# What `SlateItem._make` does, without a call of Python for each.
+_item_of = partial(tuple.__new__, SlateItem)
 
 
 def _way(way: Way, position: int, items: tuple[SlateItem, ...]) -> SlateWay:

@@ -81,6 +81,16 @@ class Slots:
             return [Choice(slot, 1.0)]
         return self._near_ties()
 
+    def drawn(self, slot: int, draws: Draws) -> Choice:
+        """What the slot shows; nothing is drawn where it may show one thing only."""
+        stays = 1 - self._settings.epsilon
+        if slot == self._exploring and self._below and stays > 0:
+            uniform = draws.uniform()
+            # It mostly stays, and then the others need not be looked at.
+            return Choice(slot, stays) if uniform < stays else drawn(self._explored(), uniform)
+        options = self.options(slot)
+        return options[0] if len(options) == 1 else drawn(options, draws.uniform())
+
     def take(self, row: int) -> None:
         """The slot shows this row."""
         if row in self._moves:
@@ -146,10 +156,8 @@ class ExploringPolicy:
         slots, draws = Slots(ranking, limit, leeway), Draws(seed)
         chosen = [*first_rows(slots.length)]
         for slot in slots.open():
-            options = slots.options(slot)
-            choice = options[0] if len(options) == 1 else drawn(options, draws.uniform())
-            slots.take(choice.row)
-            chosen[slot] = choice
+            chosen[slot] = slots.drawn(slot, draws)
+            slots.take(chosen[slot].row)
         return chosen
 
 

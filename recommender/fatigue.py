@@ -33,6 +33,7 @@ from recommender.impression_discount import ARRAY, DEFAULT_DISCOUNT, discounts
 from recommender.placements import Placement
 from recommender.query import Query
 from recommender.ranking import NO_RANKING, Ranking
+from recommender.reordered import Reordered
 from recommender.terms import (
     MICROS_PER_SECOND,
     OFF,
@@ -53,6 +54,7 @@ CAPS: Final = (
 """What takes items away; the place in this tuple, counted from 1, is the cap's number below."""
 _PER_WEEK: Final = CAPS.index("item_per_week") + 1
 _PER_SESSION: Final = CAPS.index("item_per_session") + 1
+_NOTHING: Final = Reordered.of(NO_RANKING)
 _NO_ITEMS = np.empty(0, np.int32)
 _NO_LABELS, _NO_MOST = np.empty((0, 0), np.int32), np.empty((0, 2), np.int64)
 _SHARES_LOOK_AT = 5
@@ -63,7 +65,7 @@ _SHARES_LOOK_AT = 5
 class Rested:
     """A ranking to show from, and what fatigue did to it."""
 
-    ranking: Ranking
+    ranking: Reordered
     fatigue: Fatigue = UNTIRED
 
 
@@ -161,15 +163,15 @@ class Weariness:
             Appends the ladder.
         """
         if self.is_idle:
-            return Rested(filled(ranking))
+            return Rested(Reordered.of(filled(ranking)))
         if self.spent and self.settings.when_spent == EMPTY:
-            return Rested(NO_RANKING, Fatigue(acted=self.spent, is_suppressed=True))
+            return Rested(_NOTHING, Fatigue(acted=self.spent, is_suppressed=True))
         rested = self._rested(filled(ranking))
         if self.spent or self.settings.when_spent == IGNORE or not self._falls_short(rested):
             return rested
         if self.settings.when_spent == EMPTY:
             note = Fatigue(acted="min_gain", is_suppressed=True, gain=rested.fatigue.gain)
-            return Rested(NO_RANKING, note)
+            return Rested(_NOTHING, note)
         return self._rested(filled(NO_RANKING), "min_gain")
 
     def _falls_short(self, rested: Rested) -> bool:
@@ -177,7 +179,7 @@ class Weariness:
 
     def _rested(self, ranking: Ranking, acted: str | None = None) -> Rested:
         if not len(ranking):
-            return Rested(ranking, Fatigue(acted=acted or self.spent))
+            return Rested(_NOTHING, Fatigue(acted=acted or self.spent))
         # Kernels come in only where there is a model, see `recommender.compiled`.
         from recommender.resting import settled
 
@@ -189,45 +191,42 @@ class Weariness:
             self.settings.rank_constant,
             self.query.limit,
         )
-        changes = self._changes(ranking, found.changes.tolist(), shares)
+        changes = self._changes(ranking, found.changes, shares)
         note = Fatigue(acted or self.spent, gain=found.gain, changes=changes)
-        order = found.order
-        rested = Ranking(
-            ranking.item_idx[order], found.scores, ranking.sources[order], ranking.levels[order]
-        )
-        return Rested(rested, note)
+        items = ranking.item_idx[found.order]
+        return Rested(Reordered(ranking, found.order, items, found.scores), note)
 
     def _changes(
-        self, ranking: Ranking, changes: list[tuple[int, int, int, int]], shares: Sequence[float]
+        self, ranking: Ranking, changes: Int64Array, shares: Sequence[float]
     ) -> tuple[FatigueChange, ...]:
         """See `recommender.resting.Settled.changes`."""
-        id_of, item_at, exposures = (
-            self.bundle.catalogue.ids.id,
-            ranking.item_idx.item,
-            self.exposures,
-        )
+        if not len(changes):
+            return ()
+        item_ids = self.bundle.catalogue.ids.ids_at(ranking.item_idx[changes[:, 0]].tolist())
         return tuple(
             [
                 FatigueChange(
-                    id_of(item_at(place)),
-                    exposures[row].ignored if row >= 0 else 0,
+                    item_id,
+                    self.exposures[row].ignored if row >= 0 else 0,
                     shares[row] if row >= 0 else 1.0,
                     place + 1,
                     after or None,
                     CAPS[cap - 1] if cap else None,
                 )
-                for place, row, cap, after in changes
+                for item_id, (place, row, cap, after) in zip(
+                    item_ids, changes.tolist(), strict=True
+                )
             ]
         )
 
     def _discounts(self) -> list[float]:
         """Of what was ignored."""
-        if not self.settings.discount:
+        if not (self.exposures and self.settings.discount):
             return [1.0] * len(self.exposures)
         table: Float32Array = self.bundle.arrays.get(ARRAY, DEFAULT_DISCOUNT)  # type: ignore[assignment]
         at = round(self.query.at.timestamp() * MICROS_PER_SECOND)
-        ignored = [each.ignored for each in self.exposures]
-        return discounts(table, ignored, [max(at - each.last, 0) for each in self.exposures])
+        _, ignored, _, _, last = zip(*self.exposures, strict=True)
+        return discounts(table, ignored, [at - ts for ts in last])
 
     def _resting(self, ranking: Ranking) -> Int64Array:
         """Cap that rests each ranked item for its brand or category, 0 for none, int64 (n,)."""
@@ -261,12 +260,13 @@ def weariness_of(query: Query, bundle: ModelBundle, placement: Placement) -> Wea
     settings = placement.fatigue
     if query.personalize == OFF:
         return Weariness(query, bundle, settings)
-    spent, index = _spent(query, settings), bundle.catalogue.ids.index
+    spent = _spent(query, settings)
     if not query.exposures:
         return Weariness(query, bundle, settings, spent=spent)
-    known = [(idx, each) for each in query.exposures if (idx := index(each.item_id)) is not None]
+    indices = bundle.catalogue.ids.index_of_each([each.item_id for each in query.exposures])
+    known = [each for each in zip(indices, query.exposures, strict=True) if each[0] is not None]
     known.sort()
-    item_idx = np.array([idx for idx, _ in known], np.int32)
+    item_idx = np.array([index for index, _ in known], np.int32)
     exposures = tuple([each for _, each in known])
     full = tuple(_full(bundle, settings, exposures, item_idx))
     caps = _item_caps(exposures, settings)

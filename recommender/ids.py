@@ -147,7 +147,14 @@ class IdMap:
 
     def indices(self, outside_ids: Iterable[str]) -> list[int]:
         """Indices of the ids that are known, in the order given; unknown ids are left out."""
-        return [i for each in outside_ids if (i := self.index(each)) is not None]
+        return [index for index in self.index_of_each(outside_ids) if index is not None]
+
+    def index_of_each(self, outside_ids: Iterable[str]) -> list[int | None]:
+        """Index of each id, None for an unknown one, in the order given."""
+        kept = self._indices.get  # most are, and a call of Python for each would show
+        return [
+            index if (index := kept(each)) is not None else self.index(each) for each in outside_ids
+        ]
 
     def id(self, index: int) -> str:
         """Outside id at an index. Raises `IndexError` outside 0..n-1."""

@@ -57,7 +57,7 @@ def discounts(table: Float32Array, ignored: Iterable[int], ages: Iterable[int]) 
     ignored
         Ignored exposures of each, 0 or more; those beyond the table count as its last row.
     ages
-        Time since the last of them, microseconds.
+        Time since the last of them, microseconds; what is still to come counts as now.
     """
     # A plain loop: of a few dozen items, calls of numpy would cost more.
     shares: list[list[float]] = table.tolist()

@@ -14,8 +14,8 @@ import numpy as np
 from recommender.catalogue import NO_CATEGORY, Catalogue
 from recommender.pace_table import PaceStyle
 from recommender.query import Query
-from recommender.ranking import Ranking
 from recommender.read_only import read_only
+from recommender.reordered import Reordered
 from recommender.seeds import Seeds
 from recommender.terms import Int32Array
 
@@ -23,8 +23,8 @@ LAST_ITEMS: Final = 5
 
 
 def paced(
-    ranking: Ranking, query: Query, style: PaceStyle, seeds: Seeds, catalogue: Catalogue
-) -> Ranking:
+    ranking: Reordered, query: Query, style: PaceStyle, seeds: Seeds, catalogue: Catalogue
+) -> Reordered:
     """The ranking with a first page of `query.limit` items that meets the bounds of a style.
 
     Of a page of n items, at least ⌈n · novelty_at_least⌉ and at most ⌊n · novelty_at_most⌋ are new,

@@ -19,7 +19,7 @@ from recommender.explore_settings import NO_EXPLORATION, ExploreSettings
 from recommender.fatigue import weariness_of
 from recommender.kinds import Kinds, fitted_kinds, kinds_of, wanted_kinds
 from recommender.listing import NO_LISTING
-from recommender.merchandising.active import NO_RULES, BoundRules
+from recommender.merchandising.active import NO_RULES, WINDOW, BoundRules
 from recommender.merchandising.arrangement import Arrangement, arranged
 from recommender.merchandising.boosts import boosted
 from recommender.merchandising.trace import Trace
@@ -195,11 +195,12 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
     if fatigue.is_suppressed:
         arrangement = Arrangement(NO_LISTING)
     else:
-        ranking = paced(rested.ranking, query, opening.style, seeds, catalogue)
-        ranking = varied(boosted(ranking, active), active, seeds, bundle)
+        in_pace = paced(rested.ranking, query, opening.style, seeds, catalogue)
         # The rules bring nothing in that rests. Of what stands below the list, chance may show as
         # much as it reaches, and what is in the default or of a kind is stepped over.
         most = max(CANDIDATES_KEPT, 2 * query.limit + explore.reach + len(kinds)) + spare
+        ranking = in_pace.first(WINDOW if active.is_ordering else most)
+        ranking = varied(boosted(ranking, active), active, seeds, bundle)
         arrangement = arranged(ranking, active, showable, most)
     ways = () if is_silent else find_ways(query, bundle, placement, showable)
     promised = bundle.promised(placement.name)

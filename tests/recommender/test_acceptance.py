@@ -12,6 +12,7 @@ from recommender.acceptance import (
     Acceptance,
     acceptance_arrays,
     at_place,
+    at_places,
     build_acceptance,
 )
 from recommender.bundle import ModelBundle, bundle_of
@@ -50,7 +51,10 @@ def test_a_place_is_looked_up() -> None:
         0.25,
         0.25,
     ]
+    assert at_places(CURVES.curve("home"), 4) == (0.5, 0.25, 0.25, 0.25)
+    assert at_places(CURVES.curve("home"), 1) == (0.5,)
     assert at_place((), 3) is None
+    assert at_places((), 2) == (None, None)
     assert CURVES.total("home", 0) == 0
     assert CURVES.total("home", 4) == pytest.approx(0.5 + 3 * 0.25)
 
