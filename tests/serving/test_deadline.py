@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from recommender.candidates.neighbours import NeighbourSource
-from recommender.slate import ScoredItems
+from recommender.candidates.popularity import PopularitySource
 from tests.serving.service import TestClient, decisions, in_process
 
 PAGE = {"item_ids": ["item-02"]}
@@ -17,14 +16,14 @@ PAGE = {"item_ids": ["item-02"]}
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neighbour lists take 30 ms each."""
-    found = NeighbourSource.candidates
+    """What is popular is found after 30 ms."""
+    fill = PopularitySource.fill
 
-    def late(self: NeighbourSource, *asked: Any) -> ScoredItems:
+    def late(self: PopularitySource, *asked: Any) -> None:
         time.sleep(0.03)
-        return found(self, *asked)
+        fill(self, *asked)
 
-    monkeypatch.setattr(NeighbourSource, "candidates", late)
+    monkeypatch.setattr(PopularitySource, "fill", late)
 
 
 def ask(client: TestClient, path: str = "/v1/recommendations", **body: Any) -> dict[str, Any]:
