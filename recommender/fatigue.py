@@ -277,12 +277,8 @@ def _item_caps(exposures: Sequence[Exposure], settings: FatigueSettings) -> list
     """See `Weariness.caps`."""
     per_week, per_session = settings.item_per_week or inf, settings.item_per_session or inf
     return [
-        _PER_SESSION
-        if each.in_session >= per_session
-        else _PER_WEEK
-        if each.in_week >= per_week
-        else 0
-        for each in exposures
+        _PER_SESSION if in_session >= per_session else _PER_WEEK if in_week >= per_week else 0
+        for _, _, in_session, in_week, _ in exposures
     ]
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from recommender.catalogue import NO_CATEGORY, Catalogue
 from recommender.pace_table import PaceStyle
 from recommender.query import Query
-from recommender.read_only import read_only
 from recommender.reordered import Reordered
 from recommender.seeds import Seeds
 from recommender.terms import Int32Array
@@ -38,8 +37,8 @@ def paced(
     from recommender.newness import first_page
 
     least, most = size * style.novelty_at_least - 1e-9, size * style.novelty_at_most + 1e-9
-    categories, known = read_only(catalogue.item_category), _known(query, seeds, catalogue)
-    order = first_page(ranking.item_idx, categories, known, size, (ceil(least), floor(most)))
+    known, bounds = _known(query, seeds, catalogue), (ceil(least), floor(most))
+    order = first_page(ranking.item_idx, catalogue.item_category, known, size, bounds)
     return ranking.take(order) if len(order) else ranking
 
 
@@ -47,7 +46,7 @@ def _known(query: Query, seeds: Seeds, catalogue: Catalogue) -> tuple[Int32Array
     """Categories of the last items met, and the items that were met, rising: int32."""
     last, _ = seeds.distinct(LAST_ITEMS)
     near = {*catalogue.item_category[last].tolist()} - {NO_CATEGORY}
-    met = {each.item_id for each in (*query.history, *query.session)}
+    met = {item_id for item_id, _, _ in (*query.history, *query.session)}
     met.update(query.cart_items, query.context_items)
     items = sorted({*catalogue.ids.indices(met)})
     return np.array([*near], np.int32), np.array(items, np.int32)
