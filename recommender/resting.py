@@ -37,7 +37,6 @@ class Settled(NamedTuple):
     changes: Int64Array
 
 
-@kernel
 def settled(
     ranked: tuple[Int32Array, Float32Array, Int64Array],
     ignored: tuple[Int32Array, Float64Array],
@@ -64,6 +63,18 @@ def settled(
     limit
         Length of the list, 1 to 128.
     """
+    return Settled(*_settled(ranked, ignored, mix, constant, limit))
+
+
+@kernel
+def _settled(
+    ranked: tuple[Int32Array, Float32Array, Int64Array],
+    ignored: tuple[Int32Array, Float64Array],
+    mix: tuple[Int32Array, Int64Array],
+    constant: float,
+    limit: int,
+) -> tuple[Int64Array, Float32Array, float, Int64Array]:
+    """The same as a plain tuple: a kernel unpickles the class of a named one at every call."""
     item_idx, scores, cap = ranked
     labels, most = mix
     ignored_idx, told = ignored
@@ -85,7 +96,7 @@ def settled(
     whole = _strength(np.arange(shown), np.ones(shown), constant)
     gain = _strength(order[:shown], discount, constant) / whole
     changes = _changes(order, row, discount, cap, limit)
-    return Settled(order, _scores_at(rank, order, scores), gain, changes)
+    return order, _scores_at(rank, order, scores), gain, changes
 
 
 @kernel
