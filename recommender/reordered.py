@@ -42,8 +42,6 @@ class Reordered:
 
     def first(self, most: int) -> Ranking:
         """The first so many rows."""
-        whole, items, scores = self.ranking, self.item_idx[:most], self.scores[:most]
-        if self.rows is None:
-            return Ranking(items, scores, whole.sources[:most], whole.levels[:most])
-        rows = self.rows[:most]
-        return Ranking(items, scores, whole.sources[rows], whole.levels[rows])
+        rows = slice(most) if self.rows is None else self.rows[:most]
+        sources, levels = self.ranking.sources[rows], self.ranking.levels[rows]
+        return Ranking(self.item_idx[:most], self.scores[:most], sources, levels)

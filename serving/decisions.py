@@ -19,14 +19,14 @@ from recommender.terms import FULL, OFF
 from serving.bundle_source import ServingModel
 from serving.exchange import Exchange
 from serving.experiments import Entry
-from serving.kept import Kept, encoded
+from serving.kept import MadeOnce, encoded
 from serving.schemas import RecommendationRequest
 from serving.static_list import STATIC_POLICY
 from serving.subjects import ANONYMOUS, subject_key
 
 NO_CHANCE = ExploreRecord()
 _rounded = lru_cache(4096)(partial(round, ndigits=6))  # few: they go by the place in the list
-_ENCODED_ITEMS: Kept[msgspec.Raw] = Kept()
+_ENCODED_ITEMS: MadeOnce[msgspec.Raw] = MadeOnce()
 
 
 class Decision(msgspec.Struct, frozen=True):

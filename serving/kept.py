@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from recommender.kept import Kept
+
 MOST_KEPT = 64
 Source = TypeVar("Source")
 Made = TypeVar("Made")
@@ -17,22 +19,20 @@ def encoded(value: object) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 
-class Kept(Generic[Made]):
+class MadeOnce(Generic[Made]):
     """What was made of immutable objects, found by their identity: nothing is compared or hashed.
 
-    Of some `MOST_KEPT` objects; when there are more, all are forgotten.
+    Of some `MOST_KEPT` objects.
     """
 
     def __init__(self) -> None:
-        self._made: dict[int, tuple[object, Made]] = {}
+        self._made: Kept[int, tuple[object, Made]] = Kept(MOST_KEPT)
 
     def of(self, source: Source, make: Callable[[Source], Made]) -> Made:
         """What was made of this very object, or is made of it now."""
         found = self._made.get(id(source))
-        if found is not None:  # it holds its source, whose identity is therefore nobody else's
-            return found[1]
-        made = make(source)
-        if len(self._made) >= MOST_KEPT:
-            self._made.clear()
-        self._made[id(source)] = source, made
-        return made
+        if found is None:
+            # It holds its source, whose identity is therefore nobody else's.
+            found = source, make(source)
+            self._made.keep(id(source), found)
+        return found[1]

@@ -19,7 +19,7 @@ from recommender.terms import TO_CATEGORY, TO_SEARCH
 from serving.decisions import Decision
 from serving.exchange import Exchange
 from serving.experiments import cursor_after
-from serving.kept import Kept, encoded
+from serving.kept import MadeOnce, encoded
 from serving.schemas import (
     Candidate,
     Explanation,
@@ -36,8 +36,8 @@ from serving.static_list import STATIC_POLICY
 
 _reason = lru_cache(1024)(Reason)
 # A static list is the same for all who may see as much of it.
-_SCORED: Kept[msgspec.Raw] = Kept()
-_UNSCORED: Kept[msgspec.Raw] = Kept()
+_SCORED: MadeOnce[msgspec.Raw] = MadeOnce()
+_UNSCORED: MadeOnce[msgspec.Raw] = MadeOnce()
 
 
 class View(msgspec.Struct, frozen=True):

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from serving.kept import MOST_KEPT, Kept
+from serving.kept import MOST_KEPT, MadeOnce
 
 
 def test_the_same_object_is_made_something_of_once() -> None:
     made: list[object] = []
-    kept: Kept[int] = Kept()
+    kept: MadeOnce[int] = MadeOnce()
     source, equal = tuple(range(2)), tuple(range(2))
 
     def make(given: tuple[int, ...]) -> int:
@@ -16,6 +16,6 @@ def test_the_same_object_is_made_something_of_once() -> None:
 
 
 def test_an_object_that_has_gone_is_not_mistaken_for_another() -> None:
-    kept: Kept[str] = Kept()
+    kept: MadeOnce[str] = MadeOnce()
     for number in range(10 * MOST_KEPT):
         assert kept.of((f"{number}",), lambda given: given[0]) == f"{number}"
