@@ -66,8 +66,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._hurry()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
+        """A request begins. What uvicorn makes of it waits until it is uvicorn's."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._is_head_open, self._head_bytes = True, 0
 
     def on_headers_complete(self) -> None:
@@ -157,6 +157,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _pass_on(self) -> None:
         """Leave the request to uvicorn, with what is known of its body."""
         pieces, self._pieces = self._pieces or [], None
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
         super().on_headers_complete()
         self.headers = []  # what follows a chunked body is no header of the request
         for piece in pieces:
