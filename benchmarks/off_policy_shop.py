@@ -130,10 +130,10 @@ class FirstLists:
         if who in self._seen:
             return Suggestion(())
         self._seen.add(who)
-        query = replace(self.pipeline.query(context, PLACE), limit=SLOTS)
+        query = self.pipeline.query(context, PLACE).but(limit=SLOTS)
         seed = seed_of(f"{self.seed}/{context.session_id}") if self.is_exploring else None
         policy = _EXPLORING if self.is_exploring else _TOP
-        slate = recommend(replace(query, seed=seed), self.model, PLACE, policy)
+        slate = recommend(query.but(seed=seed), self.model, PLACE, policy)
         targets = {
             name: tuple(item.item_id for item in recommend(query, model, PLACE, _TOP).items)
             for name, model in self.targets.items()

@@ -129,18 +129,24 @@ class Intake:
         int or None
             Its sequence number; None when it could not be written, which is counted.
         """
+        return self.record_all((decision,))[0]
+
+    def record_all(self, decisions: Sequence[DecisionRecord]) -> list[int | None]:
+        """As `record`, of several in one write; one that cannot be written costs no other."""
         try:
-            seq = self._append(decision)
+            taken = self._append(decisions)
         except (StorageError, ValueError, OverflowError, TypeError) as error:
+            if len(decisions) > 1:
+                return [self.record(each) for each in decisions]
             self.counters.decisions_lost += 1
             if not self._is_losing:  # once per spell, not once per answer
                 _LOGGER.warning("decision records are being lost: %s", error)
             self._is_losing = True
-            return None
+            return [None]
         self._is_losing = False
-        self.counters.decisions += 1
+        self.counters.decisions += len(taken)
         self._committer.sync_soon()
-        return seq
+        return [*taken, *(self.record(each) for each in decisions[len(taken) :])]
 
     def next_seq(self) -> int:
         """Number that the next record would get now; `record` decides. 0 while nothing is open."""
@@ -155,7 +161,7 @@ class Intake:
         if is_running:
             self._committer.close()
 
-    def _append(self, decision: DecisionRecord) -> int:
+    def _append(self, decisions: Sequence[DecisionRecord]) -> range:
         if self._is_closed:
             raise StorageError("the intake is closed")
         committer = self._started()
@@ -163,7 +169,7 @@ class Intake:
             committer.tried.wait()
         if committer.store is None:
             raise StorageError(f"{self._log}: the log is not open: {committer.failure}")
-        return committer.store.writer.append_decision(decision)
+        return committer.store.writer.append_decisions(decisions)
 
     def _started(self) -> Committer:
         if self._pid == os.getpid():

@@ -23,10 +23,17 @@ class Pseudonyms:
     """Names under which the decision log knows people: always the same, readable by nobody."""
 
     secret: bytes = field(repr=False)
+    _begun: dict[str, hashlib.blake2b] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def of(self, kind: str, outside_id: str) -> str:
         """Keyed BLAKE2b of an id, 32 hex digits. `kind` keeps visitors and users apart."""
-        digest = hashlib.blake2b(key=self.secret, digest_size=16, person=kind.encode()[:16])
+        begun = self._begun.get(kind)
+        if begun is None:
+            begun = hashlib.blake2b(key=self.secret, digest_size=16, person=kind.encode()[:16])
+            self._begun[kind] = begun
+        digest = begun.copy()
         digest.update(outside_id.encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 

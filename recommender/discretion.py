@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -68,8 +67,7 @@ def without_sensitive(query: Query, catalogue: Catalogue, placement: Placement) 
         return tuple(each for each in interactions if not is_in(sensitive, each.item_id))
 
     met = frozenset(each for each in query.visit.met_before if not is_in(sensitive, each))
-    return replace(
-        query,
+    return query.but(
         history=kept(query.history),
         session=kept(query.session),
         visit=Visit(kept(query.visit.events), met),

@@ -62,6 +62,7 @@ class IgnoredLists(NamedTuple):
 
 
 NONE_IGNORED: Final = IgnoredLists()
+_MADE: Final = tuple.__new__  # of a named tuple: without the constructor that looks at keywords
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,9 @@ def session_start(times: Iterable[int], at: int, gap: int) -> int:
     times
         Microseconds, in any order; those after `at` do not count.
     """
-    known = sorted(ts for ts in times if ts <= at)
-    return (*known, at)[chain_start(known, at, gap)]
+    known = sorted([ts for ts in times if ts <= at])
+    start = chain_start(known, at, gap)
+    return known[start] if start < len(known) else at
 
 
 def ignored_exposures(
@@ -104,14 +106,23 @@ def ignored_exposures(
         Time of the last interaction with an item, of those up to the moment.
     """
     at, session, week = moment.at, moment.session_start, moment.at - WEEK_MICROS
-    found = []
+    touched_at, found = touched.get, []
     for item_id, times in exposures.items():
-        stop = bisect_right(times, at)
-        start = max(bisect_right(times, touched.get(item_id, -1)), stop - MOST_COUNTED)
+        # Of most items all showings lie on one side of each bound: this is asked for every answer.
+        stop = len(times)
+        if stop and times[-1] > at:
+            stop = bisect_right(times, at)
+        start = max(0, stop - MOST_COUNTED)
+        if (touch := touched_at(item_id)) is not None:
+            start = max(start, bisect_right(times, touch))
         if start < stop:
-            in_session = stop - bisect_left(times, session, start, stop)
-            in_week = stop - bisect_right(times, week, start, stop)
-            found.append(Exposure(item_id, stop - start, in_session, in_week, times[stop - 1]))
+            ignored, first, last = stop - start, times[start], times[stop - 1]
+            in_session = in_week = ignored
+            if first < session:
+                in_session = 0 if last < session else stop - bisect_left(times, session, start)
+            if first <= week:
+                in_week = stop - bisect_right(times, week, start, stop)
+            found.append(_MADE(Exposure, (item_id, ignored, in_session, in_week, last)))
     return tuple(found)
 
 
@@ -146,14 +157,10 @@ def last_taken_up(
     interactions
         ``(item_id, event_type, ts)``; a dismissal takes nothing up.
     """
-    return max(
-        (
-            ts
-            for item_id, event_type, ts in interactions
-            if event_type != DISMISS
-            and ts <= at
-            and (times := exposures.get(item_id))
-            and times[0] <= ts
-        ),
-        default=-1,
-    )
+    shown = exposures.get
+    taken = [
+        ts
+        for item_id, event_type, ts in interactions
+        if (times := shown(item_id)) and times[0] <= ts <= at and event_type != DISMISS
+    ]
+    return max(taken, default=-1)

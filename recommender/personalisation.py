@@ -12,8 +12,6 @@ The shopper's own wish, the request and the placement each name one.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from recommender.behaviour import NO_BEHAVIOUR
 from recommender.exposures import NONE_IGNORED, of_session
 from recommender.placements import Placement
@@ -35,8 +33,7 @@ def permitted(query: Query, placement: Placement) -> Query:
         return query
     is_off = level == OFF
     exposures, lists = of_session(query.exposures, query.ignored_lists)
-    return replace(
-        query,
+    return query.but(
         history=(),
         session=() if is_off else query.session,
         cart_items=() if is_off else query.cart_items,

@@ -157,7 +157,7 @@ def opened(
     pace = bundle.pace(query.visit)
     style = placement.style(pace)
     if (limit := style.limit(query.limit)) != query.limit:
-        query = replace(query, limit=limit)
+        query = query.but(limit=limit)
     active = rules.active(query, catalogue, trace)
     eligibility = eligible_items(known, catalogue, placement, active)
     if within is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 
 from msgspec import structs
 
@@ -174,8 +173,7 @@ def _attempts(
     yield query, None
     hidden = excluded_ids(query, placement, catalogue)
     yield (
-        replace(
-            query,
+        query.but(
             history=(),
             session=(),
             cart_items=(),

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from feature_store.erasures import Erasures
 from feature_store.intake import Intake, IntakeOptions
@@ -25,11 +25,13 @@ from recommender.errors import StorageError
 from recommender.merchandising.rules_file import DEFAULT_FILE as RULES_FILE
 from recommender.placements import DEFAULT_FILE, Placement, read_placements
 from serving import health
+from serving.admission import refusal
 from serving.arm_models import ArmModels
+from serving.at_once import AtOnce
 from serving.bundle_source import BundleSource
 from serving.demo.endpoints import demo_endpoints
-from serving.edge import Edge, problem_response
-from serving.endpoint import Endpoint, Routes, mount
+from serving.edge import Edge
+from serving.endpoint import Endpoint, mount, prepared
 from serving.errors import Problem
 from serving.exchange import exchange_of
 from serving.experiment_source import build_experiments
@@ -39,6 +41,7 @@ from serving.limits import Gate
 from serving.online_store import open_online, start_online, stop_online
 from serving.openapi import openapi_of
 from serving.random_block import RandomBlock
+from serving.records import Records
 from serving.routes import (
     events,
     experiment_log,
@@ -76,29 +79,24 @@ MIRROR_SECONDS = 1.0
 
 
 class Service(FastAPI):
-    """A FastAPI application that lets the edge answer by itself what needs no framework.
+    """A FastAPI application behind an edge of its own.
 
     Attributes
     ----------
-    direct
-        The routes that the edge answers.
-    entrance
-        The edge, and what stands before it.
+    at_once
+        Answers whole questions in front of all that; for the server's connections.
     service
         Also in ``app.state``, where it takes longer to find. Only while the application runs.
     """
 
-    direct: Routes
-    entrance: ASGIApp
+    at_once: AtOnce
     service: ServiceState
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
-        if scope["type"] == "http" and (scope["method"], scope["path"]) in self.direct:
-            scope["app"] = self
-            await self.entrance(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+    def build_middleware_stack(self) -> ASGIApp:
+        """The edge, and what stands before it: it lets no error through to anything around it."""
+        around: Any = super().build_middleware_stack()
+        edge: ASGIApp = around.app
+        return edge
 
 
 def wall_clock() -> int:
@@ -111,7 +109,7 @@ def create_app(
     *,
     clock: Callable[[], int] = wall_clock,
     inheritance: Inheritance | None = None,
-) -> FastAPI:
+) -> Service:
     """Build the application. Its state, `app.state.service`, exists while it runs.
 
     Parameters
@@ -132,15 +130,13 @@ def create_app(
     )
     endpoints = (*ENDPOINTS, *(demo_endpoints(settings) if settings.demo else ()))
     access = AccessTable()
-    app.direct = direct = mount(app, access, endpoints)
+    direct = mount(app, access, endpoints)
     app.openapi = openapi_of(app, endpoints)  # type: ignore[method-assign]
-    app.entrance = Edge(app.router, access, direct)
+    app.at_once = AtOnce(lambda: app.service, prepared(endpoints))
     app.add_middleware(Edge, access=access, direct=direct)
     app.state.access = access
     if settings.cors_origins:  # added last, so it stands before the edge and answers preflights
-        cors = _cors(settings)
-        app.entrance = CORSMiddleware(app.entrance, **cors)
-        app.add_middleware(CORSMiddleware, **cors)
+        app.add_middleware(CORSMiddleware, **_cors(settings))
     return app
 
 
@@ -187,6 +183,7 @@ def build_state(
     except StorageError:
         # Suggestions go on, events are refused, and the intake keeps trying.
         logger.exception("the log cannot be written")
+    records = Records(intake, metrics)
     return ServiceState(
         settings=settings,
         clock=clock,
@@ -206,7 +203,8 @@ def build_state(
         follower=online.follower,
         code_version=code_version(),
         requests=Gate(settings.max_in_flight, "requests"),
-        turns=Turns(Gate(settings.max_waiting_answers, "answers")),
+        records=records,
+        turns=Turns(Gate(settings.max_waiting_answers, "answers"), keep=records.write),
     )
 
 
@@ -267,5 +265,4 @@ async def _framework_refusal(request: Request, error: Exception) -> Response:
     exchange = exchange_of(request)
     status = error.status_code if isinstance(error, HTTPException) else 500
     problem = Problem(status, "refused", str(getattr(error, "detail", "")))
-    exchange.state.metrics.problems.labels(problem.code).inc()
-    return problem_response(problem, exchange)
+    return refusal(problem, exchange)

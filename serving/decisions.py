@@ -62,17 +62,11 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def record_decision(exchange: Exchange, decision: Decision) -> None:
-    """Hand the record to the operating system, before the answer leaves.
-
-    An answer does not fail because its record cannot be kept: the loss is counted, and shows as a
-    gap in the sequence.
-    """
-    metrics = exchange.state.metrics
-    seq = exchange.state.intake.record(decision_record(exchange, decision))
-    if seq is None:
-        metrics.decisions_lost.inc()
-    else:
-        metrics.decided.add()
+    """Hand the record to the operating system before the answer leaves, see `serving.records`."""
+    records = exchange.state.records
+    records.add(decision_record(exchange, decision))
+    if not exchange.shares_turn:
+        records.write()
 
 
 def decision_record(exchange: Exchange, decision: Decision) -> DecisionRecord:

@@ -6,21 +6,17 @@ unexpected error into problem+json.
 
 from __future__ import annotations
 
-import logging
-
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.admission import CLIENT_LEFT, admit, begun, complete, ended, failure, refusal
 from serving.endpoint import Routes
-from serving.errors import PROBLEM_TYPE, Problem, internal_problem
-from serving.exchange import SCOPE_KEY, Exchange, JsonAnswer, request_id_of
-from serving.limits import check_headers
-from serving.security import NOBODY, AccessTable, Caller, Rule, authorise, presented_key
+from serving.errors import Problem
+from serving.exchange import SCOPE_KEY, Exchange, JsonAnswer
+from serving.security import AccessTable
 from serving.state import ServiceState
 
-logger = logging.getLogger(__name__)
-CLIENT_LEFT = 499
 HEALTH_PREFIX = "/health/"
 # Answers that are there as a whole: the edge sends them itself.
 WHOLE = (JsonAnswer, Response)
@@ -53,30 +49,24 @@ class Edge:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         state: ServiceState = scope["app"].service
-        exchange = Exchange(state, request_id_of(scope))
-        scope[SCOPE_KEY] = exchange
+        scope[SCOPE_KEY] = exchange = begun(state, scope["headers"])
         answer = _Answer(exchange, send)
-        state.metrics.under_way += 1
         try:
             await self._admit(scope, receive, answer, exchange)
         except Problem as problem:
-            await self._refuse(problem, scope, receive, answer)
+            await self._tell(refusal(problem, exchange), scope, receive, answer)
         except ClientDisconnect:
             answer.status = CLIENT_LEFT
-        except Exception:
-            logger.exception("request failed", extra={"request_id": exchange.request_id})
-            await self._refuse(internal_problem(), scope, receive, answer)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            await self._tell(failure(error, exchange), scope, receive, answer)
         finally:
-            state.metrics.under_way -= 1
-            state.metrics.answered(exchange.route, answer.status, exchange.elapsed_ms / 1000)
+            ended(exchange, answer.status)
 
     async def _admit(
         self, scope: Scope, receive: Receive, answer: _Answer, exchange: Exchange
     ) -> None:
         rule = self._access.match(scope["method"], scope["path"])
-        exchange.route = rule.template
-        exchange.caller = _caller(rule, scope, exchange.state)
-        check_headers(scope["headers"], exchange.state.settings.max_body_bytes)
+        admit(exchange, rule, scope["headers"])
         if rule.template.startswith(HEALTH_PREFIX):  # health is answered under any load
             await self._pass_on(scope, receive, answer)
             return
@@ -97,64 +87,31 @@ class Edge:
         else:
             await response(scope, receive, answer.send)
 
-    async def _refuse(
-        self, problem: Problem, scope: Scope, receive: Receive, answer: _Answer
+    async def _tell(
+        self, response: Response, scope: Scope, receive: Receive, answer: _Answer
     ) -> None:
-        answer.exchange.state.metrics.problems.labels(problem.code).inc()
-        if answer.status:
-            return  # the answer has begun; nothing can be added to it
-        response = problem_response(problem, answer.exchange)
-        await response(scope, receive, answer.send)
+        if not answer.status:  # else it has begun; nothing can be added to it
+            await response(scope, receive, answer.send)
 
 
 class _Answer:
     """Sends an answer, adds the headers that every answer has, and remembers its status."""
 
     def __init__(self, exchange: Exchange, send: Send) -> None:
-        self.exchange = exchange
         self.status = 0
+        self._exchange = exchange
         self._send = send
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self._complete(message["headers"])
+            complete(message["headers"], self._exchange)
         await self._send(message)
 
     async def send_whole(self, response: Response) -> None:
         """Send an answer that is there."""
         status, headers = response.status_code, response.raw_headers
         self.status = status
-        self._complete(headers)
+        complete(headers, self._exchange)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": response.body})
-
-    def _complete(self, headers: list[tuple[bytes, bytes]]) -> None:
-        state = self.exchange.state
-        is_cached = False
-        for name, _ in headers:
-            is_cached |= name == b"cache-control"
-        headers.append((b"x-request-id", self.exchange.request_id.encode()))
-        headers.append((b"x-content-type-options", b"nosniff"))
-        if not is_cached:
-            headers.append((b"cache-control", b"no-store"))
-        if state.is_draining or state.is_retiring:
-            headers.append((b"connection", b"close"))
-
-
-def problem_response(problem: Problem, exchange: Exchange) -> Response:
-    """The answer to a refused request."""
-    body = problem.body(exchange.request_id)
-    return Response(body, problem.status, problem.headers(), media_type=PROBLEM_TYPE)
-
-
-def _caller(rule: Rule, scope: Scope, state: ServiceState) -> Caller:
-    key = presented_key(scope["headers"])
-    if key is None and rule.takes_beacons and _is_plain_text(scope):
-        return state.keys.find(None) or NOBODY  # the route asks for the key in the body
-    return authorise(state.keys.find(key), rule.scopes)
-
-
-def _is_plain_text(scope: Scope) -> bool:
-    types = [value for name, value in scope["headers"] if name == b"content-type"]
-    return bool(types) and types[0].strip().lower().startswith(b"text/plain")

@@ -11,7 +11,9 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serving.admission import Headers
 from serving.errors import PROBLEM_TYPE
+from serving.exchange import Exchange
 from serving.security import AccessTable, Rule
 
 JSON = "application/json"
@@ -19,6 +21,9 @@ COMPONENT = "#/components/schemas/{name}"
 # Every route may answer these.
 COMMON_STATUSES = (401, 403, 413, 415, 500, 503)
 Handler = Callable[[Request], Awaitable[Response]]
+"""Takes a request to its answer."""
+Prepare = Callable[[Exchange, Headers, bytes], Callable[[], Response]]
+"""Reads a whole question; what it returns answers that in its turn, without waiting for anybody."""
 Routes = Mapping[tuple[str, str], Handler]
 
 
@@ -44,6 +49,8 @@ class Endpoint:
         Statuses beyond those that every route may answer.
     others
         Further statuses and what they answer with; None for no body.
+    prepare
+        Does the same as the handler with a question that arrived whole, see `serving.at_once`.
     """
 
     method: str
@@ -61,6 +68,12 @@ class Endpoint:
     same_shape: tuple[int, ...] = ()
     others: tuple[tuple[int, type | None], ...] = ()
     text_type: str = "text/plain"
+    prepare: Prepare | None = None
+
+    @property
+    def rule(self) -> Rule:
+        """Who may use it."""
+        return Rule(self.method, self.path, self.scopes, self.takes_beacons)
 
 
 def mount(app: FastAPI, access: AccessTable, endpoints: Iterable[Endpoint]) -> Routes:
@@ -76,7 +89,7 @@ def mount(app: FastAPI, access: AccessTable, endpoints: Iterable[Endpoint]) -> R
     for endpoint in endpoints:
         if "{" not in endpoint.path:
             direct[endpoint.method, endpoint.path] = endpoint.handler
-        access.add(Rule(endpoint.method, endpoint.path, endpoint.scopes, endpoint.takes_beacons))
+        access.add(endpoint.rule)
         app.add_api_route(
             endpoint.path,
             endpoint.handler,
@@ -90,6 +103,11 @@ def mount(app: FastAPI, access: AccessTable, endpoints: Iterable[Endpoint]) -> R
             openapi_extra=_operation(endpoint),
         )
     return direct
+
+
+def prepared(endpoints: Iterable[Endpoint]) -> dict[str, tuple[Rule, Prepare]]:
+    """Rule and preparation, by path, of those that take whole questions."""
+    return {each.path: (each.rule, each.prepare) for each in endpoints if each.prepare}
 
 
 def body_types(endpoints: Iterable[Endpoint]) -> list[type]:

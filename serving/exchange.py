@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, cast
@@ -12,7 +12,6 @@ from typing import Any, cast
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
 
 from serving.lookup import Found
 from serving.random_block import RandomBlock
@@ -39,6 +38,8 @@ class Exchange:
         Monotonic seconds at the first byte.
     route
         Template of the path, for metrics; never the path itself, which may hold an id.
+    shares_turn
+        The answer is told at the end of its turn, so that its record may be written with others.
     """
 
     state: ServiceState
@@ -47,6 +48,7 @@ class Exchange:
     route: str = "unmatched"
     found: Found | None = None
     started: float = field(default_factory=perf_counter)
+    shares_turn: bool = False
 
     @property
     def elapsed_ms(self) -> float:
@@ -59,11 +61,11 @@ def exchange_of(request: Request) -> Exchange:
     return cast(Exchange, request.scope[SCOPE_KEY])
 
 
-def request_id_of(scope: Scope) -> str:
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The caller's request id, or a new one where it sent none that is acceptable."""
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
-            return cast(bytes, value).decode()
+            return value.decode()
     return _RANDOM(REQUEST_ID_BYTES).hex()
 
 

@@ -27,8 +27,8 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]], max_body_bytes: int) -
             raise too_large(max_body_bytes)
 
 
-def _content_type(request: Request) -> str:
-    for name, value in request.scope["headers"]:
+def _content_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
         if name == b"content-type":
             return str(value, "latin-1")
     return ""
@@ -39,9 +39,9 @@ def too_large(max_body_bytes: int) -> Problem:
     return Problem(413, "body_too_large", f"The body is larger than {max_body_bytes} bytes.")
 
 
-def check_content_type(request: Request, accepted: Collection[str]) -> str:
+def check_content_type(headers: Iterable[tuple[bytes, bytes]], accepted: Collection[str]) -> str:
     """Media type of the body. Raises `Problem` 415 unless it is accepted, in UTF-8."""
-    header = _content_type(request)
+    header = _content_type(headers)
     if header in accepted:  # as nearly all send it
         return header
     media_type, _, parameters = header.partition(";")

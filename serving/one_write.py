@@ -6,6 +6,8 @@ looks into every header for characters that may not be there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -48,8 +50,14 @@ class OneWrite:
             return False
         if message.get("more_body", False) or cycle.scope["method"] == "HEAD":
             return False
-        head = None if cycle.access_log or not cycle.keep_alive else self._head(start, len(body))
-        if head is None:
+        if cycle.access_log or not cycle.keep_alive:
+            return False
+        headers = (*cycle.default_headers, *start.get("headers", ()))
+        if not _is_plain(headers, len(body)):
+            return False
+        try:
+            head = head_of(start["status"], headers)
+        except ValueError:
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
@@ -58,18 +66,26 @@ class OneWrite:
         cycle.on_response()
         return True
 
-    def _head(self, start: HTTPResponseStartEvent, length: int) -> bytes | None:
-        """The head of an answer that says how long it is; None where it is not plain."""
-        parts, said = [STATUS_LINE[start["status"]]], b""
-        for name, value in (*self._cycle.default_headers, *start.get("headers", ())):
-            if name == LENGTH:
-                said = value
-            elif name in _CONNECTION:
-                return None
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n")
-        head = b"".join(parts)
-        lines = len(parts) // 4 + 2
-        # No header may end its line.
-        is_whole = head.count(b"\n") == lines and head.count(b"\r") == lines
-        return head if is_whole and said == b"%d" % length else None
+
+def head_of(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The head of an answer. Raises `ValueError` where a header would end its line."""
+    parts = [STATUS_LINE[status]]
+    for name, value in headers:
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(b"\r\n")
+    head = b"".join(parts)
+    lines = len(parts) // 4 + 2
+    if head.count(b"\n") != lines or head.count(b"\r") != lines:
+        raise ValueError("a header would end its line")
+    return head
+
+
+def _is_plain(headers: Iterable[tuple[bytes, bytes]], length: int) -> bool:
+    """Whether an answer of this length says how long it is, and nothing of the connection."""
+    said = b""
+    for name, value in headers:
+        if name == LENGTH:
+            said = value
+        elif name in _CONNECTION:
+            return False
+    return said == b"%d" % length

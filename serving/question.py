@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 
@@ -30,6 +30,7 @@ from serving.schemas import (
 from serving.visitor_view import moment_of
 
 logger = logging.getLogger(__name__)
+_gap = lru_cache(1)(lambda seconds: timedelta(seconds=seconds))
 
 
 def asker_of(
@@ -53,7 +54,7 @@ def entry_query(
     query = query_of(exchange, request, placement, asker, seed)
     query = at_stage_length(query, request, placement, asker)
     if entry.continues is not None:
-        return replace(query, exclude_items=query.exclude_items | entry.shown)
+        return query.but(exclude_items=query.exclude_items | entry.shown)
     return query
 
 
@@ -87,7 +88,7 @@ def query_of(
     """
     page = request.context
     level = OFF if asker.failure else strictest(request.level, placement.personalize)
-    gap = timedelta(seconds=exchange.state.settings.session_gap_seconds)
+    gap = _gap(exchange.state.settings.session_gap_seconds)
     return Query(
         at=asker.at,
         placement=placement.name,
@@ -122,7 +123,7 @@ def at_stage_length(
         return query
     bundle = asker.model.bundle
     own = staged(placement, without_sensitive(query, bundle.catalogue, placement), bundle)
-    return replace(query, limit=own.limit)
+    return query.but(limit=own.limit)
 
 
 def _visitor(

@@ -28,7 +28,7 @@ _NUMBERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], float]]] = {
 
 async def read_struct(request: Request, kind: type[Struct]) -> Struct:
     """The body of a request as a struct. Raises `Problem`."""
-    check_content_type(request, JSON_TYPES)
+    check_content_type(request.scope["headers"], JSON_TYPES)
     return struct_of(await whole_body(request), kind)
 
 

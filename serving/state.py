@@ -20,6 +20,7 @@ from serving.inherited_model import ModelSource
 from serving.key_source import KeySource
 from serving.limits import Gate
 from serving.lookup import Lookup
+from serving.records import Records
 from serving.rule_source import RuleSource
 from serving.settings import Settings
 from serving.telemetry import Metrics
@@ -65,6 +66,7 @@ class ServiceState:
     keys: KeySource
     pseudonyms: Pseudonyms
     metrics: Metrics
+    records: Records
     requests: Gate
     turns: Turns
     looks: Gate = field(default_factory=lambda: Gate(1, "looks at the whole log"))
@@ -74,6 +76,11 @@ class ServiceState:
     code_version: str = ""
     is_draining: bool = False
     is_retiring: bool = False
+
+    @property
+    def is_leaving(self) -> bool:
+        """Callers are asked to connect anew, here or elsewhere."""
+        return self.is_draining or self.is_retiring
 
 
 def code_version() -> str:

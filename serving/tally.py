@@ -23,9 +23,9 @@ class Tally:
     is_shared: bool
     count: int = 0
 
-    def add(self) -> None:
-        """One more."""
-        self.count += 1
+    def add(self, count: int = 1) -> None:
+        """So many more."""
+        self.count += count
         if self.is_shared:
             self.tell()
 

@@ -20,6 +20,7 @@ from typing import Any
 import uvicorn
 
 from serving.app import create_app
+from serving.at_once import AtOnce
 from serving.inherited_model import Inheritance
 from serving.protocol import bounded_protocol
 from serving.settings import Settings
@@ -183,7 +184,7 @@ def run_worker(
     """
     app = create_app(settings, inheritance=shared.inheritance if shared else None)
     drain = math.ceil(settings.drain_seconds)
-    options = server_options(settings)
+    options = server_options(settings, app.at_once)
     if shared:
         options["http"] = evened(options["http"], shared.place)
     config = uvicorn.Config(app, lifespan="on", timeout_graceful_shutdown=drain, **options)
@@ -204,10 +205,16 @@ def run_worker(
     return 0
 
 
-def server_options(settings: Settings) -> dict[str, Any]:
-    """How uvicorn serves, whatever the app: what a measured server has in common with ours."""
+def server_options(settings: Settings, at_once: AtOnce | None = None) -> dict[str, Any]:
+    """How uvicorn serves, whatever the app: what a measured server has in common with ours.
+
+    Parameters
+    ----------
+    at_once
+        Answers whole questions without the application, where there is such a thing.
+    """
     return {
-        "http": bounded_protocol(settings.body_timeout_seconds),
+        "http": bounded_protocol(settings.body_timeout_seconds, at_once),
         "ws": "none",
         "log_config": None,
         "access_log": False,

@@ -140,7 +140,7 @@ def _answers(
     with threadpool_limits(1, "blas"):
         for query in test.queries:
             start = timer()
-            slates.append(recommend(replace(query, limit=k), stocked, placement, policy))
+            slates.append(recommend(query.but(limit=k), stocked, placement, policy))
             milliseconds.append((timer() - start) * 1000)
     return slates, milliseconds
 

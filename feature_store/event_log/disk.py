@@ -25,6 +25,10 @@ class Disk:
         while view:
             view = view[os.write(descriptor, view) :]
 
+    def size(self, descriptor: int) -> int:
+        """Bytes in the file."""
+        return os.fstat(descriptor).st_size
+
     def sync(self, descriptor: int) -> None:
         """Return once what was written, and the size, survive a power cut."""
         os.fdatasync(descriptor)

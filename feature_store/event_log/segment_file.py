@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -55,6 +56,21 @@ class SegmentFile:
         """Make the first `size` bytes, with that many decisions, durable."""
         self._timed_sync()
         self.synced, self.decisions_synced = size, decisions
+
+    def keep_whole(self, frames: Sequence[bytes]) -> int:
+        """Keep of frames whose common `write` failed those that are there whole; how many.
+
+        A reader may have seen them. What lies behind them is dropped, or an `OSError` raised.
+        """
+        there, kept = self._disk.size(self._descriptor) - self.size, 0
+        for frame in frames:
+            if (there := there - len(frame)) < 0:
+                break
+            self.size += len(frame)
+            self._counters.bytes_written += len(frame)
+            kept += 1
+        self.cut()
+        return kept
 
     def cut(self) -> None:
         """Drop what a failed write left behind `size`."""

@@ -171,24 +171,27 @@ class SegmentWriter:
         self._closed.append(current.name)
         raise storage_error(failure, current.path) from failure
 
-    def append_decision(self, decision: DecisionRecord) -> int:
-        """Hand one decision to the operating system and return its number.
+    def append_decisions(self, decisions: Sequence[DecisionRecord]) -> range:
+        """Hand decisions to the operating system in one piece; returns the numbers they took.
 
-        Raises `StorageError`; it then took no number and left no byte.
+        Fewer than there are decisions where only the first of them could be written. Raises
+        `StorageError` where none could; they then took no number and left no byte.
         """
-        prepared = prepare_decision(decision, self.writer)
+        prepared = [prepare_decision(each, self.writer) for each in decisions]
         with self._lock:
             current = self._current()
-            seq = self._seq
-            frame = prepared.frame(seq)
+            first, failure = self._seq, None
+            frames = [each.frame(seq) for seq, each in enumerate(prepared, first)]
             try:
-                current.write(frame)
+                current.write(b"".join(frames))
+                count = len(frames)
             except OSError as error:
-                self._cut_decision(current)
-                raise storage_error(error, current.path) from error
-            current.decisions += 1
-            self._seq = seq + 1
-            return seq
+                count, failure = self._kept(current, frames), error
+            current.decisions += count
+            self._seq = first + count
+        if failure is not None and not count:
+            raise storage_error(failure, current.path) from failure
+        return range(first, first + count)
 
     def sync(self) -> None:
         """Make everything written so far survive a power cut.
@@ -227,11 +230,12 @@ class SegmentWriter:
             raise StorageError(f"{self.folder}: no segment is open")
         return self._open
 
-    def _cut_decision(self, segment: SegmentFile) -> None:
-        # At most a part of one record is there: a reader stops in front of it, and finds the next
-        # record in its place.
+    def _kept(self, segment: SegmentFile, frames: Sequence[bytes]) -> int:
+        # At most a part of one record stays behind: a reader stops in front of it, and finds the
+        # next record in its place.
         try:
-            segment.cut()
+            return segment.keep_whole(frames)
         except OSError:
             self._open = None
             self._broken.append(segment)
+            return 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from feature_store.online.state import VisitorState, micros
+import msgspec
+
+from feature_store.online.state import MICROSECOND, VisitorState, micros
 from feature_store.online.visitor_draft import UNKNOWN
 from recommender.behaviour import NO_BEHAVIOUR, Behaviour
 from recommender.exposures import (
@@ -35,8 +36,7 @@ from recommender.terms import (
 from recommender.visit import visit_of
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """What the pipeline may know about a shopper; see `recommender.query.Query`.
 
     Parameters
@@ -69,7 +69,7 @@ def informed(question: Query, state: VisitorState, gap: timedelta) -> Query:
         first.
     """
     known = known_of(state, question.at, gap, question.personalize)
-    return replace(question, **said_of(known, question.cart_items))
+    return question.but(**said_of(known, question.cart_items))
 
 
 def said_of(known: Known, cart_items: tuple[str, ...]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def known_of(state: VisitorState, at: datetime, gap: timedelta, asked: str = FUL
         return STRANGERS[level]
     history, session = state.split(at, gap)
     cart_items = tuple(reversed(state.cart_items))
-    moment, silence = micros(at), gap // timedelta(microseconds=1)
+    moment, silence = micros(at), gap // MICROSECOND
     visit = visit_of(state.recent, state.moves, moment, silence)
     if level == LIGHT:
         put = {seen.item_id for seen in session if seen.event_type == ADD_TO_CART}
@@ -148,12 +148,13 @@ def _ignored(
     if not state.lists:
         return (), NONE_IGNORED
     touched: dict[str, int] = {}
-    for item_id, _, ts in known:
-        if ts <= at and ts >= touched.get(item_id, ts):
-            touched[item_id] = ts
     lists = [ts for ts, _ in state.lists]
     # Being shown something is being there: a visit may go on for pages without an interaction.
-    times = [*lists, *[ts for _, _, ts in known]]
+    times = lists.copy()
+    for item_id, _, ts in known:
+        times.append(ts)
+        if ts <= at and ts >= touched.get(item_id, ts):
+            touched[item_id] = ts
     moment = Moment(at, session_start(times, at, silence))
     exposures = ignored_exposures(state.exposures, touched, moment)
     return exposures, ignored_lists(lists, last_taken_up(known, state.exposures, at), moment)

@@ -10,9 +10,10 @@ facts go first; an item bought again after it was forgotten starts counting anew
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -35,6 +36,8 @@ from recommender.terms import (
 )
 
 SESSION_GAP = timedelta(minutes=30)
+MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _DAY = 86_400 * MICROS_PER_SECOND
 _Value = TypeVar("_Value")
 
@@ -221,10 +224,11 @@ class VisitorState(msgspec.Struct, frozen=True):
         Nothing later than `at` is in either. The session is the chain of interactions with
         silences of at most `gap`, the last of which reaches `at`; without one it is empty.
         """
-        moment, silence = micros(at), gap // timedelta(microseconds=1)
-        known = [interaction for interaction in self.recent if interaction.ts <= moment]
-        start = chain_start([interaction.ts for interaction in known], moment, silence)
-        return tuple(known[:start]), tuple(known[start:])
+        moment, silence = micros(at), gap // MICROSECOND
+        times = [ts for _, _, ts in self.recent]
+        stop = bisect_right(times, moment)
+        start = chain_start(times if stop == len(times) else times[:stop], moment, silence)
+        return self.recent[:start], self.recent[start:stop]
 
     def at(self, at: datetime, limits: StateLimits = DEFAULT_LIMITS) -> VisitorState:
         """The state without the dismissals that are no longer obeyed at `at`."""
@@ -239,7 +243,7 @@ def micros(at: datetime) -> int:
     """Microseconds since the epoch. Raises `InvalidInputError` without a time zone."""
     if at.tzinfo is None:
         raise InvalidInputError(f"at={at.isoformat()} has no time zone; pass an aware datetime")
-    return (at - datetime.fromtimestamp(0, at.tzinfo)) // timedelta(microseconds=1)
+    return (at - _EPOCH) // MICROSECOND
 
 
 def joined(

@@ -8,7 +8,7 @@ take 3 to 5 bytes each and lose nothing, and the further items of one basket tak
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from math import gcd
 
 import msgspec
@@ -203,8 +203,8 @@ def _state(stored: _Stored) -> VisitorState:
         recent=_interactions(stored.recent, stored),
         cart=_cart(stored) if stored.cart else {},
         purchased=purchased,
-        dismissed=_marks(stored.dismissed, stored),
-        wished=_marks(stored.wished, stored),
+        dismissed=_marks(stored.dismissed, stored) if stored.dismissed else {},
+        wished=_marks(stored.wished, stored) if stored.wished else {},
         searches=tuple([((ts := ts + gap * unit), term) for gap, term in stored.searches]),
         moves=_interactions(stored.moves, stored),
         totals={EVENT_TYPES[code]: count for code, count in zip(totals, totals, strict=True)},
@@ -294,19 +294,18 @@ def _flat_exposures(state: VisitorState, unit: int, place: Callable[[str], int])
 
 
 def _exposures(stored: _Stored) -> dict[str, tuple[int, ...]]:
-    ids, unit, numbers = stored.item_ids, stored.unit, stored.exposures
-    exposures, last, at, stop = {}, stored.first_seen, 0, len(numbers)
-    while at < stop:
-        place, further = numbers[at], numbers[at + 1]
-        last += numbers[at + 2] * unit
-        at += 3
+    ids, unit, numbers = stored.item_ids, stored.unit, iter(stored.exposures)
+    exposures, last = {}, stored.first_seen
+    for place, further, gap in zip(numbers, numbers, numbers, strict=True):
+        last += gap * unit
         if further > 0:
-            end = at + further
-            if end > stop:
-                raise ValueError(f"{stop - at} of {further} further showings")
-            earlier = [last - back * unit for back in numbers[end - 1 : at - 1 : -1]]
-            exposures[ids[place]] = (*earlier, last)
-            at = end
+            times = [last]
+            for back in islice(numbers, further):
+                times.append(last - back * unit)  # noqa: PERF401 - it would close over `last`
+            if len(times) <= further:
+                raise ValueError(f"{len(times) - 1} of {further} further showings")
+            times.reverse()
+            exposures[ids[place]] = tuple(times)
         else:  # most items were shown once
             exposures[ids[place]] = (last,)
     return exposures
@@ -327,16 +326,12 @@ def _flat_cart(
 
 
 def _cart(stored: _Stored) -> Cart:
-    numbers = iter(stored.cart)
+    ids, unit, numbers, new = stored.item_ids, stored.unit, iter(stored.cart), tuple.__new__
     cart, ts = {}, stored.first_seen
-    for place in numbers:
+    for place, changes in zip(numbers, numbers, strict=True):
         line = []
-        for _ in range(int(next(numbers))):
-            ts += int(next(numbers)) * stored.unit
-            line.append(_change(ts, numbers))
-        cart[stored.item_ids[int(place)]] = tuple(line)
+        for _ in range(int(changes)):
+            ts += int(next(numbers)) * unit
+            line.append(new(CartChange, (ts, bool(next(numbers)), float(next(numbers)))))
+        cart[ids[int(place)]] = tuple(line)
     return cart
-
-
-def _change(ts: int, numbers: Iterator[int | float]) -> CartChange:
-    return CartChange(ts, is_set=bool(next(numbers)), quantity=float(next(numbers)))

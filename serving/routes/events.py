@@ -64,7 +64,7 @@ async def send_events(request: Request) -> Response:
     Accepted events are on disk and count in the visitor's very next answer. One bad event never
     sinks its batch. Events may be sent again: a known `event_id` is counted once.
     """
-    check_content_type(request, EVENT_TYPES)
+    check_content_type(request.scope["headers"], EVENT_TYPES)
     exchange = exchange_of(request)
     state = exchange.state
     body = await whole_body(request)

@@ -24,7 +24,7 @@ async def confirm_exposures(request: Request) -> Response:
     Each is on disk before the answer leaves, and counts once however often it is sent. One that is
     not acceptable never sinks the others.
     """
-    check_content_type(request, EVENT_TYPES)
+    check_content_type(request.scope["headers"], EVENT_TYPES)
     exchange = exchange_of(request)
     state = exchange.state
     body = await whole_body(request)

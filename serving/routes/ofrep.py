@@ -111,7 +111,7 @@ def _flag(found: Assignment) -> FlagEvaluation:
 
 async def _context(request: Request) -> EvaluationContext:
     try:
-        check_content_type(request, JSON_TYPES)
+        check_content_type(request.scope["headers"], JSON_TYPES)
         body = await whole_body(request)
         context, code, detail = context_of(parse(text_of(body)))
     except StrictJsonError as error:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.answer import answered
+from serving.admission import Headers
+from serving.answer import answer, answered
 from serving.endpoint import Endpoint
 from serving.errors import Problem
 from serving.exchange import Exchange, exchange_of, json_answer
+from serving.limits import JSON_TYPES, check_content_type
 from serving.openapi import query_parameters
 from serving.page_answer import page_answer
 from serving.page_schemas import PageRequest, PageResponse
-from serving.reading import params_of, read_struct
+from serving.reading import params_of, read_struct, struct_of
 from serving.response import View
 from serving.schemas import (
     RecommendationParams,
@@ -32,6 +36,13 @@ async def recommend(request: Request) -> Response:
     asked = await read_struct(request, RecommendationRequest)
     exchange = exchange_of(request)
     return json_answer(await answered(exchange, asked, view_of(exchange, asked)))
+
+
+def _prepared(exchange: Exchange, headers: Headers, body: bytes) -> Callable[[], Response]:
+    check_content_type(headers, JSON_TYPES)
+    asked = struct_of(body, RecommendationRequest)
+    view = view_of(exchange, asked)
+    return lambda: json_answer(answer(exchange, asked, view))
 
 
 async def recommend_cacheable(request: Request) -> Response:
@@ -95,6 +106,7 @@ ENDPOINTS = (
         request=RecommendationRequest,
         response=RecommendationResponse,
         problems=(400, 404, 408, 410, 422),
+        prepare=_prepared,
     ),
     Endpoint(
         "POST",

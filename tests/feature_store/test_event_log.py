@@ -55,7 +55,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_events_and_decisions_are_one_stream_with_one_numbering(tmp_path: Path) -> None:
     writer = open_writer(tmp_path)
     writer.append_events([prepared("a")])
-    assert writer.append_decision(decision("d")) == 1
+    assert writer.append_decisions([decision("d")]) == range(1, 2)
     writer.append_events([prepared("b"), prepared("c")])
     writer.close()
     records = [entry.record for entry in read_records(tmp_path)]

@@ -62,7 +62,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def append_decision(self) -> None:
         self.number += 1
-        self.store.writer.append_decision(decision(f"d{self.number}"))
+        self.store.writer.append_decisions([decision(f"d{self.number}")])
         self.written.append(f"d{self.number}")
 
     @rule()

@@ -160,7 +160,7 @@ def test_the_stream_goes_on_after_a_killed_process(tmp_path: Path) -> None:
     log = StoreLayout(tmp_path).log
     writer = open_writer(log)
     writer.append_events([prepared("a"), prepared("b")])
-    writer.append_decision(decision("d"))
+    writer.append_decisions([decision("d")])
     assert stream_position(log, "w.1", ()) == ("w.1", 2, 3)
     writer.close()
     assert stream_position(log, "w.1", ()) == ("w.1", 2, 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from feature_store.event_log import LogReader
+from feature_store.event_log.prepared import prepare_decision
 from feature_store.event_log.segment import list_segments, read_start
 from feature_store.event_log.writer import SegmentOptions
 from recommender.errors import ConfigError, StorageError, StorageFullError
@@ -70,7 +71,7 @@ def test_a_group_that_was_not_written_whole_leaves_nothing(
     disk = FailingDisk()
     writer = open_writer(tmp_path, disk)
     writer.append_events([prepared("a")])
-    writer.append_decision(decision("d"))
+    writer.append_decisions([decision("d")])
     disk.fail("write", code, part=part)
     with pytest.raises(StorageError) as caught:
         writer.append_events([prepared("b"), prepared("c")])
@@ -91,7 +92,7 @@ def test_a_failed_sync_ends_the_segment_for_ever(tmp_path: Path) -> None:
     writer = open_writer(tmp_path, disk)
     writer.append_events([prepared("a")])
     writer.sync()
-    writer.append_decision(decision("lost"))
+    writer.append_decisions([decision("lost")])
     writer.append_events([prepared("b")])
     disk.fail("sync", errno.EIO)
     syncs = disk.calls.count("sync")
@@ -131,10 +132,36 @@ def test_a_decision_without_space_leaves_nothing_and_takes_no_number(
     writer = open_writer(tmp_path, disk)
     disk.fail("write", errno.ENOSPC, part=part)
     with pytest.raises(StorageFullError):
-        writer.append_decision(decision("lost"))
-    assert writer.append_decision(decision("d")) == 0
+        writer.append_decisions([decision("lost")])
+    assert writer.append_decisions([decision("d")]) == range(1)
     writer.close()
     assert read_ids(tmp_path) == ["d"]
+
+
+def test_decisions_of_one_write_have_numbers_of_their_own(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path)
+    assert writer.append_decisions([decision("a"), decision("b")]) == range(2)
+    assert writer.append_decisions([]) == range(2, 2)
+    assert writer.append_decisions([decision("c")]) == range(2, 3)
+    writer.close()
+    assert read_ids(tmp_path) == ["a", "b", "c"]
+    assert seqs(tmp_path) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("more", [0, 1, 40])
+def test_of_decisions_that_are_written_in_part_the_whole_ones_stay(
+    tmp_path: Path, more: int
+) -> None:
+    disk = FailingDisk()
+    writer = open_writer(tmp_path, disk)
+    group = [decision(name) for name in "abc"]
+    whole = len(prepare_decision(group[0], "w.1").frame(0))
+    disk.fail("write", errno.ENOSPC, part=2 * whole + more)
+    assert writer.append_decisions(group) == range(2)
+    assert writer.append_decisions([decision("d")]) == range(2, 3)
+    writer.close()
+    assert read_ids(tmp_path) == ["a", "b", "d"]
+    assert seqs(tmp_path) == [0, 1, 2]
 
 
 def test_a_decision_that_cannot_be_cut_off_ends_the_segment(tmp_path: Path) -> None:
@@ -143,12 +170,12 @@ def test_a_decision_that_cannot_be_cut_off_ends_the_segment(tmp_path: Path) -> N
     disk.fail("write", errno.EIO, part=9)
     disk.fail("truncate", errno.EIO)
     with pytest.raises(StorageError):
-        writer.append_decision(decision("lost"))
+        writer.append_decisions([decision("lost")])
     with pytest.raises(StorageError, match="no segment is open"):
-        writer.append_decision(decision("lost"))
+        writer.append_decisions([decision("lost")])
     assert writer.take_closed() == ["w.1-0000000001.seg"]
     writer.begin_segment(NOW)
-    writer.append_decision(decision("d"))
+    writer.append_decisions([decision("d")])
     writer.close()
     assert read_ids(tmp_path) == ["d"]
 

@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from feature_store.event_log import LogReader
@@ -31,6 +32,19 @@ from tests.feature_store.log_cases import (
 )
 
 FAST = IntakeOptions(retry_seconds=0.05)
+
+
+def test_decisions_behind_one_that_cannot_be_written_are(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    intake, _, _ = make_intake(tmp_path, disk=disk, options=FAST)
+    unreadable = msgspec.structs.replace(decision("no"), surface="\ud800")
+    assert intake.record_all([decision("a"), unreadable, decision("b")]) == [0, None, 1]
+    disk.fail("write", errno.ENOSPC, part=10)
+    assert intake.record_all([decision("c"), decision("d")]) == [2, 3]
+    assert intake.record_all([]) == []
+    assert (intake.counters.decisions, intake.counters.decisions_lost) == (4, 1)
+    intake.close()
+    assert [entry.record.seq for entry in LogReader(StoreLayout(tmp_path).log)] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

@@ -87,7 +87,7 @@ queries = st.builds(
     limit=st.integers(1, 20),
     category=st.sampled_from([None, "garden", "garden/tools", "kitchen"]),
     personalize=st.sampled_from(["off", "light", "full"]),
-).map(lambda asked: replace(asked, visit=Visit(asked.session, frozenset({"item-01"}))))
+).map(lambda asked: asked.but(visit=Visit(asked.session, frozenset({"item-01"}))))
 
 
 def merged(*parts: tuple[Interaction, ...]) -> tuple[Interaction, ...]:
@@ -100,8 +100,7 @@ def known_secrets(
     """The same shopper, who dealt with sensitive things as well."""
     moves = tuple(row._replace(event_type=VIEW_ITEM_LIST) for row in now)
     met = {row.item_id for row in past}
-    return replace(
-        asked,
+    return asked.but(
         history=merged(asked.history, past),
         session=merged(asked.session, now),
         visit=Visit(merged(asked.visit.events, now, moves), asked.visit.met_before | met),
@@ -130,8 +129,8 @@ def test_what_was_done_with_sensitive_items_changes_nothing_elsewhere(
 def test_on_a_sensitive_page_they_only_take_away(
     asked: Query, past: tuple[Interaction, ...], now: tuple[Interaction, ...], place: Placement
 ) -> None:
-    here = replace(asked, category="garden/seeds", context_items=("item-06",))
-    told = replace(known_secrets(here, past, now), exposures=())
+    here = asked.but(category="garden/seeds", context_items=("item-06",))
+    told = known_secrets(here, past, now).but(exposures=())
     left = replace(place, exclude=tuple({*place.exclude} & {"context"}))
     assert ask(told, left) == ask(here, left)
     slate = ask(told, place)
@@ -168,7 +167,7 @@ def test_an_ignored_item_rests_on_its_own_page_only() -> None:
     tired = (Exposure("item-06", 6, 6, 6, AT_MICROS - MINUTE),)
     page = query(category="garden/seeds", limit=20)
     assert "item-06" in ids(ask(page, place))
-    assert "item-06" not in ids(ask(replace(page, exposures=tired), place))
+    assert "item-06" not in ids(ask(page.but(exposures=tired), place))
 
 
 def test_searches_that_name_a_sensitive_category_are_not_named() -> None:

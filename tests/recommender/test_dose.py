@@ -54,8 +54,7 @@ def default_of(asked: Query, place: Placement) -> Slate:
     opening = opened(asked, BUNDLE, place)
     ids = BUNDLE.catalogue.ids
     closed = {ids.id(i) for i, is_open in enumerate(opening.open_items.tolist()) if not is_open}
-    anybody = replace(
-        asked,
+    anybody = asked.but(
         personalize="off",
         limit=opening.query.limit,
         exclude_items=asked.exclude_items | closed,
@@ -118,7 +117,7 @@ def test_no_list_differs_by_more_than_its_share(
     slate = ask(asked, limited(place, share), policy)
     if slate.changed_share is None:
         assert slate.fatigue.is_suppressed or ask(asked, place) == ask(
-            replace(asked, personalize="off"), place
+            asked.but(personalize="off"), place
         )
         return
     default = {*keys(default_of(asked, limited(place, share)))}
@@ -137,7 +136,7 @@ def test_with_nothing_to_change_it_is_the_list_of_anybody(asked: Query, place: P
         (e.score, e.reason, e.position) for e in default.entries
     ]
     assert keys(slate) == keys(default)
-    impersonal = ask(replace(asked, personalize="off"), place)
+    impersonal = ask(asked.but(personalize="off"), place)
     open_items = opened(asked, BUNDLE, limited(place, 0)).open_items
     ids = BUNDLE.catalogue.ids
     if all(open_items[ids.index(item.item_id)] for item in impersonal.items) and not slate.ways:

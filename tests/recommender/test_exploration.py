@@ -200,8 +200,8 @@ def test_an_exploring_list_keeps_its_promises(
     asked: Query, place: Placement, share: float, seed: int
 ) -> None:
     place = replace(exploring(place), max_changed_share=share)
-    slate, plain = ask(replace(asked, seed=seed), place), ask(asked, place)
-    assert slate == ask(replace(asked, seed=seed), place)
+    slate, plain = ask(asked.but(seed=seed), place), ask(asked, place)
+    assert slate == ask(asked.but(seed=seed), place)
     assert len(slate.entries) == len(plain.entries) or len(plain.items) < asked.limit
     assert len({each.item_id for each in slate.items}) == len(slate.items)
     for kind in place.at_most:
@@ -217,7 +217,7 @@ def test_an_exploring_list_keeps_its_promises(
 
 @given(queries, places, st.integers(0, 2**53 - 1))
 def test_it_shows_only_what_may_be_shown(asked: Query, place: Placement, seed: int) -> None:
-    slate = ask(replace(asked, seed=seed), exploring(replace(place, max_changed_share=1.0)))
+    slate = ask(asked.but(seed=seed), exploring(replace(place, max_changed_share=1.0)))
     shown = {each.item_id for each in slate.items}
     assert not shown & asked.exclude_items
     assert not shown & {each.item_id for each in slate.fatigue.changes if each.cap}
@@ -237,7 +237,7 @@ def test_what_rules_placed_is_not_explored() -> None:
     rules = bind(ShopRules("v-1", (pin,)), BUNDLE.catalogue)
     asked = Query(at=AT, placement="next", limit=4, session=viewed(2, 4, 2))
     for seed in range(30):
-        slate = recommend(replace(asked, seed=seed), BUNDLE, place, POLICY, rules)
+        slate = recommend(asked.but(seed=seed), BUNDLE, place, POLICY, rules)
         assert slate.items[1].item_id == "item-11"
         assert slate.items[1].propensity == 1
         assert 4 in slate.explored.slots
@@ -247,7 +247,7 @@ def test_an_anonymous_question_is_explored_only_with_a_seed() -> None:
     asked = Query(at=AT, placement="next", limit=5, session=viewed(2, 4, 2))
     place = exploring(Placement("next"))
     seeds = range(40)
-    lists = {tuple(keys(ask(replace(asked, seed=seed), place))) for seed in seeds}
+    lists = {tuple(keys(ask(asked.but(seed=seed), place))) for seed in seeds}
     assert len(lists) > 10
     assert ask(asked, place).explored.settings == NO_EXPLORATION
 

@@ -162,7 +162,7 @@ def test_durable_goods_rest_wherever_the_rule_is_and_refunds_undo() -> None:
     assert "item-03" not in kinds(ask(again, place))
     twice = query(history=(done(3, PURCHASE, 80), *bought))
     assert "item-03" in kinds(ask(twice, place))
-    nobody = replace(query(history=bought), personalize="off")
+    nobody = query(history=bought).but(personalize="off")
     assert "item-03" in kinds(ask(nobody, place))
 
 
@@ -180,7 +180,7 @@ def test_at_most_so_many_of_a_kind_and_the_rest_does_not_come_back() -> None:
 
 def test_a_shelf_of_one_kind_is_not_filled_with_others() -> None:
     asked = query(history=(done(3, ADD_TO_CART, 2), *viewed(5, 7)))
-    assert set(kinds(ask(replace(asked, kinds=("resume",)))).values()) == {"resume"}
+    assert set(kinds(ask(asked.but(kinds=("resume",)))).values()) == {"resume"}
     assert ask(query(kinds=("resume",))).items == ()
 
 

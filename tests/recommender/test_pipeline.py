@@ -131,7 +131,7 @@ def test_a_purchase_long_ago_may_be_offered_again() -> None:
     bought = viewed(4, event_type=PURCHASE)
     placement = Placement("p", exclude=("purchased",), purchased_within_days=14)
     assert "item-04" not in ask(query(history=bought, limit=100), placement)[0]
-    later = replace(query(history=bought, limit=100), at=AT + timedelta(days=15))
+    later = query(history=bought, limit=100).but(at=AT + timedelta(days=15))
     assert "item-04" in ask(later, placement)[0]
 
 
@@ -214,13 +214,13 @@ def test_every_valid_query_gets_a_sound_slate(asked: Query, name: str) -> None:
 def test_nothing_after_the_moment_of_asking_matters(asked: Query) -> None:
     future = Interaction("item-03", "view_item", AT_MICROS + MINUTE)
     past = tuple(each for each in asked.session if each.ts <= AT_MICROS)
-    assert ask(replace(asked, session=(*past, future)))[0] == ask(replace(asked, session=past))[0]
+    assert ask(asked.but(session=(*past, future)))[0] == ask(asked.but(session=past))[0]
 
 
 @given(queries)
 def test_an_impersonal_answer_is_the_same_for_everybody(asked: Query) -> None:
-    impersonal = replace(asked, personalize="off")
-    nobody = replace(impersonal, history=(), session=(), cart_items=())
+    impersonal = asked.but(personalize="off")
+    nobody = impersonal.but(history=(), session=(), cart_items=())
     for placement in PLACEMENTS.values():
         assert ask(impersonal, placement)[1] == ask(nobody, placement)[1]
         assert ask(asked, replace(placement, personalize="off")) == ask(impersonal, placement)
@@ -228,8 +228,8 @@ def test_an_impersonal_answer_is_the_same_for_everybody(asked: Query) -> None:
 
 @given(queries)
 def test_a_light_answer_knows_no_earlier_visit(asked: Query) -> None:
-    light = replace(asked, personalize=min(asked.personalize, "light", key=LEVEL))
-    today = replace(light, history=())
+    light = asked.but(personalize=min(asked.personalize, "light", key=LEVEL))
+    today = light.but(history=())
     for placement in PLACEMENTS.values():
         assert ask(light, placement)[1] == ask(today, placement)[1]
         assert ask(asked, replace(placement, personalize="light")) == ask(light, placement)
@@ -244,8 +244,7 @@ def test_relabelling_the_items_relabels_the_answer_and_nothing_else(
     def renamed(rows: tuple[Interaction, ...]) -> tuple[Interaction, ...]:
         return tuple(row._replace(item_id=names.get(row.item_id, row.item_id)) for row in rows)
 
-    relabelled = replace(
-        asked,
+    relabelled = asked.but(
         history=renamed(asked.history),
         session=renamed(asked.session),
         context_items=tuple(names.get(each, each) for each in asked.context_items),
@@ -262,7 +261,7 @@ def test_relabelling_the_items_relabels_the_answer_and_nothing_else(
 
 @given(queries)
 def test_a_longer_list_starts_with_the_shorter_one(asked: Query) -> None:
-    assert ask(replace(asked, limit=100))[0][: asked.limit] == ask(asked)[0]
+    assert ask(asked.but(limit=100))[0][: asked.limit] == ask(asked)[0]
 
 
 def test_explain_adds_up_to_the_score() -> None:
@@ -284,7 +283,7 @@ def test_explain_sees_of_the_question_what_the_answer_sees() -> None:
     kitchen = {f"item-{i:02d}" for i in range(1, 20, 2)}
     assert {item.item_id for item in slate.items if item.source != "popularity"} <= explained
     assert explained & kitchen
-    full = replace(asked, personalize="full")
+    full = asked.but(personalize="full")
     assert not {item_id for item_id, _ in explain(full, BUNDLE, NEXT, rules)} & kitchen
 
 
@@ -294,3 +293,5 @@ def test_a_query_without_time_zone_or_with_a_wrong_limit_is_refused() -> None:
     for limit in (0, 101):
         with pytest.raises(InvalidInputError, match="1 to 100"):
             query(limit=limit)
+        with pytest.raises(InvalidInputError, match="1 to 100"):
+            query().but(limit=limit)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,4 +108,4 @@ def test_the_static_list_keeps_to_the_kinds_too() -> None:
     place = Placement("p", static_items=("a", "b", "c"), at_most={"item": 2})
     asked = Query(at=AT, placement="p")
     assert [item.item_id for item in static_slate(asked, place).items] == ["a", "b"]
-    assert static_slate(replace(asked, kinds=("resume",)), place).items == ()
+    assert static_slate(asked.but(kinds=("resume",)), place).items == ()

@@ -224,7 +224,7 @@ def test_a_page_is_one_step_before_and_after_its_event_has_arrived(
     late = [Did("ann", item, ts) for item, ts in way]
     there = [*late, Did("ann", "item-06", CUT - 1)]
     for done in (late, there):
-        query = replace(served_query(done, "ann", CUT), context_items=("item-06",))
+        query = served_query(done, "ann", CUT).but(context_items=("item-06",))
         recommend(query, bundle, replace(NEXT, exclude=("context",)), TopPolicy())
     (one_items, one), (other_items, other) = seen
     assert one_items == other_items

@@ -6,7 +6,7 @@ Each question goes through `recommender.pipeline.recommend`, the code path that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -104,7 +104,7 @@ def first_shown(journey: Journey, variant: Variant, k: int) -> tuple[list[int], 
 
 def _answer(query: Query, variant: Variant, k: int) -> set[str]:
     place = variant.placement
-    question = replace(_on_page(query) if variant.on_page else query, placement=place.name, limit=k)
+    question = (_on_page(query) if variant.on_page else query).but(placement=place.name, limit=k)
     slate = recommend(question, variant.bundle, place, TopPolicy())
     return {item.item_id for item in slate.items}
 
@@ -113,7 +113,7 @@ def _on_page(query: Query) -> Query:
     """The same moment as a page would ask: it shows the visit's last item, and knows the cart."""
     last = tuple(each.item_id for each in query.session[-1:])
     cart = cart_of((*query.history, *query.session))
-    return replace(query, context_items=last, cart_items=cart)
+    return query.but(context_items=last, cart_items=cart)
 
 
 def cart_of(interactions: Sequence[Interaction]) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def answers(bundle: ModelBundle, hold_out: HoldOut, placement: Placement, limit:
     policy = TopPolicy()
     with threadpool_limits(1, "blas"):
         slates = (
-            recommend(replace(query, limit=limit), bundle, placement, policy)
+            recommend(query.but(limit=limit), bundle, placement, policy)
             for query in hold_out.queries
         )
         return tuple(tuple(item.item_id for item in slate.items) for slate in slates)

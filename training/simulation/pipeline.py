@@ -171,7 +171,7 @@ class PipelineRecommender:
         query = self.query(context, place)
         if chosen.is_exploring:
             seed = seed_of(f"{context.session_id}.{context.at}.{place.name}")
-            slate = recommend(replace(query, seed=seed), chosen.bundle, place, _EXPLORING)
+            slate = recommend(query.but(seed=seed), chosen.bundle, place, _EXPLORING)
         else:
             slate = recommend(query, chosen.bundle, place, _POLICY)
         item_ids = [item.item_id for item in slate.items]
@@ -210,7 +210,7 @@ def beyond_default(
     """
     if not item_ids:
         return 0
-    stranger = replace(query, personalize=OFF, limit=len(item_ids))
+    stranger = query.but(personalize=OFF, limit=len(item_ids))
     default = recommend(stranger, bundle, replace(placement, navigation=0), _POLICY)
     usual = {item.item_id for item in default.items}
     return sum(item_id not in usual for item_id in item_ids)

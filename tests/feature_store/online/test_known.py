@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import fields
 
 from feature_store.online.cart import CartChange
 from feature_store.online.known import NOTHING, informed, known_of

@@ -146,14 +146,14 @@ def test_conditions_on_the_question_name_no_item() -> None:
 
 
 def test_a_cart_takes_no_part_in_an_impersonal_answer() -> None:
-    impersonal = permitted(replace(PAGE, personalize="off"), Placement("p"))
+    impersonal = permitted(PAGE.but(personalize="off"), Placement("p"))
     assert holds(
         parse("cart.size = 0 and cart.value = 0 and cart.price is missing"), impersonal, SHOP
     )
 
 
 def test_a_cart_of_unknown_prices_has_no_value() -> None:
-    unknown = replace(PAGE, cart_items=("item-00", "nothing"))
+    unknown = PAGE.but(cart_items=("item-00", "nothing"))
     assert holds(parse("cart.size = 2 and cart.value is missing"), unknown, SHOP)
 
 

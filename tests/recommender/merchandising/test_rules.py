@@ -76,7 +76,7 @@ def test_what_is_excluded_is_never_shown_and_counted() -> None:
     ],
 )
 def test_where_and_when_a_rule_holds(limits: dict[str, object], holds: bool) -> None:
-    listed = shown(replace(STRANGER, device="phone"), EXCLUDE | limits)
+    listed = shown(STRANGER.but(device="phone"), EXCLUDE | limits)
     assert (0 not in listed) == holds
 
 
@@ -118,9 +118,9 @@ def test_a_pin_has_its_position_if_it_may_be_shown() -> None:
     slate = answer(STRANGER, pin)
     assert numbers(slate) == [0, 18, 1, 2, 3, 4]
     assert slate.items[1].reason == "featured" or slate.items[1].source == "popularity"
-    assert shown(replace(STRANGER, exclude_items=frozenset({"item-18"})), pin)[1] == 1
-    assert 18 not in shown(replace(STRANGER, session=viewed(18, event_type=DISMISS)), pin)
-    assert 18 not in shown(replace(STRANGER, filter='brand = "acme"'), pin)
+    assert shown(STRANGER.but(exclude_items=frozenset({"item-18"})), pin)[1] == 1
+    assert 18 not in shown(STRANGER.but(session=viewed(18, event_type=DISMISS)), pin)
+    assert 18 not in shown(STRANGER.but(filter='brand = "acme"'), pin)
     assert 18 not in shown(STRANGER, pin, {"kind": "exclude", "where": "price > 18"})
 
 
@@ -129,7 +129,7 @@ def test_a_pin_moves_a_ranked_item_down_as_well_as_up() -> None:
 
 
 def test_a_pin_beyond_the_end_of_a_short_list_is_its_end() -> None:
-    short = replace(STRANGER, filter='item_id in ("item-01", "item-02", "item-03")')
+    short = STRANGER.but(filter='item_id in ("item-01", "item-02", "item-03")')
     assert shown(short, {"kind": "pin", "items": {"item-01": 6}}) == [2, 3, 1]
 
 
@@ -177,9 +177,7 @@ def test_a_promotion_brings_in_what_no_source_proposes() -> None:
 
 
 def test_a_share_is_one_of_the_slots_that_are_there() -> None:
-    few = replace(
-        STRANGER, limit=10, filter='item_id in ("item-01", "item-02", "item-11", "item-12")'
-    )
+    few = STRANGER.but(limit=10, filter='item_id in ("item-01", "item-02", "item-11", "item-12")')
     half = PROMOTION | {"share": 0.5, "from_position": 1}
     assert shown(few, half) == [1, 2, 11, 12]
 
@@ -224,8 +222,8 @@ def test_diversity_parts_what_is_alike() -> None:
     assert spread[0] == plain[0]
     assert {number % 2 for number in spread} == {0, 1}
     assert shown(query, {"kind": "diversity", "level": "none"}) == plain
-    assert shown(replace(query, diversity=0.6)) == spread
-    assert shown(replace(query, diversity=0.0), {"kind": "diversity", "level": 1}) == plain
+    assert shown(query.but(diversity=0.6)) == spread
+    assert shown(query.but(diversity=0.0), {"kind": "diversity", "level": 1}) == plain
 
 
 def test_without_factors_attributes_say_what_is_alike() -> None:
@@ -248,9 +246,9 @@ def test_calibration_follows_the_mix_of_those_with_enough_history() -> None:
     assert garden < sum(number % 2 == 0 for number in shown(plain)) or shown(plain)[:5] != shown(
         plain, mixed
     )
-    short = replace(plain, history=history[1:])
+    short = plain.but(history=history[1:])
     assert shown(short, mixed) == shown(short)
-    impersonal = replace(plain, personalize="off")
+    impersonal = plain.but(personalize="off")
     assert shown(impersonal, mixed) == shown(impersonal)
 
 
@@ -302,7 +300,7 @@ def test_an_empty_ranking_stays_empty() -> None:
 def test_moments_are_those_of_the_question() -> None:
     rule = EXCLUDE | {"from": datetime(2026, 2, 1, tzinfo=UTC)}
     assert 0 in shown(STRANGER, rule)
-    assert 0 not in shown(replace(STRANGER, at=AT + timedelta(1)), rule)
+    assert 0 not in shown(STRANGER.but(at=AT + timedelta(1)), rule)
 
 
 def test_similarity_of_an_item_without_factors_is_that_of_its_attributes() -> None:

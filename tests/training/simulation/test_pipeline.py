@@ -59,7 +59,7 @@ def test_a_strangers_list_differs_from_itself_in_nothing() -> None:
 
 def test_what_differs_is_what_a_list_of_the_same_length_does_not_hold() -> None:
     known = Query(AT, "home", 8, session=viewed(1, 3, 5))
-    default = shown(replace(known, personalize=OFF))
+    default = shown(known.but(personalize=OFF))
     own = shown(known)
     assert beyond_default(own, known, BUNDLE, PLACE) == len(set(own) - set(default)) > 0
     # Another order of the same items is no difference; a shorter list meets a shorter default.
