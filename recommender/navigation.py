@@ -14,7 +14,7 @@ first item that is worth less. Estimated, and shrunk, in `training.models.naviga
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -26,7 +26,7 @@ from recommender.catalogue import NO_CATEGORY, Catalogue
 from recommender.errors import BundleError
 from recommender.ids import StringArray
 from recommender.journey import LOOKBACK_MICROS
-from recommender.query import NO_VISIT, Query, Visit
+from recommender.query import Interaction, Query
 from recommender.terms import (
     MICROS_PER_SECOND,
     SEARCH,
@@ -93,7 +93,7 @@ class Ways:
         kinds: Collection[str],
         eligible: BoolArray,
         most: int,
-        gone: Visit = NO_VISIT,
+        gone: Sequence[Interaction] = (),
     ) -> tuple[Way, ...]:
         """At most so many ways of these kinds that are worth more than an item that is listed.
 
@@ -102,8 +102,8 @@ class Ways:
         eligible
             Items that may be shown, bool (items,): a category without any leads nowhere.
         gone
-            The visit so far. Who was there knows the way: neither a category whose list it went to
-            comes again in it, nor a search after it has searched.
+            What the visit did lately. Who was there knows the way: neither a category whose list it
+            went to is pointed at, nor a search where it has searched.
         """
         if most < 1 or query.filter:
             return ()  # a list that is filtered is a page of its own: no way leads out of it
@@ -122,7 +122,7 @@ class Ways:
         return 1 + int(np.count_nonzero(self.item_worth[state] >= np.float32(worth)))
 
     def _targets(
-        self, state: int, query: Query, eligible: BoolArray, gone: Visit
+        self, state: int, query: Query, eligible: BoolArray, gone: Sequence[Interaction]
     ) -> Mapping[str, Iterable[tuple[str | None, float]]]:
         return {
             TO_CATEGORY: self._categories(state, query, eligible, self._listed(gone)),
@@ -140,9 +140,9 @@ class Ways:
             if not is_here and eligible[items].any():
                 yield path, worth
 
-    def _listed(self, visit: Visit) -> Int32Array:
-        """First items of the shop's own lists that a visit went to, int32 (lists,)."""
-        went = [item_id for item_id, event_type, _ in visit.events if event_type == VIEW_ITEM_LIST]
+    def _listed(self, gone: Sequence[Interaction]) -> Int32Array:
+        """First items of the shop's own lists that were gone to, int32 (lists,)."""
+        went = [item_id for item_id, event_type, _ in gone if event_type == VIEW_ITEM_LIST]
         found = self.catalogue.ids.index_of_each(went)
         return np.array([index for index in found if index is not None], np.int32)
 
@@ -182,8 +182,8 @@ class Ways:
         return NO_CATEGORY if index is None else int(self.catalogue.item_category[index])
 
 
-def _has_searched(visit: Visit) -> bool:
-    return any(event_type == SEARCH for _, event_type, _ in visit.events)
+def _has_searched(gone: Sequence[Interaction]) -> bool:
+    return any(event_type == SEARCH for _, event_type, _ in gone)
 
 
 def _filled(index: Int32Array, worth: Float32Array) -> Iterator[tuple[int, float]]:

@@ -47,6 +47,7 @@ from recommender.terms import (
     VIEW_ITEM,
     BoolArray,
 )
+from recommender.visit import lately
 
 # Which part of the query makes an answer how personal, most personal first.
 _LEVELS = {PERSONALISED: ("history",), SESSION: ("session", "cart"), SIMILAR: ("context",)}
@@ -294,19 +295,20 @@ def find_ways(
     bundle: ModelBundle,
     placement: Placement,
     mask: BoolArray,
-    gone: Visit = NO_VISIT,
+    visit: Visit = NO_VISIT,
 ) -> tuple[Way, ...]:
     """Where to go instead of looking at an item, where the placement or the query wants that.
 
     Parameters
     ----------
-    gone
-        What need not be pointed at again, see `recommender.navigation.Ways.best`.
+    visit
+        Where it went lately need not be pointed at again.
     """
     wanted = wanted_kinds(query, placement)
     if bundle.ways is None or not placement.navigation or set(wanted) <= set(ITEM_KINDS):
         return ()
     mask = mask & ~items_in(placement.sensitive_categories, bundle.catalogue)
+    gone = lately(visit, placement.navigation_rest)
     ways = bundle.ways.best(query, wanted, mask, placement.navigation, gone)
     return unrevealing(ways, query, bundle.catalogue, placement)
 

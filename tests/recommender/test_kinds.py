@@ -311,6 +311,16 @@ def test_a_way_that_the_visit_has_gone_is_not_pointed_at_again(
     assert [way.target for way in ask(nobody, place).ways] == ["kitchen", "knife"]
 
 
+def test_a_way_comes_again_after_so_many_items() -> None:
+    visit = Visit((SEARCHED, *viewed(2, 4)))
+    asked = query(session=viewed(2, 4), visit=visit)
+    targets = {
+        rest: [way.target for way in ask(asked, replace(PLACE, navigation_rest=rest)).ways]
+        for rest in (0, 2, 3)
+    }
+    assert targets == {0: ["kitchen", "knife"], 2: ["kitchen", "knife"], 3: ["kitchen"]}
+
+
 def test_an_impersonal_way_does_not_know_the_cart() -> None:
     asked = query(cart_items=("item-02",), session=viewed(3), personalize="off")
     assert [way.kind for way in ask(asked).ways] == ["category", "search"]
