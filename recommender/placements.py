@@ -145,7 +145,7 @@ class Placement:
     kind_order: tuple[str, ...] = ()
     at_most: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     navigation: int = 1
-    navigation_rest: int = 3
+    navigation_rest: int = 2
     pace: PaceTable = NO_PACE
     stage: Mapping[str, Placement] = field(default_factory=lambda: MappingProxyType({}))
     sensitive_categories: tuple[str, ...] = ()
