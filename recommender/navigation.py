@@ -14,7 +14,7 @@ first item that is worth less. Estimated, and shrunk, in `training.models.naviga
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -26,12 +26,14 @@ from recommender.catalogue import NO_CATEGORY, Catalogue
 from recommender.errors import BundleError
 from recommender.ids import StringArray
 from recommender.journey import LOOKBACK_MICROS
-from recommender.query import Query
+from recommender.query import Interaction, Query
 from recommender.terms import (
     MICROS_PER_SECOND,
+    SEARCH,
     TO_CATEGORY,
     TO_CHECKOUT,
     TO_SEARCH,
+    VIEW_ITEM_LIST,
     BoolArray,
     Float32Array,
     Int32Array,
@@ -86,7 +88,12 @@ class Ways:
     checkout_worth: Float32Array
 
     def best(
-        self, query: Query, kinds: Collection[str], eligible: BoolArray, most: int
+        self,
+        query: Query,
+        kinds: Collection[str],
+        eligible: BoolArray,
+        most: int,
+        gone: Sequence[Interaction] = (),
     ) -> tuple[Way, ...]:
         """At most so many ways of these kinds that are worth more than an item that is listed.
 
@@ -94,13 +101,16 @@ class Ways:
         ----------
         eligible
             Items that may be shown, bool (items,): a category without any leads nowhere.
+        gone
+            What the visit did lately. Who was there knows the way: neither a category whose list it
+            went to is pointed at, nor a search where it has searched.
         """
         if most < 1 or query.filter:
             return ()  # a list that is filtered is a page of its own: no way leads out of it
         state = self._state(query)
         found = [
             Way(kind, target, worth, self._rank(state, worth))
-            for kind, targets in self._targets(state, query, eligible).items()
+            for kind, targets in self._targets(state, query, eligible, gone).items()
             if kind in kinds
             for target, worth in islice(targets, most)
         ]
@@ -112,21 +122,29 @@ class Ways:
         return 1 + int(np.count_nonzero(self.item_worth[state] >= np.float32(worth)))
 
     def _targets(
-        self, state: int, query: Query, eligible: BoolArray
+        self, state: int, query: Query, eligible: BoolArray, gone: Sequence[Interaction]
     ) -> Mapping[str, Iterable[tuple[str | None, float]]]:
         return {
-            TO_CATEGORY: self._categories(state, query, eligible),
-            TO_SEARCH: self._terms(state),
+            TO_CATEGORY: self._categories(state, query, eligible, self._listed(gone)),
+            TO_SEARCH: () if _has_searched(gone) else self._terms(state),
             TO_CHECKOUT: self._checkout(state, query),
         }
 
     def _categories(
-        self, state: int, query: Query, eligible: BoolArray
+        self, state: int, query: Query, eligible: BoolArray, listed: Int32Array
     ) -> Iterator[tuple[str, float]]:
         for index, worth in _filled(self.category[state], self.category_worth[state]):
             path = self.catalogue.categories.id(index)
-            if path != query.category and eligible[self.catalogue.in_category(path)].any():
+            items = self.catalogue.in_category(path)
+            is_here = path == query.category or np.isin(listed, items).any()
+            if not is_here and eligible[items].any():
                 yield path, worth
+
+    def _listed(self, gone: Sequence[Interaction]) -> Int32Array:
+        """First items of the shop's own lists that were gone to, int32 (lists,)."""
+        went = [item_id for item_id, event_type, _ in gone if event_type == VIEW_ITEM_LIST]
+        found = self.catalogue.ids.index_of_each(went)
+        return np.array([index for index in found if index is not None], np.int32)
 
     def _terms(self, state: int) -> Iterator[tuple[str, float]]:
         for index, worth in _filled(self.term[state], self.term_worth[state]):
@@ -162,6 +180,10 @@ class Ways:
     def _category_of(self, item_id: str) -> int:
         index = self.catalogue.ids.index(item_id)
         return NO_CATEGORY if index is None else int(self.catalogue.item_category[index])
+
+
+def _has_searched(gone: Sequence[Interaction]) -> bool:
+    return any(event_type == SEARCH for _, event_type, _ in gone)
 
 
 def _filled(index: Int32Array, worth: Float32Array) -> Iterator[tuple[int, float]]:

@@ -31,7 +31,7 @@ from recommender.patience import ENDLESS, Patience
 from recommender.personalisation import impersonal, is_personal, permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
-from recommender.query import Interaction, Query
+from recommender.query import NO_VISIT, Interaction, Query, Visit
 from recommender.ranking import Blended, Proposed, Ranking, blend, fill
 from recommender.rules import Eligibility, eligible_items, on_page
 from recommender.seeds import Seeds, Weighing, seeds_of
@@ -47,6 +47,7 @@ from recommender.terms import (
     VIEW_ITEM,
     BoolArray,
 )
+from recommender.visit import lately
 
 # Which part of the query makes an answer how personal, most personal first.
 _LEVELS = {PERSONALISED: ("history",), SESSION: ("session", "cart"), SIMILAR: ("context",)}
@@ -109,13 +110,22 @@ def _default(
             kept = _default_list(impersonal(query), bundle, placement, rules)
             bundle.defaults.keep(question, kept)
         if (made := kept.without(open_items)) is not None:
-            if made.ways:  # one may lead to nothing but what is taken out
-                ways = find_ways(impersonal(query), bundle, placement, open_items)
-                made = made.over(made.arrangement, ways=ways)
-            return made
+            return _passable(made, opening, bundle, placement)
     if query.patience.runs_out("default"):
         return None
-    return _chosen(opened(impersonal(query), bundle, placement, rules, within=open_items), bundle)
+    whole = opened(impersonal(query), bundle, placement, rules, within=open_items)
+    return _passable(_chosen(whole, bundle), opening, bundle, placement)
+
+
+def _passable(
+    default: Chosen, opening: Opening, bundle: ModelBundle, placement: Placement
+) -> Chosen:
+    """The same without ways that lead to nothing but what is taken out, or were gone before."""
+    if not default.ways:
+        return default
+    anybody, visit = impersonal(opening.query), opening.query.visit
+    ways = find_ways(anybody, bundle, placement, opening.open_items, visit)
+    return default.over(default.arrangement, ways=ways)
 
 
 def _kept_question(
@@ -202,7 +212,7 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
         ranking = in_pace.first(WINDOW if active.is_ordering else most)
         ranking = varied(boosted(ranking, active), active, seeds, bundle)
         arrangement = arranged(ranking, active, showable, most)
-    ways = () if is_silent else find_ways(query, bundle, placement, showable)
+    ways = () if is_silent else find_ways(query, bundle, placement, showable, query.visit)
     promised = bundle.promised(placement.name)
     return Chosen(active, eligibility, arrangement, fatigue, kinds, ways, promised, explore)
 
@@ -281,14 +291,25 @@ def _seeds_of(query: Query, bundle: ModelBundle, placement: Placement) -> tuple[
 
 
 def find_ways(
-    query: Query, bundle: ModelBundle, placement: Placement, mask: BoolArray
+    query: Query,
+    bundle: ModelBundle,
+    placement: Placement,
+    mask: BoolArray,
+    visit: Visit = NO_VISIT,
 ) -> tuple[Way, ...]:
-    """Where to go instead of looking at an item, where the placement or the query wants that."""
+    """Where to go instead of looking at an item, where the placement or the query wants that.
+
+    Parameters
+    ----------
+    visit
+        Where it went lately need not be pointed at again.
+    """
     wanted = wanted_kinds(query, placement)
     if bundle.ways is None or not placement.navigation or set(wanted) <= set(ITEM_KINDS):
         return ()
     mask = mask & ~items_in(placement.sensitive_categories, bundle.catalogue)
-    ways = bundle.ways.best(query, wanted, mask, placement.navigation)
+    gone = lately(visit, placement.navigation_rest)
+    ways = bundle.ways.best(query, wanted, mask, placement.navigation, gone)
     return unrevealing(ways, query, bundle.catalogue, placement)
 
 

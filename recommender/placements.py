@@ -65,6 +65,7 @@ _RANGES = {
     "purchase_share": (0, 1),
     "max_changed_share": (0, 1),
     "navigation": (0, 3),
+    "navigation_rest": (0, 100),
 }
 
 
@@ -111,6 +112,9 @@ class Placement:
         How many suggestions of a kind of item there may be; a kind that is not named: any number.
     navigation
         How many suggestions may lead to a category, a search or the checkout.
+    navigation_rest
+        Items that a visit opens after it went to a list or a search before it is pointed there
+        again; 0: at once.
     pace
         What the pace of a visit changes; nothing where `seeds` leave the session out.
     stage
@@ -141,6 +145,7 @@ class Placement:
     kind_order: tuple[str, ...] = ()
     at_most: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     navigation: int = 1
+    navigation_rest: int = 2
     pace: PaceTable = NO_PACE
     stage: Mapping[str, Placement] = field(default_factory=lambda: MappingProxyType({}))
     sensitive_categories: tuple[str, ...] = ()

@@ -6,10 +6,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 
-from recommender.query import NO_VISIT, Interaction, Visit
+from recommender.query import NO_ITEM, NO_VISIT, Interaction, Visit
 from recommender.silences import chain_start
+from recommender.terms import SELECT_ITEM, VIEW_ITEM
 
 _TIME = attrgetter("ts")
+_OPENS = frozenset((SELECT_ITEM, VIEW_ITEM))
 
 
 def visit_of(
@@ -38,3 +40,18 @@ def visit_of(
     return Visit(
         tuple(known[start:stop]), frozenset([each.item_id for each in recent if each.ts < begin])
     )
+
+
+def lately(visit: Visit, items: int) -> tuple[Interaction, ...]:
+    """What a visit did since it opened the last so many items; nothing for 0.
+
+    A reload, and the page that a click on the same item opened, is no further item.
+    """
+    opened, latest = 0, NO_ITEM
+    for place in range(len(visit.events), 0, -1):
+        if opened == items:
+            return visit.events[place:]
+        item_id, event_type, _ = visit.events[place - 1]
+        if event_type in _OPENS and item_id != latest:
+            opened, latest = opened + 1, item_id
+    return visit.events if items else ()

@@ -13,7 +13,7 @@ from recommender.kinds import complements, in_kind_order, left_open, wanted_kind
 from recommender.pipeline import recommend
 from recommender.placements import Placement, read_placements
 from recommender.policy import TopPolicy
-from recommender.query import Interaction, Query
+from recommender.query import Interaction, Query, Visit
 from recommender.ranking import Ranking, same_text
 from recommender.slate import Slate, SlateWay
 from recommender.substitutes import Pairs
@@ -27,6 +27,8 @@ from recommender.terms import (
     PURCHASE,
     REFUND,
     REMOVE_FROM_CART,
+    SEARCH,
+    VIEW_ITEM_LIST,
 )
 from tests.bundles import AT, AT_MICROS, MINUTE, knowing_bundle, shop_bundle, viewed
 
@@ -280,6 +282,43 @@ def test_a_way_leads_somewhere_else_and_to_something() -> None:
     assert [
         w.kind for w in ask(query(kinds=("search",)), replace(PLACE, kinds=("item",))).ways
     ] == ["search"]
+
+
+SEARCHED = Interaction("", SEARCH, AT_MICROS - 2 * MINUTE)
+LISTED_KITCHEN = Interaction("item-03", VIEW_ITEM_LIST, AT_MICROS - 2 * MINUTE)
+LISTED_SEEDS = Interaction("item-02", VIEW_ITEM_LIST, AT_MICROS - 2 * MINUTE)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize(
+    ("gone", "left"),
+    [
+        ((), ["kitchen", "knife"]),
+        ((SEARCHED,), ["kitchen"]),
+        ((LISTED_KITCHEN,), ["knife"]),
+        ((LISTED_SEEDS,), ["kitchen", "knife"]),
+        ((LISTED_KITCHEN, SEARCHED), []),
+    ],
+)
+def test_a_way_that_the_visit_has_gone_is_not_pointed_at_again(
+    gone: tuple[Interaction, ...], left: list[str], share: float
+) -> None:
+    # Nor does the list of anybody, which stands for a personal one that differs too much from it.
+    place = replace(PLACE, max_changed_share=share)
+    asked = query(session=viewed(2, 4), visit=Visit(gone), limit=6)
+    assert [way.target for way in ask(asked, place).ways] == left
+    nobody = replace(asked, personalize="off")
+    assert [way.target for way in ask(nobody, place).ways] == ["kitchen", "knife"]
+
+
+def test_a_way_comes_again_after_so_many_items() -> None:
+    visit = Visit((SEARCHED, *viewed(2, 4)))
+    asked = query(session=viewed(2, 4), visit=visit)
+    targets = {
+        rest: [way.target for way in ask(asked, replace(PLACE, navigation_rest=rest)).ways]
+        for rest in (0, 2, 3)
+    }
+    assert targets == {0: ["kitchen", "knife"], 2: ["kitchen", "knife"], 3: ["kitchen"]}
 
 
 def test_an_impersonal_way_does_not_know_the_cart() -> None:

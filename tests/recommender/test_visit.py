@@ -10,7 +10,7 @@ from recommender.terms import (
     VIEW_ITEM,
     VIEW_ITEM_LIST,
 )
-from recommender.visit import visit_of
+from recommender.visit import lately, visit_of
 from recommender.visit_signs import CART, ITEM, LISTED, MEASURES, SEARCHED, Signs
 
 SECOND, MINUTE = 1_000_000, 60_000_000
@@ -55,6 +55,18 @@ def test_nothing_later_than_the_moment_is_in_a_visit() -> None:
 def test_after_a_long_silence_there_is_no_visit() -> None:
     assert visit_of((at(0, "a"),), (), GAP + 1, GAP) == NO_VISIT
     assert visit_of((), (), 5, GAP) == NO_VISIT
+
+
+def test_lately_reaches_back_over_so_many_opened_items() -> None:
+    search = at(0, event_type=SEARCH)
+    clicked = (at(1, "a", SELECT_ITEM), at(2, "a"), at(3, "a"))  # a click, its page, a reload
+    listed = at(4, "c", VIEW_ITEM_LIST)
+    visit = Visit((search, *clicked, listed, at(5, "b"), at(6, "b", ADD_TO_CART)))
+    assert lately(visit, 0) == ()
+    assert lately(visit, 1) == visit.events[5:]
+    assert lately(visit, 2) == visit.events[3:]
+    assert lately(visit, 3) == visit.events
+    assert lately(NO_VISIT, 3) == ()
 
 
 # ---- its signs -------------------------------------------------------------------------------

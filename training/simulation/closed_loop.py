@@ -91,6 +91,8 @@ class Arm:
         Steps of the first of these, float64 (n,), NaN for who bought nothing.
     pages
         Pages seen, float64 (n,).
+    taken
+        Steps of all visits, of those that bought up to the first purchase, float64 (n,).
     bought, left
         Visits that bought, or ended without, after t steps, float64 (n, horizon + 1); the last
         column holds all beyond.
@@ -114,6 +116,7 @@ class Arm:
     steps: Float64Array
     first_steps: Float64Array
     pages: Float64Array
+    taken: Float64Array
     bought: Float64Array
     left: Float64Array
     dismissals: Float64Array
@@ -260,6 +263,7 @@ class _Tally:
             "visits": _totals(who, people),
             "buying_visits": _totals(who[found.is_bought], people),
             "pages": _totals(who, people, pages),
+            "taken": _totals(who, people, found.steps),
             "tired": _totals(who[reason == Exit.TIRED], people),
             "bought": bought,
             "left": left,

@@ -16,6 +16,7 @@ from training.evaluation.bootstrap import Bootstrap, Interval
 from training.simulation.closed_loop import Arm
 
 STEPS: Final = "steps to purchase"
+TAKEN: Final = "steps taken per sale"
 CONVERSION: Final = "conversion"
 VISITS: Final = "visits per shopper"
 PAGES: Final = "pages per visit"
@@ -99,6 +100,7 @@ class SeedsReport(msgspec.Struct, frozen=True):
                 "policy": arm.name,
                 "seed": seed,
                 f"{STEPS}, %": _cell(_percent(arm.ratios.get(STEPS)), "+.1f"),
+                f"{TAKEN}, %": _cell(_percent(arm.ratios.get(TAKEN)), "+.1f"),
                 f"{CONVERSION}, points": _cell(_scaled(arm.differences[CONVERSION]), "+.1f"),
                 **{f"{name}, times": _cell(arm.ratios.get(name), ".2f") for name in TIMES},
                 f"{CHANGED}, %": _cell(_scaled(arm.figures.get(CHANGED)), ".1f"),
@@ -140,6 +142,7 @@ class _Ratio:
 
 _RATIOS: Final[Mapping[str, _Ratio]] = {
     STEPS: _Ratio(lambda arm: arm.steps, lambda arm: arm.journeys),
+    TAKEN: _Ratio(lambda arm: arm.taken, lambda arm: arm.buying_visits),
     CONVERSION: _Ratio(lambda arm: arm.buying_visits, lambda arm: arm.visits),
     VISITS: _Ratio(lambda arm: arm.visits, lambda arm: np.ones(len(arm.visits))),
     PAGES: _Ratio(lambda arm: arm.pages, lambda arm: arm.visits),
@@ -150,7 +153,7 @@ _RATIOS: Final[Mapping[str, _Ratio]] = {
 }
 BOTH: Final = "first purchase, of who bought in both"
 REMAINING: Final = "remaining steps"
-WAY: Final = (STEPS, CONVERSION, VISITS, PAGES, REMAINING)
+WAY: Final = (STEPS, TAKEN, CONVERSION, VISITS, PAGES, REMAINING)
 """Figures of how long the way is."""
 NUISANCE: Final = (DISMISSALS, TIRED, REPEATED, CHANGED)
 """Figures of what shoppers may notice."""
@@ -250,7 +253,7 @@ def _differences(values: Drawn, first: Drawn, draws: Bootstrap) -> dict[str, Int
 def _ratios(values: Drawn, first: Drawn, draws: Bootstrap) -> dict[str, Interval]:
     """Draws in which the first has nothing to divide by are left out of an interval."""
     found: dict[str, Interval] = {}
-    for name in (STEPS, *TIMES):
+    for name in (STEPS, TAKEN, *TIMES):
         (whole, each), (base, bases) = values[name], first[name]
         some = bases > 0
         if base > 0:

@@ -21,6 +21,7 @@ from training.simulation.loop_report import (
     REMAINING,
     REPEATED,
     STEPS,
+    TAKEN,
     TIRED,
     WAY,
     compare,
@@ -140,6 +141,7 @@ def arm(name: str, steps: list[float], visits: list[float], lengths: list[int]) 
         steps=way,
         first_steps=np.where(way > 0, way, np.nan),
         pages=np.array(visits) * 2,
+        taken=np.array(lengths, float),
         bought=bought,
         left=left,
         dismissals=np.array(visits) / 2,
@@ -161,6 +163,7 @@ def test_figures_and_differences_by_hand() -> None:
     assert {name: each.mean for name, each in one.figures.items()} == pytest.approx(
         {
             STEPS: 10 / 2,
+            TAKEN: (4 + 6 + 3) / 2,
             CONVERSION: 2 / 4,
             "visits per shopper": 4 / 3,
             "pages per visit": 2,
@@ -180,6 +183,7 @@ def test_figures_and_differences_by_hand() -> None:
     assert {name: each.mean for name, each in two.ratios.items()} == pytest.approx(
         {
             STEPS: (5 / 2) / (10 / 2),
+            TAKEN: (6 / 2) / (13 / 2),
             DISMISSALS: (1.5 / 3) / (2 / 4),
             REPEATED: (5 / 30) / (10 / 40),
             TIRED: 0.0,
