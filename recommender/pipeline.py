@@ -212,7 +212,9 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
         ranking = in_pace.first(WINDOW if active.is_ordering else most)
         ranking = varied(boosted(ranking, active), active, seeds, bundle)
         arrangement = arranged(ranking, active, showable, most)
-    ways = () if is_silent else find_ways(query, bundle, placement, showable, query.visit)
+    # A category whose items are not wanted here is still a place to go to.
+    where = opening.open_items
+    ways = () if is_silent else find_ways(query, bundle, placement, where, query.visit)
     promised = bundle.promised(placement.name)
     return Chosen(active, eligibility, arrangement, fatigue, kinds, ways, promised, explore)
 

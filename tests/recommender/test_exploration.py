@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.exploration import fits
@@ -196,6 +196,12 @@ def ask(asked: Query, place: Placement) -> Slate:
 
 
 @given(queries, places, shares, st.integers(0, 2**53 - 1))
+@example(
+    Query(AT, "cart", 1, kinds=("buy_again", "resume", "category", "search"), history=viewed(0)),
+    read_placements()["cart"],
+    0.0,
+    0,
+)
 def test_an_exploring_list_keeps_its_promises(
     asked: Query, place: Placement, share: float, seed: int
 ) -> None:
