@@ -21,6 +21,7 @@ from recommender.exploration import ExploringPolicy, Slots
 from recommender.explore_settings import ExploreSettings
 from recommender.listing import Listing
 from recommender.policy import Leeway
+from recommender.ranking import Origin
 from recommender.sample_ratio import chi_square_tail
 from recommender.terms import PERSONALISED
 
@@ -68,7 +69,7 @@ def fits(draws: int, seed: int) -> Iterator[Fit]:
 def _ranking() -> Listing:
     n = len(SCORES)
     scores = np.array(SCORES, np.float32).tolist()
-    return Listing([*range(n)], scores, ["als"] * n, [PERSONALISED] * n)
+    return Listing([*range(n)], scores, [Origin("als", PERSONALISED)] * n)
 
 
 _RANKING, _POLICY = _ranking(), ExploringPolicy()

@@ -28,6 +28,7 @@ from recommender.exploration import ExploringPolicy, likelihood
 from recommender.explore_settings import ExploreSettings
 from recommender.listing import Listing
 from recommender.policy import Choice, Leeway
+from recommender.ranking import Origin
 from recommender.terms import PERSONALISED, Float64Array
 from training.evaluation.off_policy import LoggedChoices, Verdict, judge
 from training.evaluation.off_policy_slates import LoggedSlates, judge_slates
@@ -81,7 +82,7 @@ class World:
 
 def _ranking(scores: Float64Array) -> Listing:
     n, own = len(scores), scores.astype(np.float32).tolist()
-    return Listing([*range(n)], own, ["als"] * n, [PERSONALISED] * n)
+    return Listing([*range(n)], own, [Origin("als", PERSONALISED)] * n)
 
 
 def swapped(world: World, context: int) -> list[int]:

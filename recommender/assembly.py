@@ -140,7 +140,7 @@ def slate_of(chosen: Chosen, policy: SlatePolicy, told: Told = UNTOLD) -> Slate:
     rows = [row for row, _ in choices]
     # What a rule put there says nothing of how personal the answer is.
     own = [row for row in rows if row not in placed] if placed else rows
-    levels = {listing.levels[row] for row in own or rows}
+    levels = {listing.origins[row].level for row in own or rows}
     return Slate(
         items,
         min(levels, key=LADDER.index, default=STATIC),
@@ -203,7 +203,7 @@ def _items(
         return ()
     rows, propensities = zip(*choices, strict=True)
     placed, nothing = chosen.arrangement.placed, (None,) * len(rows)
-    sources, kinds = [listing.sources[row] for row in rows], [ITEM] * len(rows)
+    sources, kinds = [listing.origins[row].source for row in rows], [ITEM] * len(rows)
     reasons = [REASONS.get(source, "related") for source in sources]
     if kind_of := chosen.kinds:
         kinds = [kind_of.get(listing.items[row], ITEM) for row in rows]

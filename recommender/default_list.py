@@ -61,8 +61,10 @@ class DefaultList:
         rows: list[int] = np.flatnonzero(open_items[self.item_idx])[:limit].tolist()
         if len(rows) < limit and not self.is_whole:
             return None
+        listing = chosen.arrangement.listing
+        is_head = not rows or rows[-1] == len(rows) - 1
         # Nothing but the listing is kept of an arrangement: no rule has a hand in it.
-        return chosen.over(Arrangement(chosen.arrangement.listing.take(rows)))
+        return chosen.over(Arrangement(listing.first(len(rows)) if is_head else listing.take(rows)))
 
 
 def question_of(anybody: Query, placement: Placement) -> Hashable | None:

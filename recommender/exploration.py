@@ -46,7 +46,7 @@ class Slots:
         settings, own = leeway.settings, len(ranking)
         self.length = min(limit, own)
         self._settings = settings
-        self._levels = ranking.levels
+        self._origins = ranking.origins
         end = min(self.length + settings.reach, own + len(leeway.spare))
         self._below = [row for row in range(self.length, end) if row not in leeway.fixed]
         self._exploring = self._exploring_row(leeway)
@@ -107,11 +107,11 @@ class Slots:
         return stays + [Choice(other, each) for other in self._below]
 
     def _near_ties(self) -> list[Choice]:
-        head, levels, scores = self._waiting[0], self._levels, self._scores
-        gap, level = self._settings.gap, levels[head]
+        head, origins, scores = self._waiting[0], self._origins, self._scores
+        gap, level = self._settings.gap, origins[head].level
         tied = [head]
         for row in self._waiting[1:]:
-            if abs(scores[row] - scores[head]) > gap or levels[row] != level:
+            if abs(scores[row] - scores[head]) > gap or origins[row].level != level:
                 break
             tied.append(row)
         if len(tied) == 1:

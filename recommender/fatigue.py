@@ -24,7 +24,7 @@ import numpy as np
 
 from recommender.bundle import ModelBundle
 from recommender.exposures import Exposure
-from recommender.fatigue_note import UNTIRED, Fatigue, FatigueChange
+from recommender.fatigue_note import CAPS, UNTIRED, Fatigue, Lowered
 from recommender.fatigue_settings import EMPTY, IGNORE, FatigueSettings, most_of
 from recommender.filters.conditions import filter_expression
 from recommender.filters.expression import attributes_of
@@ -43,15 +43,6 @@ from recommender.terms import (
     Int64Array,
 )
 
-CAPS: Final = (
-    "brand_per_session",
-    "category_per_session",
-    "item_per_week",
-    "item_per_session",
-    "brand_share",
-    "category_share",
-)
-"""What takes items away; the place in this tuple, counted from 1, is the cap's number below."""
 _PER_WEEK: Final = CAPS.index("item_per_week") + 1
 _PER_SESSION: Final = CAPS.index("item_per_session") + 1
 _NOTHING: Final = Reordered.of(NO_RANKING)
@@ -191,33 +182,19 @@ class Weariness:
             self.settings.rank_constant,
             self.query.limit,
         )
-        changes = self._changes(ranking, found.changes, shares)
-        note = Fatigue(acted or self.spent, gain=found.gain, changes=changes)
+        lowered = self._lowered(ranking, found.changes, shares)
+        note = Fatigue(acted or self.spent, gain=found.gain, lowered=lowered)
         items = ranking.item_idx[found.order]
         return Rested(Reordered(ranking, found.order, items, found.scores), note)
 
-    def _changes(
+    def _lowered(
         self, ranking: Ranking, changes: Int64Array, shares: Sequence[float]
-    ) -> tuple[FatigueChange, ...]:
+    ) -> Lowered | None:
         """See `recommender.resting.Settled.changes`."""
         if not len(changes):
-            return ()
-        item_ids = self.bundle.catalogue.ids.ids_at(ranking.item_idx[changes[:, 0]].tolist())
-        return tuple(
-            [
-                FatigueChange(
-                    item_id,
-                    self.exposures[row].ignored if row >= 0 else 0,
-                    shares[row] if row >= 0 else 1.0,
-                    place + 1,
-                    after or None,
-                    CAPS[cap - 1] if cap else None,
-                )
-                for item_id, (place, row, cap, after) in zip(
-                    item_ids, changes.tolist(), strict=True
-                )
-            ]
-        )
+            return None
+        items = ranking.item_idx[changes[:, 0]].tolist()
+        return Lowered(self.bundle.catalogue.ids, items, changes.tolist(), self.exposures, shares)
 
     def _discounts(self) -> list[float]:
         """Of what was ignored."""

@@ -182,28 +182,34 @@ def _dropped(
 
 def left_open(query: Query, catalogue: Catalogue) -> set[str]:
     """Items that the shopper put into the cart, compared, or looked at often, and did not buy."""
-    at_micros = round(query.at.timestamp() * MICROS_PER_SECOND)
-    past = [each for each in (*query.history, *query.session) if each.ts <= at_micros]
-    settled: dict[str, int] = {}
-    carted: dict[str, int] = {}
-    earlier = {(item_id, ts) for item_id, done, ts in query.history if done == ADD_TO_CART}
-    viewed = []
-    for item_id, done, ts in past:
-        if done == VIEW_ITEM:
-            viewed.append((item_id, ts))
-        elif done == ADD_TO_CART:
-            if (item_id, ts) in earlier:
-                carted[item_id] = ts
-        elif done in _SETTLING:
-            settled[item_id] = max(ts, settled.get(item_id, ts))
-        elif done == REMOVE_FROM_CART:
-            carted.pop(item_id, None)
+    viewed, carted, settled = _marks(query)
     in_cart = {item_id for item_id, ts in carted.items() if ts > settled.get(item_id, -1)}
     turns = _turns([item_id for item_id, ts in viewed if ts > settled.get(item_id, -1)])
     if len(turns) == len(set(turns)):
         return in_cart
     often = {item_id for item_id, count in Counter(turns).items() if count >= VIEWED_OFTEN}
     return in_cart | often | _compared(turns, catalogue)
+
+
+def _marks(query: Query) -> tuple[list[tuple[str, int]], dict[str, int], dict[str, int]]:
+    """Looks, what is in the cart from an earlier visit, what is settled: each with its time."""
+    at_micros = round(query.at.timestamp() * MICROS_PER_SECOND)
+    viewed: list[tuple[str, int]] = []
+    carted: dict[str, int] = {}
+    settled: dict[str, int] = {}
+    for part in (query.history, query.session):
+        for item_id, done, ts in part:
+            if ts > at_micros:
+                continue
+            if done == VIEW_ITEM:
+                viewed.append((item_id, ts))
+            elif done == ADD_TO_CART and part is query.history:
+                carted[item_id] = ts
+            elif done in _SETTLING:
+                settled[item_id] = max(ts, settled.get(item_id, ts))
+            elif done == REMOVE_FROM_CART:
+                carted.pop(item_id, None)
+    return viewed, carted, settled
 
 
 def _turns(viewed: Sequence[str]) -> list[str]:

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from recommender.ranking import Ranking
+from recommender.ranking import Origin, Ranking
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Items, scores, sources and rungs as those of `Ranking`, best first; not to be changed."""
+    """Items, scores and origins as those of `Ranking`, best first; not to be changed."""
 
     items: list[int]
     scores: list[float]
-    sources: list[str]
-    levels: list[str]
+    origins: list[Origin]
 
     @classmethod
     def of(cls, ranking: Ranking, most: int | None = None) -> Listing:
@@ -28,8 +27,7 @@ class Listing:
         return cls(
             ranking.item_idx[:most].tolist(),
             ranking.scores[:most].tolist(),
-            ranking.sources[:most].tolist(),
-            ranking.levels[:most].tolist(),
+            ranking.listed_origins(most),
         )
 
     def __len__(self) -> int:
@@ -39,9 +37,7 @@ class Listing:
         """The first so many rows."""
         if most >= len(self.items):
             return self
-        return Listing(
-            self.items[:most], self.scores[:most], self.sources[:most], self.levels[:most]
-        )
+        return Listing(self.items[:most], self.scores[:most], self.origins[:most])
 
     def take(self, rows: Iterable[int]) -> Listing:
         """These rows, in this order, each with the score that it has."""
@@ -49,8 +45,7 @@ class Listing:
         return Listing(
             [self.items[row] for row in kept],
             [self.scores[row] for row in kept],
-            [self.sources[row] for row in kept],
-            [self.levels[row] for row in kept],
+            [self.origins[row] for row in kept],
         )
 
     def joined(self, below: Listing) -> Listing:
@@ -60,13 +55,12 @@ class Listing:
         return Listing(
             self.items + below.items,
             self.scores + below.scores,
-            self.sources + below.sources,
-            self.levels + below.levels,
+            self.origins + below.origins,
         )
 
     def falling(self) -> Listing:
         """The same rows with no score above the one before it."""
-        return Listing(self.items, [*accumulate(self.scores, min)], self.sources, self.levels)
+        return Listing(self.items, [*accumulate(self.scores, min)], self.origins)
 
 
-NO_LISTING: Final = Listing([], [], [], [])
+NO_LISTING: Final = Listing([], [], [])

@@ -11,10 +11,8 @@ Notation: m measures, k knots, f features, u hidden units, c = 4 modes. With pos
 from __future__ import annotations
 
 import zlib
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, sqrt
 from typing import Final
 
 import numpy as np
@@ -23,7 +21,8 @@ import numpy.typing as npt
 from recommender.catalogue import NO_CATEGORY, Catalogue
 from recommender.errors import BundleError
 from recommender.query import Visit
-from recommender.terms import MODES, UNKNOWN_MODE, Float32Array
+from recommender.read_only import read_only
+from recommender.terms import MODES, UNKNOWN_MODE, Float32Array, Float64Array
 from recommender.visit_signs import GAPS, MEASURES, PLACES, CategoryOf, Signs
 
 FIRST_KNOWN: Final = 3
@@ -32,10 +31,6 @@ KNOTS: Final = 33
 COMPARED: Final = (*GAPS, *MEASURES)
 """Rows of the quantiles."""
 _OF_GAPS: Final = ("mean", "latest", "spread", "shortest", "longest", "median")
-_ONE_OF: Final = tuple(
-    tuple(float(place == chosen) for place in range(len(PLACES))) for chosen in range(len(PLACES))
-)
-_NO_GAPS: Final = (0.5, 0.5, 0.0, 0.5, 0.5, 0.5)
 FEATURES: Final = (
     *(f"gap_{name}" for name in _OF_GAPS),
     *MEASURES,
@@ -87,37 +82,24 @@ class Quantiles:
     """
 
     def __init__(self, knots: Float32Array) -> None:
-        self._rows: list[list[float]] = np.asarray(knots, np.float64).tolist()
+        self._knots: Float64Array = read_only(np.asarray(knots, np.float64))
 
     def position(self, row: int, value: float) -> float:
         """Share of the shop's values below a value, 0 to 1; half of those that are equal count."""
-        return _position(self._rows[row], value)
+        # Kernels come in only where there is a model, see `recommender.compiled`.
+        from recommender.pace_kernels import position
+
+        return position(self._knots[row], float(value))
 
     def features(self, signs: Signs) -> tuple[float, ...]:
         """Values of `FEATURES`; there must have been a step."""
-        gaps = [_position(self._rows[kind], seconds) for kind, seconds in signs.gaps]
-        return (
-            *(_of_gaps(gaps) if gaps else _NO_GAPS),
-            *map(_position, self._rows[len(GAPS) :], signs.measures()),
-            *_ONE_OF[signs.entry],
-            *_ONE_OF[signs.latest],
-            float(signs.entry_is_known),
-            float(signs.entry_is_nowhere),
-        )
+        from recommender.pace_kernels import features_of
 
-
-def _position(knots: list[float], value: float) -> float:
-    """See `Quantiles.position`."""
-    left, last = bisect_left(knots, value), len(knots) - 1
-    if left > last:
-        return 1.0
-    high = knots[left]
-    if high == value:
-        return (left + bisect_right(knots, value, left) - 1) / 2 / last
-    if left == 0:
-        return 0.0
-    low = knots[left - 1]
-    return (left - 1 + (value - low) / (high - low)) / last
+        gaps = np.array(signs.gaps, np.float64).reshape(-1, 2)
+        measures = np.array(signs.measures(), np.float64)
+        places = (len(PLACES), signs.entry, signs.latest)
+        entry = (signs.entry_is_known, signs.entry_is_nowhere)
+        return tuple(features_of(self._knots, gaps, measures, places, entry).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +121,12 @@ class PaceNetwork:
 
     def probabilities(self, features: Sequence[float]) -> list[float]:
         """Probability of each of `MODES`."""
-        units = np.tanh(np.array(features, np.float32) @ self.hidden + self.hidden_bias)
-        logits = (units @ self.output + self.output_bias).tolist()
-        highest = max(logits)
-        odds = [exp(each - highest) for each in logits]
-        total = sum(odds)
-        return [each / total for each in odds]
+        from recommender.pace_kernels import chances_of
+
+        given = np.array(features, np.float32)
+        hidden, output = (self.hidden, self.hidden_bias), (self.output, self.output_bias)
+        chances: list[float] = chances_of(given, hidden, output).tolist()
+        return chances
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +192,9 @@ def build_pace(
         return None
     knots = np.asarray(arrays["pace_quantiles"], np.float32)
     parts = ("hidden", "hidden_bias", "output", "output_bias")
-    network = PaceNetwork(*(np.asarray(arrays[f"pace_{part}"], np.float32) for part in parts))
+    network = PaceNetwork(
+        *(read_only(np.asarray(arrays[f"pace_{part}"], np.float32)) for part in parts)
+    )
     sizes = (len(knots), len(network.hidden), len(network.output_bias))
     expected = (len(COMPARED), len(FEATURES), len(MODES))
     if sizes != expected or arrays["pace_signature"].tolist() != [SIGNATURE]:
@@ -237,11 +221,3 @@ def prefixes(visit: Visit, category_of: CategoryOf) -> Iterator[Signs]:
         signs.feed(event)
     if signs.steps > given:
         yield signs
-
-
-def _of_gaps(positions: list[float]) -> tuple[float, ...]:
-    count, rising = len(positions), sorted(positions)
-    mean = sum(positions) / count
-    spread = sqrt(sum([(each - mean) ** 2 for each in positions]) / count)
-    median = (rising[(count - 1) // 2] + rising[count // 2]) / 2
-    return mean, positions[-1], spread, rising[0], rising[-1], median

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -23,8 +24,30 @@ from recommender.terms import (
     Float32Array,
     Int32Array,
     Int64Array,
-    Names,
 )
+
+ORIGINS_KEPT: Final = 256
+
+
+class Origin(NamedTuple):
+    """Where an item came from.
+
+    Parameters
+    ----------
+    source
+        Name of the source that contributed most.
+    level
+        Rung of the ladder.
+    """
+
+    source: str
+    level: str
+
+
+@lru_cache(maxsize=ORIGINS_KEPT)
+def origins_of(sources: tuple[str, ...], level: str) -> tuple[Origin, ...]:
+    """The origins of some sources at one rung."""
+    return tuple([Origin(source, level) for source in sources])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +60,22 @@ class Ranking:
         int32 (n,), no item twice.
     scores
         float32 (n,); falling until a shop's rule moves an item, which keeps the score it has.
-    sources
-        Name of the source that contributed most, per item, text (n,).
-    levels
-        Rung of the ladder that each item came from, text (n,).
+    origins
+        Row of `known` that says where each item came from, int64 (n,). Text for each would take
+        longer than all that is done with it.
+    known
+        The origins that there are.
     """
 
     item_idx: Int32Array
     scores: Float32Array
-    sources: Names
-    levels: Names
+    origins: Int64Array
+    known: tuple[Origin, ...]
+
+    @classmethod
+    def of_one(cls, item_idx: Int32Array, scores: Float32Array, origin: Origin) -> Ranking:
+        """Items that all came from the same."""
+        return cls(item_idx, scores, np.zeros(len(item_idx), np.int64), (origin,))
 
     def __len__(self) -> int:
         return len(self.item_idx)
@@ -54,27 +83,25 @@ class Ranking:
     def take(self, rows: Sequence[int] | Int64Array) -> Ranking:
         """These rows, in this order, each with the score that it has."""
         chosen = np.asarray(rows, np.int64)
-        return Ranking(
-            self.item_idx[chosen], self.scores[chosen], self.sources[chosen], self.levels[chosen]
-        )
+        return Ranking(self.item_idx[chosen], self.scores[chosen], self.origins[chosen], self.known)
 
     def joined(self, below: Ranking) -> Ranking:
         """These rows, and others below them."""
         return Ranking(
             np.concatenate([self.item_idx, below.item_idx]),
             np.concatenate([self.scores, below.scores]),
-            np.concatenate([self.sources, below.sources]),
-            np.concatenate([self.levels, below.levels]),
+            np.concatenate([self.origins, below.origins + len(self.known)]),
+            self.known + below.known,
         )
 
-
-def same_text(text: str, n: int) -> Names:
-    """One text n times, (n,)."""
-    return np.full(n, text, np.object_)
+    def listed_origins(self, most: int | None = None) -> list[Origin]:
+        """Where each of the first so many items came from; all without a number."""
+        known = self.known
+        return [known[row] for row in self.origins[:most].tolist()]
 
 
 NO_RANKING: Final = Ranking(
-    np.empty(0, np.int32), np.empty(0, np.float32), same_text("", 0), same_text("", 0)
+    np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64), ()
 )
 
 
@@ -107,9 +134,8 @@ class Blended:
 
     def ranking(self, level: str) -> Ranking:
         """A ranking of one rung."""
-        names = np.array(self.proposals.names or ("",), np.object_)
-        levels = same_text(level, len(self))
-        return Ranking(self.item_idx, self.scores, names[self.strongest], levels)
+        known = origins_of(self.proposals.names, level)
+        return Ranking(self.item_idx, self.scores, self.strongest, known)
 
     def reordered(self, scores: Float32Array) -> Blended:
         """The same items in the order of new scores; those that are equal stay as they were.
@@ -252,10 +278,5 @@ def _append(ranking: Ranking, chosen: Int32Array, popularity: Float32Array, rung
     ceiling = ranking.scores[-1] if len(ranking) else np.float32(1)
     relative = np.minimum.accumulate(popularity) / max(float(popularity[0]), 1e-12)
     source = "popularity" if rung == POPULAR else rung
-    filled = Ranking(
-        chosen,
-        (ceiling * np.minimum(relative, 1)).astype(np.float32),
-        same_text(source, len(chosen)),
-        same_text(rung, len(chosen)),
-    )
-    return ranking.joined(filled)
+    scores = (ceiling * np.minimum(relative, 1)).astype(np.float32)
+    return ranking.joined(Ranking.of_one(chosen, scores, Origin(source, rung)))

@@ -43,5 +43,5 @@ class Reordered:
     def first(self, most: int) -> Ranking:
         """The first so many rows."""
         rows = slice(most) if self.rows is None else self.rows[:most]
-        sources, levels = self.ranking.sources[rows], self.ranking.levels[rows]
-        return Ranking(self.item_idx[:most], self.scores[:most], sources, levels)
+        origins, known = self.ranking.origins[rows], self.ranking.known
+        return Ranking(self.item_idx[:most], self.scores[:most], origins, known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +15,7 @@ from recommender.filters.evaluation import matching
 from recommender.merchandising.active import ActiveRules
 from recommender.personalisation import permitted
 from recommender.placements import Placement
-from recommender.query import Interaction, Query
+from recommender.query import Query
 from recommender.terms import ADD_TO_CART, DISMISS, PURCHASE, REFUND, BoolArray
 
 _MICROS_PER_DAY = 86_400_000_000
@@ -67,9 +66,10 @@ def eligible_items(
         removed.append(("sensitive", left - (left := int(np.count_nonzero(mask)))))
     for name, item_ids in _exclusions(query, placement, catalogue):
         gone = [index for index in {*catalogue.ids.indices(item_ids)} if mask[index]]
-        mask[gone] = False
-        left -= len(gone)
-        removed.append((name, len(gone)))
+        if gone:
+            mask[gone] = False
+            left -= len(gone)
+            removed.append((name, len(gone)))
     for rule, matched in rules.excluded() if rules else ():
         mask &= ~matched
         removed.append((f"rule:{rule.name}", left - (left := int(np.count_nonzero(mask)))))
@@ -121,13 +121,15 @@ def _exclusions(
 
 
 def _done(query: Query, event_type: str | None, within: timedelta | None) -> Iterable[str]:
-    interactions: tuple[Interaction, ...] = (*query.history, *query.session)
-    oldest = (query.at - within).timestamp() * 1e6 if within else -math.inf
-    return {
-        item_id
-        for item_id, done, ts in interactions
-        if ts >= oldest and (event_type is None or done == event_type)
-    }
+    if event_type is None:
+        found = [*query.history, *query.session]
+    else:
+        parts = (query.history, query.session)
+        found = [each for part in parts for each in part if each.event_type == event_type]
+    if not found or within is None:
+        return [each.item_id for each in found]
+    oldest = (query.at - within).timestamp() * 1e6
+    return [each.item_id for each in found if each.ts >= oldest]
 
 
 def resting_ids(query: Query, catalogue: Catalogue) -> Iterable[str]:

@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from recommender.compiled import kernel
-from recommender.terms import Float32Array, Int32Array
+from recommender.terms import (
+    MICROS_PER_SECOND,
+    Float32Array,
+    Float64Array,
+    Int32Array,
+    Int64Array,
+)
+
+# An interaction so old that its weight underflows still counts as known: it stays above zero.
+_LEAST: Final = float(np.finfo(np.float32).tiny)
+
+
+@kernel
+def decayed(
+    weights: Float64Array, ages: Int64Array, half_life: float
+) -> tuple[Float32Array, Float32Array]:
+    """Weights that halve with every half-life of age, and the ages in seconds: float32 (n,) both.
+
+    Parameters
+    ----------
+    weights, ages
+        float64 (n,), positive; microseconds, int64 (n,).
+    """
+    lasting, seconds = np.empty(len(ages), np.float32), np.empty(len(ages), np.float32)
+    for place in range(len(ages)):
+        age = ages[place] / MICROS_PER_SECOND
+        seconds[place] = age
+        lasting[place] = max(weights[place] * np.exp2(-age / half_life), _LEAST)
+    return lasting, seconds
+
+
+@kernel
+def without_part(
+    part: int, fields: tuple[Int32Array, Int32Array, Float32Array, Float32Array, Int32Array]
+) -> tuple[Int32Array, Int32Array, Float32Array, Float32Array, Int32Array]:
+    """The fields of the seeds that are not of this part of the query, in their order."""
+    item_idx, event_codes, weights, ages, parts = fields
+    kept = np.flatnonzero(parts != part)
+    return item_idx[kept], event_codes[kept], weights[kept], ages[kept], parts[kept]
 
 
 @kernel

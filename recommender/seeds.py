@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -12,14 +12,12 @@ from recommender.ids import IdMap
 from recommender.query import Interaction
 from recommender.terms import (
     EVENT_CODES,
-    MICROS_PER_SECOND,
     BoolArray,
     Float32Array,
     Int32Array,
 )
 
 Found = TypeVar("Found")
-_LEAST: Final = np.finfo(np.float32).tiny
 # Parts of a query, in the order in which seeds are joined.
 PART_CODES: Final[dict[str, int]] = {"history": 0, "session": 1, "cart": 2, "context": 3}
 
@@ -76,17 +74,14 @@ class Seeds:
         return self._once("steps", self._steps)
 
     def _steps(self) -> Seeds:
-        cart = (self.parts == PART_CODES["cart"]).nonzero()[0]
-        if len(cart) in {0, len(self)}:
-            return self
-        if cart[-1] - cart[0] == len(cart) - 1 and cart[-1] == len(self) - 1:
-            return self._within(slice(int(cart[0])))
-        return self[self.parts != PART_CODES["cart"]]
+        # Kernels come in only where there is a model, see `recommender.compiled`.
+        from recommender.seed_way import without_part
+
+        fields = (self.item_idx, self.event_codes, self.weights, self.ages, self.parts)
+        steps = without_part(PART_CODES["cart"], fields)
+        return Seeds(*steps) if 0 < len(steps[0]) < len(self) else self
 
     def __getitem__(self, kept: BoolArray) -> Seeds:
-        return self._within(kept)
-
-    def _within(self, kept: BoolArray | slice) -> Seeds:
         return Seeds(
             self.item_idx[kept],
             self.event_codes[kept],
@@ -152,7 +147,7 @@ class Weighing(NamedTuple):
 
 
 def seeds_of(
-    parts: Mapping[str, Iterable[Interaction]], ids: IdMap, weighing: Weighing
+    parts: Mapping[str, Sequence[Interaction]], ids: IdMap, weighing: Weighing
 ) -> tuple[Seeds, frozenset[str]]:
     """Resolve the interactions of a query to seeds; which parts there are seeds of.
 
@@ -176,9 +171,10 @@ def seeds_of(
     opened = -1
     for part, interactions in parts.items():
         before = len(items)
-        for item_id, event_type, ts in interactions:
+        known = ids.index_of_each([item_id for item_id, _, _ in interactions])
+        for item, (_, event_type, ts) in zip(known, interactions, strict=True):
             weight = event_weights.get(event_type, 0.0)
-            if not weight > 0 or ts > at_micros or (item := ids.index(item_id)) is None:
+            if item is None or not weight > 0 or ts > at_micros:
                 continue
             if item == opened and part == "context":
                 continue
@@ -192,15 +188,10 @@ def seeds_of(
             opened = items[-1] if part == "session" else opened
     if not items:
         return NO_SEEDS, frozenset()
-    seconds = np.array(ages, np.float64) / MICROS_PER_SECOND
-    decay = np.exp2(-seconds / half_life)
-    # An interaction so old that its weight underflows still counts as known: keep it above zero.
-    decayed = np.maximum(np.array(weights) * decay, _LEAST)
-    seeds = Seeds(
-        np.array(items, np.int32),
-        np.array(codes, np.int32),
-        decayed.astype(np.float32),
-        seconds.astype(np.float32),
-        np.array(of_parts, np.int32),
-    )
+    # Kernels come in only where there is a model, see `recommender.compiled`.
+    from recommender.seed_way import decayed
+
+    lasting, seconds = decayed(np.array(weights), np.array(ages, np.int64), half_life)
+    numbers = np.array((items, codes, of_parts), np.int32)
+    seeds = Seeds(numbers[0], numbers[1], lasting, seconds, numbers[2])
     return seeds, frozenset(found)

@@ -16,7 +16,6 @@ Float32Array: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 Int32Array: TypeAlias = npt.NDArray[np.int32]
 Int64Array: TypeAlias = npt.NDArray[np.int64]
-Names: TypeAlias = npt.NDArray[np.object_]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Uint8Array: TypeAlias = npt.NDArray[np.uint8]
 

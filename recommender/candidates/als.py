@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from recommender.candidates.proposals import Proposals
 from recommender.candidates.source import CandidateSource
 from recommender.seeds import Seeds
@@ -62,22 +60,8 @@ class AlsSource(CandidateSource):
         the seed items and D = diag(c - 1). With Z = X P and G = Z Xᵀ the Woodbury identity gives
         u = Zᵀ (c - (D⁻¹ + G)⁻¹ G c): one small system of the size of the history.
         """
-        items, weights = seeds.summed()
-        excess = self.alpha * weights.astype(np.float64)
-        factors = self.item_factors[items]
-        projected = self._projected(factors, float(excess.sum()))
-        gram = (projected @ factors.T).astype(np.float64)
-        confidence = 1.0 + excess
-        system = gram.copy()
-        system.ravel()[:: len(items) + 1] += 1.0 / excess
-        correction = np.linalg.solve(system, gram @ confidence)
-        user_factors: Float32Array = projected.T @ (confidence - correction).astype(np.float32)
-        return user_factors
+        # Kernels come in only where there is a model, see `recommender.compiled`.
+        from recommender.candidates.fold_in import folded_in
 
-    def _projected(self, factors: Float32Array, excess: float) -> Float32Array:
-        """X P, with P for the regularisation of a history of this summed excess confidence."""
-        if not self.frequency_exponent:
-            return factors @ self.factor_inverse
-        growth = (1.0 + excess / len(self.item_factors)) ** self.frequency_exponent - 1.0
-        damping = 1.0 / self.factor_inverse.diagonal() + np.float32(self.regularization * growth)
-        return factors / damping
+        params = (self.alpha, self.regularization, self.frequency_exponent)
+        return folded_in(*seeds.summed(), self.item_factors, self.factor_inverse, params)

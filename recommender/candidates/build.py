@@ -75,8 +75,8 @@ def _als(info: SourceInfo, arrays: Arrays) -> AlsSource:
         )
     if exponent and not _is_positive_diagonal(inverse):
         raise BundleError("source 'als': frequency_exponent needs a diagonal factor_inverse")
-    factors, index = arrays["item_factors"], _index(arrays["item_factors"])
-    return AlsSource(factors, inverse, alpha, regularization, exponent, index)  # type: ignore[arg-type]
+    factors, index = read_only(arrays["item_factors"]), _index(arrays["item_factors"])
+    return AlsSource(factors, read_only(inverse), alpha, regularization, exponent, index)
 
 
 def _is_positive_diagonal(matrix: npt.NDArray[np.generic]) -> bool:
@@ -109,9 +109,9 @@ def _encoder(info: SourceInfo, arrays: Arrays) -> EncoderSource:
     if not ((lengths >= 0).all() and (lag_weights > 0).all() and len(lag_weights)):
         raise BundleError("source 'encoder': a length below 0, or a weight that is not above 0")
     temperature = _positive("encoder", info, "temperature")
-    vectors = arrays["encoder_vectors"]
+    vectors = read_only(arrays["encoder_vectors"])
     index = _index(vectors, np.flatnonzero(lengths > 0).astype(np.int32))
-    return EncoderSource(vectors, lengths, lag_weights, temperature, index)  # type: ignore[arg-type]
+    return EncoderSource(vectors, read_only(lengths), read_only(lag_weights), temperature, index)
 
 
 def _index(

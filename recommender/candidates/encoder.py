@@ -76,10 +76,7 @@ class EncoderSource(CandidateSource):
         met, lags
             Distinct items and the lag of each, newest first, int32 (m,).
         """
-        depth = len(self.lag_weights)
-        near = int(np.count_nonzero(lags[:depth] < depth))
-        met, lags = met[:near], lags[:near]
-        weights: Float32Array = self.lag_weights[lags] * self.lengths[met]
-        way: Float32Array = weights @ self.vectors[met]
-        length = np.sqrt(way.dot(way))
-        return (way / length).astype(np.float32) if length > 0 else way
+        # Kernels come in only where there is a model, see `recommender.compiled`.
+        from recommender.candidates.encoded_way import encoded
+
+        return encoded(met, lags, self.lag_weights, self.lengths, self.vectors)

@@ -6,8 +6,8 @@ how it is answered from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array
 
 # Prices this close (a factor of about 1.3) count as equal, however narrow the seeds' own range is.
 _LEAST_SPREAD: Final = 0.25
+
+Attributes: TypeAlias = tuple[Int32Array, Int32Array, Float64Array]
+"""What items may share: category and brand of each, -1 for none, and log price, NaN for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,17 @@ class ShortlistSource(CandidateSource):
     scores: Float32Array
     everybody: float
 
+    _own: Attributes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_own", self._attributes(self.items))
+
     def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """Score of item j: score_j · (everybody + closeness_j)."""
         listed = (self.items, self.scores, self.everybody)
+        start, own = self._attributes(seeds.item_idx), self._own
         proposals.counts[row] = _listed(
-            listed, self._attributes(), _start(seeds), eligible, proposals.row(row)
+            listed, own, start, seeds.weights, eligible, proposals.row(row)
         )
 
     def closeness(self, seeds: Seeds, items: Int32Array) -> Float64Array:
@@ -60,43 +69,39 @@ class ShortlistSource(CandidateSource):
         from the seeds' weighted mean, in their standard deviations. An attribute that no seed has
         does not take part; an item without it is not close in it.
         """
-        return _closeness(items, self._attributes(), _start(seeds))
+        start = self._attributes(seeds.item_idx)
+        return _closeness(self._attributes(items), start, seeds.weights)
 
-    def _attributes(self) -> Attributes:
+    def _attributes(self, items: Int32Array) -> Attributes:
         catalogue = self.catalogue
-        return Attributes(catalogue.item_category, catalogue.item_brand, catalogue.item_price)
+        return _attributes(
+            items, catalogue.item_category, catalogue.item_brand, catalogue.item_price
+        )
 
 
-class Attributes(NamedTuple):
-    """What an item may share with the seeds."""
-
-    category: Int32Array
-    brand: Int32Array
-    price: Float32Array
-
-
-class Start(NamedTuple):
-    """Items of the seeds, and their weights."""
-
-    items: Int32Array
-    weights: Float32Array
-
-
-def _start(seeds: Seeds) -> Start:
-    return Start(seeds.item_idx, seeds.weights)
+@kernel
+def _attributes(
+    items: Int32Array, category: Int32Array, brand: Int32Array, price: Float32Array
+) -> Attributes:
+    log_price = np.empty(len(items))
+    for place in range(len(items)):
+        known = np.float64(price[items[place]])
+        log_price[place] = np.log(known) if known > UNKNOWN_PRICE else np.nan
+    return category[items], brand[items], log_price
 
 
 @kernel
 def _listed(
     listed: tuple[Int32Array, Float32Array, float],
-    attributes: Attributes,
-    start: Start,
+    own: Attributes,
+    start: Attributes,
+    weights: Float32Array,
     eligible: BoolArray,
     into: tuple[Int32Array, Float32Array],
 ) -> int:
     items, scores, everybody = listed
     worth = np.zeros(len(items), np.float32)
-    closeness = _closeness(items, attributes, start)
+    closeness = _closeness(own, start, weights)
     for place in range(len(items)):
         if eligible[items[place]]:
             worth[place] = scores[place] * (everybody + closeness[place])
@@ -104,54 +109,57 @@ def _listed(
 
 
 @kernel
-def _closeness(items: Int32Array, attributes: Attributes, start: Start) -> Float64Array:
-    sums = np.zeros(len(items))
+def _closeness(own: Attributes, start: Attributes, weights: Float32Array) -> Float64Array:
+    sums = np.zeros(len(own[0]))
     parts = 0
-    parts += _add_shares(sums, items, attributes.category, start)
-    parts += _add_shares(sums, items, attributes.brand, start)
-    parts += _add_nearness(sums, items, attributes.price, start)
+    parts += _add_shares(sums, own[0], start[0], weights)
+    parts += _add_shares(sums, own[1], start[1], weights)
+    parts += _add_nearness(sums, own[2], start[2], weights)
     return sums / max(parts, 1)
 
 
 @kernel
-def _add_shares(sums: Float64Array, items: Int32Array, labels: Int32Array, start: Start) -> int:
+def _add_shares(
+    sums: Float64Array, labels: Int32Array, of_seeds: Int32Array, weights: Float32Array
+) -> int:
     """Add the share of the seeds' weight with the label of each item; 0: no seed has any."""
-    total = 0.0
-    for place in range(len(start.items)):
-        if labels[start.items[place]] >= 0:
-            total += start.weights[place]
+    highest = -1
+    for label in of_seeds:
+        highest = max(highest, label)
+    if highest < 0:
+        return 0
+    total, same = 0.0, np.zeros(highest + 1)
+    for seed in range(len(of_seeds)):
+        if of_seeds[seed] >= 0:
+            total += weights[seed]
+            same[of_seeds[seed]] += weights[seed]
     if total == 0:
         return 0
-    for place in range(len(items)):
-        label = labels[items[place]]
-        if label < 0:
-            continue
-        same = 0.0
-        for seed in range(len(start.items)):
-            if labels[start.items[seed]] == label:
-                same += start.weights[seed]
-        sums[place] += same / total
+    for place in range(len(sums)):
+        if 0 <= labels[place] <= highest:
+            sums[place] += same[labels[place]] / total
     return 1
 
 
 @kernel
-def _add_nearness(sums: Float64Array, items: Int32Array, prices: Float32Array, start: Start) -> int:
+def _add_nearness(
+    sums: Float64Array, log_prices: Float64Array, of_seeds: Float64Array, weights: Float32Array
+) -> int:
     """Add the closeness of each item's log price to those of the seeds; 0: no seed has a price."""
     total, mean, square = 0.0, 0.0, 0.0
-    for place in range(len(start.items)):
-        if prices[start.items[place]] > UNKNOWN_PRICE:
-            total += start.weights[place]
-            mean += start.weights[place] * np.log(np.float64(prices[start.items[place]]))
+    for seed in range(len(of_seeds)):
+        if not np.isnan(of_seeds[seed]):
+            total += weights[seed]
+            mean += weights[seed] * of_seeds[seed]
     if total == 0:
         return 0
     mean /= total
-    for place in range(len(start.items)):
-        if prices[start.items[place]] > UNKNOWN_PRICE:
-            apart = np.log(np.float64(prices[start.items[place]])) - mean
-            square += start.weights[place] * apart * apart
+    for seed in range(len(of_seeds)):
+        if not np.isnan(of_seeds[seed]):
+            apart = of_seeds[seed] - mean
+            square += weights[seed] * apart * apart
     spread = max(_LEAST_SPREAD, np.sqrt(square / total))
-    for place in range(len(items)):
-        price = np.float64(prices[items[place]])
-        if price > UNKNOWN_PRICE:
-            sums[place] += np.exp(-0.5 * ((np.log(price) - mean) / spread) ** 2)
+    for place in range(len(sums)):
+        if not np.isnan(log_prices[place]):
+            sums[place] += np.exp(-0.5 * ((log_prices[place] - mean) / spread) ** 2)
     return 1

@@ -33,6 +33,8 @@ def filter_expression(given: str | Mapping[str, object]) -> Expression | None:
     InvalidInputError
         The text is no filter, or the mapping names an unknown attribute or unacceptable value.
     """
+    if not given and not isinstance(given, str):
+        return None
     try:
         if isinstance(given, str):
             return parse(given)

@@ -20,7 +20,7 @@ from recommender.merchandising.active import ActiveRules
 from recommender.merchandising.quotas import MATCHED, Quota, quotas_of
 from recommender.merchandising.shop_rules import PinRule, PromotionRule
 from recommender.merchandising.trace import Move
-from recommender.ranking import Ranking, same_text
+from recommender.ranking import Ranking, origins_of
 from recommender.terms import STATIC, BoolArray
 
 PINNED, PROMOTED = "pin", "promotion"
@@ -269,11 +269,12 @@ def _with(ranking: Ranking, added: Mapping[int, str]) -> Ranking:
     if not added:
         return ranking
     score = ranking.scores[-1] if len(ranking) else np.float32(1)
-    level = ranking.levels[0] if len(ranking) else STATIC
+    level = ranking.listed_origins(1)[0].level if len(ranking) else STATIC
+    sources = (PINNED, PROMOTED)
     brought = Ranking(
         np.array(list(added), np.int32),
         np.full(len(added), score, np.float32),
-        np.array([*added.values()], np.object_),
-        same_text(level, len(added)),
+        np.array([sources.index(source) for source in added.values()], np.int64),
+        origins_of(sources, level),
     )
     return ranking.joined(brought)

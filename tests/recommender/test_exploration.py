@@ -21,6 +21,7 @@ from recommender.pipeline import recommend
 from recommender.placements import Placement, parse_placements, read_placements
 from recommender.policy import Choice, Leeway, TopPolicy
 from recommender.query import Query
+from recommender.ranking import Origin
 from recommender.slate import Slate
 from recommender.terms import PERSONALISED, POPULAR
 from tests.bundles import AT, knowing_bundle, viewed
@@ -34,7 +35,7 @@ def ranking_of(scores: list[float], popular: int = 0) -> Listing:
     """A ranking with these scores; the last `popular` come from another rung."""
     n, own = len(scores), np.array(scores, np.float32).tolist()
     levels = [PERSONALISED] * (n - popular) + [POPULAR] * popular
-    return Listing([*range(n)], own, ["als"] * n, levels)
+    return Listing([*range(n)], own, [Origin("als", level) for level in levels])
 
 
 def choices(

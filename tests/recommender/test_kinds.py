@@ -14,7 +14,7 @@ from recommender.pipeline import recommend
 from recommender.placements import Placement, read_placements
 from recommender.policy import TopPolicy
 from recommender.query import Interaction, Query, Visit
-from recommender.ranking import Ranking, same_text
+from recommender.ranking import Origin, Ranking
 from recommender.slate import Slate, SlateWay
 from recommender.substitutes import Pairs
 from recommender.terms import (
@@ -187,11 +187,8 @@ def test_a_shelf_of_one_kind_is_not_filled_with_others() -> None:
 
 
 def test_kinds_are_reordered_without_scores_that_rise() -> None:
-    ranking = Ranking(
-        np.array([4, 2, 7], np.int32),
-        np.array([3, 2, 1], np.float32),
-        same_text("a", 3),
-        same_text("s", 3),
+    ranking = Ranking.of_one(
+        np.array([4, 2, 7], np.int32), np.array([3, 2, 1], np.float32), Origin("a", "s")
     )
     moved = in_kind_order(ranking, [(1, "complement"), (2, "resume")], ("resume",))
     assert moved.item_idx.tolist() == [7, 4, 2]

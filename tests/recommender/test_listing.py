@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.listing import NO_LISTING, Listing
-from recommender.ranking import Ranking
+from recommender.ranking import Origin, Ranking
 
 
 def ranking(n: int, first: int = 0) -> Ranking:
     return Ranking(
         np.arange(first, first + n, dtype=np.int32),
         np.linspace(1, 0.1, n, dtype=np.float32),
-        np.array([f"source-{row}" for row in range(n)], np.object_),
-        np.array([f"level-{row}" for row in range(n)], np.object_),
+        np.arange(n)[::-1],
+        tuple(Origin(f"source-{first + row}", f"level-{row}") for row in range(n)),
     )
 
 
@@ -29,5 +29,5 @@ def test_it_does_as_rankings_do(n: int, below: int, most: int) -> None:
 
 
 def test_no_score_is_above_the_one_before_it() -> None:
-    listing = Listing([1, 2, 3], [0.5, 0.7, 0.2], ["a"] * 3, ["b"] * 3)
+    listing = Listing([1, 2, 3], [0.5, 0.7, 0.2], [Origin("a", "b")] * 3)
     assert listing.falling().scores == [0.5, 0.5, 0.2]

@@ -8,13 +8,23 @@ from hypothesis import strategies as st
 from recommender.bundle import bundle_of
 from recommender.bundle_manifest import BundleManifest
 from recommender.errors import BundleError, ConfigError
-from recommender.pace import FEATURES, UNKNOWN_PACE, Pace, Quantiles
+from recommender.pace import COMPARED, FEATURES, UNKNOWN_PACE, Pace, PaceNetwork, Quantiles
 from recommender.pace_table import NEUTRAL, PaceStyle, PaceTable, parse_pace
 from recommender.pipeline import recommend
 from recommender.placements import Placement, parse_placements, read_placements
 from recommender.policy import TopPolicy
 from recommender.query import Interaction, Query, Visit
-from recommender.terms import BROWSING, FOCUSED, HURRIED, MODES, RETURNING, UNKNOWN_MODE, VIEW_ITEM
+from recommender.terms import (
+    BROWSING,
+    FOCUSED,
+    HURRIED,
+    MICROS_PER_SECOND,
+    MODES,
+    RETURNING,
+    UNKNOWN_MODE,
+    VIEW_ITEM,
+)
+from recommender.visit_signs import Signs
 from tests.bundles import AT, AT_MICROS, shop_arrays, shop_info
 from tests.paces import pace_arrays
 
@@ -126,6 +136,32 @@ def answer(seen: Visit, limit: int = 8, **changed: object):  # type: ignore[no-u
 
 
 SEEN = ("item-00", "item-01", "item-05", "item-00", "item-04")
+
+
+def test_the_network_is_what_its_formula_says() -> None:
+    rng = np.random.default_rng(7)
+    sizes = ((len(FEATURES), 5), (5,), (5, len(MODES)), (len(MODES),))
+    hidden, bias, output, last = (rng.normal(size=size).astype(np.float32) for size in sizes)
+    features = rng.random(len(FEATURES)).astype(np.float32)
+    raised = np.exp(np.tanh(features @ hidden + bias) @ output + last)
+    found = PaceNetwork(hidden, bias, output, last).probabilities(features.tolist())
+    np.testing.assert_allclose(found, raised / raised.sum(), rtol=1e-5)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=9))
+def test_gaps_are_told_by_where_they_stand_among_those_of_the_shop(seconds: list[int]) -> None:
+    knots = np.tile(np.linspace(0, 32, 33, dtype=np.float32), (len(COMPARED), 1))
+    quantiles, signs, ts = Quantiles(knots), Signs(Visit(), lambda _: -1), 0
+    signs.feed(Interaction("item-0", VIEW_ITEM, ts))
+    for number, gap in enumerate(seconds, start=1):
+        ts += gap * MICROS_PER_SECOND
+        signs.feed(Interaction(f"item-{number}", VIEW_ITEM, ts))
+    stand = [quantiles.position(0, gap) for gap in seconds]
+    expected = (np.mean(stand), stand[-1], np.std(stand), min(stand), max(stand), np.median(stand))
+    features = quantiles.features(signs)
+    assert len(features) == len(FEATURES)
+    assert features[:6] == pytest.approx(expected)
+    assert features[6:8] == (quantiles.position(2, len(seconds) + 1),) * 2
 
 
 def test_a_hurried_visit_gets_less_and_nothing_new_and_a_browsing_one_the_whole_list() -> None:

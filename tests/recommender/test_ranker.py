@@ -63,8 +63,8 @@ def test_the_ranker_orders_the_best_of_the_blend_and_adds_nothing(
     assert (np.diff(ranked.scores) <= 0).all()  # type: ignore[attr-defined]
     assert (ranked.scores > 0).all()  # type: ignore[attr-defined]
     assert ranked.scores.sum() == pytest.approx(1, abs=1e-5)  # type: ignore[attr-defined]
-    source = dict(zip(plain.item_idx.tolist(), plain.sources, strict=True))  # type: ignore[attr-defined]
-    found = zip(ranked.item_idx.tolist(), ranked.sources, strict=True)  # type: ignore[attr-defined]
+    source = dict(zip(plain.item_idx.tolist(), plain.listed_origins(), strict=True))  # type: ignore[attr-defined]
+    found = zip(ranked.item_idx.tolist(), ranked.listed_origins(), strict=True)  # type: ignore[attr-defined]
     assert all(source[item] == name for item, name in found)
     slate = ask(question, placement=placement)
     shown = [item.item_id for item in slate.items]

@@ -52,10 +52,12 @@ def test_it_is_the_head_of_the_sums(
     blended = blend(proposed(said), weights, most, of_all=of_all)
     expected = by_hand(said, weights, of_all=of_all)
     ranking = blended.ranking("similar")
-    found = zip(ranking.item_idx.tolist(), ranking.scores, ranking.sources, strict=True)
+    origins = ranking.listed_origins()
+    sources = [origin.source for origin in origins]
+    found = zip(ranking.item_idx.tolist(), ranking.scores, sources, strict=True)
     assert list(found) == expected[:most]
     assert blended.pool == len(expected)
-    assert set(ranking.levels) <= {"similar"}
+    assert {origin.level for origin in origins} <= {"similar"}
 
 
 @given(SOURCES, WEIGHTS, st.integers(1, 40))

@@ -22,6 +22,7 @@ from recommender.explore_settings import NO_SCHEME, ExploreSettings
 from recommender.listing import Listing
 from recommender.merchandising.arrangement import PINNED, PROMOTED
 from recommender.policy import Leeway
+from recommender.ranking import Origin
 from recommender.terms import ITEM, PERSONALISED
 from training.evaluation.off_policy import standard_error
 
@@ -91,7 +92,7 @@ def _settings(explore: ExploreRecord) -> ExploreSettings:
 def _ranking(candidates: tuple[tuple[str, float], ...]) -> Listing:
     n = len(candidates)
     scores = np.array([score for _, score in candidates], np.float32).tolist()
-    return Listing([*range(n)], scores, [""] * n, [PERSONALISED] * n)
+    return Listing([*range(n)], scores, [Origin("", PERSONALISED)] * n)
 
 
 def _is_fixed(item: DecisionItem) -> bool:

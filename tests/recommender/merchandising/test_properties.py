@@ -13,7 +13,7 @@ from recommender.merchandising.boosts import boosted
 from recommender.pipeline import recommend
 from recommender.policy import TopPolicy
 from recommender.query import Query
-from recommender.ranking import Ranking, same_text
+from recommender.ranking import Origin, Ranking
 from recommender.rules import eligible_items
 from recommender.slate import Slate
 from tests.bundles import AT, viewed
@@ -181,11 +181,10 @@ rankings = (
     st.integers(1, 20)
     .flatmap(lambda n: st.permutations(range(n)))
     .map(
-        lambda order: Ranking(
+        lambda order: Ranking.of_one(
             np.array(order, np.int32),
             -np.arange(len(order), dtype=np.float32),
-            same_text("als", len(order)),
-            same_text("session", len(order)),
+            Origin("als", "session"),
         )
     )
 )

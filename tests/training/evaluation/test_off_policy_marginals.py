@@ -12,6 +12,7 @@ from recommender.exploration import Slots
 from recommender.explore_settings import ExploreSettings
 from recommender.listing import Listing
 from recommender.policy import Leeway
+from recommender.ranking import Origin
 from recommender.terms import PERSONALISED
 from tests.training.evaluation.experiment.trial import answer
 from training.evaluation.off_policy_marginals import MOST_LISTS, lists_of, marginals_of
@@ -19,7 +20,7 @@ from training.evaluation.off_policy_marginals import MOST_LISTS, lists_of, margi
 
 def working(scores: list[float], **settings: float) -> tuple[Listing, Leeway]:
     n, own = len(scores), np.array(scores, np.float32).tolist()
-    ranking = Listing([*range(n)], own, ["als"] * n, [PERSONALISED] * n)
+    ranking = Listing([*range(n)], own, [Origin("als", PERSONALISED)] * n)
     return ranking, Leeway(ExploreSettings(**settings))  # type: ignore[arg-type]
 
 
