@@ -317,7 +317,7 @@ class RankerSpec:
     learn: bool = True
     candidates: int = whole(200, 2, 10_000)
     cuts: int = whole(2, 1, 12)
-    more_cuts: int = whole(2, 0, 12)
+    more_cuts: int = whole(4, 0, 12)
     max_questions: int = whole(10_000, 10, 10_000_000)
     min_questions: int = whole(100, 2, 10_000_000)
     objective: str = choice("lambdarank", "lambdarank", "rank_xendcg")
