@@ -80,6 +80,7 @@ OPTIONAL: Final[dict[str, ArraySpec]] = {
     acceptance.OFFSETS: ArraySpec("int64", ("acceptance_placements+1",)),
     "buy_again_demand": ArraySpec("float32", ("items",)),
     "rest_days": ArraySpec("float32", ("items",)),
+    "stranger_popularity": ArraySpec("float32", ("items",)),
     "pair_idx": ArraySpec("int32", ("items", "pair_width")),
     "pair_lift": ArraySpec("float32", ("items", "pair_width")),
     "pair_category": ArraySpec("int32", ("categories", "pair_category_width")),

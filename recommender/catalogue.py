@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,11 @@ class Catalogue:
     rest_days
         How long each item rests once a shopper has bought it, float32 (n,); 0 where it is bought
         again and again, or nothing is known about that.
+    stranger_popularity
+        The popularity that counts for those of whom nothing is known, float32 (n,), not negative;
+        None: the same as for everybody else.
+    for_strangers
+        The same items with that popularity and its order.
     """
 
     ids: IdMap
@@ -61,10 +66,19 @@ class Catalogue:
     category_items: Int32Array
     category_items_offsets: Int64Array
     rest_days: Float32Array
+    stranger_popularity: Float32Array | None = None
     available: int = field(init=False, repr=False, compare=False)
+    for_strangers: Catalogue = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "available", int(np.count_nonzero(self.item_available)))
+        object.__setattr__(self, "for_strangers", self._for_strangers())
+
+    def _for_strangers(self) -> Catalogue:
+        if (popularity := self.stranger_popularity) is None:
+            return self
+        order = by_popularity(popularity)
+        return replace(self, popularity=popularity, popular_order=order, stranger_popularity=None)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Catalogue:
@@ -85,6 +99,7 @@ class Catalogue:
             id_map("brand"),
             **plain,
             rest_days=arrays.get("rest_days", restless),  # type: ignore[arg-type]
+            stranger_popularity=arrays.get("stranger_popularity"),  # type: ignore[arg-type]
         )
 
     def __len__(self) -> int:
@@ -170,7 +185,7 @@ def catalogue_arrays(
     brands = sorted({item.brand for item in listed if item.brand})
     category_idx = {path: index for index, path in enumerate(categories)}
     brand_idx = {brand: index for index, brand in enumerate(brands)}
-    order = np.argsort(-popularity, kind="stable").astype(np.int32)
+    order = by_popularity(popularity)
     members, offsets = _category_members([listed[i].category for i in order], order, category_idx)
     arrays: dict[str, npt.NDArray[np.generic]] = {
         **_id_map_arrays("item_id", [item.item_id for item in listed]),
@@ -189,6 +204,11 @@ def catalogue_arrays(
         "category_items_offsets": offsets,
     }
     return arrays
+
+
+def by_popularity(popularity: Float32Array) -> Int32Array:
+    """Item indices, most popular first, ties by index: int32 (n,)."""
+    return np.argsort(-popularity, kind="stable").astype(np.int32)
 
 
 def _ancestors(category: str | None) -> list[str]:

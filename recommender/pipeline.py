@@ -197,7 +197,8 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
     def filled(ranking: Ranking) -> Ranking:
         if len(ranking) >= length:
             return ranking
-        return fill(ranking, query, catalogue, placement, open_items, length)
+        known = catalogue if len(seeds) else catalogue.for_strangers
+        return fill(ranking, query, known, placement, open_items, length)
 
     rested = weary.settle(ranking, filled)
     fatigue, is_silent = rested.fatigue, weary.spent or rested.fatigue.is_suppressed

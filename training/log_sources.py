@@ -37,6 +37,7 @@ from training.models.navigation import learn_ways
 from training.models.new_items import new_items
 from training.models.purchase_interval import usual_interval
 from training.models.shortlist import Shortlist
+from training.models.stranger_popularity import stranger_popularity
 from training.models.trend import rising_items
 from training.models.two_steps import two_steps
 from training.models.visits import Visits, visits_of
@@ -93,6 +94,7 @@ class LogSources:
             "encoder": self._encoder,
             "session_knn": self._session_knn,
             "item_stats": self._item_stats,
+            "stranger_popularity": self._stranger_popularity,
             "trend": self._trend,
             "new_items": self._new_items,
             "early_adopters": self._early_adopters,
@@ -160,6 +162,11 @@ class LogSources:
 
     def _item_stats(self) -> Part:
         return {"item_stats": item_stats(self.events, self.spec.weight_by_code)}, {}
+
+    def _stranger_popularity(self) -> Part:
+        half_life = self.spec.popularity.half_life_days
+        found = stranger_popularity(self.events, self.spec.weight_by_code, half_life)
+        return {"stranger_popularity": found}, {}
 
     def _trend(self) -> Part:
         settings = self.spec.trend

@@ -109,6 +109,11 @@ class Classroom:
         self._names: tuple[str, ...] = ()
         self._asked = self._unanswered = 0
 
+    @property
+    def asked(self) -> int:
+        """Questions so far."""
+        return self._asked
+
     def ask(
         self,
         model: Fitted,

@@ -317,6 +317,7 @@ class RankerSpec:
     learn: bool = True
     candidates: int = whole(200, 2, 10_000)
     cuts: int = whole(2, 1, 12)
+    more_cuts: int = whole(4, 0, 12)
     max_questions: int = whole(10_000, 10, 10_000_000)
     min_questions: int = whole(100, 2, 10_000_000)
     objective: str = choice("lambdarank", "lambdarank", "rank_xendcg")
@@ -324,6 +325,7 @@ class RankerSpec:
     patience: int = whole(30, 1, 10_000)
     learning_rate: float = number(0.05, 1e-4, 1)
     leaves: int = whole(63, 2, 1_024)
+    leaf_questions: int = whole(100, 1, 1_000_000)
     min_leaf: int = whole(100, 1, 1_000_000)
     feature_share: float = number(0.4, 0.01, 1)
     truncation: int = whole(40, 1, 1_000)

@@ -117,7 +117,7 @@ class Trainer:
         """Source weights and ranker, learnt on what came after earlier models.
 
         The models end where the validation period begins and, as the spec says, where such periods
-        before it do.
+        before it do; there are more of them where the first ones leave few questions.
 
         Parameters
         ----------
@@ -127,8 +127,8 @@ class Trainer:
         blend = shortlist = dict(self.spec.blend.weights)
         if not (self.spec.blend.learn or self.spec.ranker.learn):
             return blend, None
-        begin = fitting.window.period.start
-        periods = _earlier_periods(cuts, begin, self.spec.ranker.cuts)
+        begin, ranker = fitting.window.period.start, self.spec.ranker
+        periods = _earlier_periods(cuts, begin, ranker.cuts + ranker.more_cuts)
         if model is None:
             with self.timer("fit_to_learn"):
                 model = fitting.fit(periods[0].start, blend)
@@ -168,12 +168,14 @@ class Trainer:
         periods: Sequence[Period],
         shortlist: Mapping[str, float],
     ) -> Taught | None:
-        threads = os.cpu_count() or 1
-        classroom = Classroom(self.placement, self.spec.ranker, shortlist, threads)
+        threads, ranker = os.cpu_count() or 1, self.spec.ranker
+        classroom = Classroom(self.placement, ranker, shortlist, threads)
         questioner = Questioner(
             self.engine, fitting.window, self.spec, self.workspace, self.without
         )
         for number, period in enumerate(periods, start=1):
+            if number > ranker.cuts and classroom.asked >= ranker.max_questions:
+                break
             if number > 1:
                 with self.timer(f"fit_to_learn_{number}"):
                     model = fitting.fit(period.start)

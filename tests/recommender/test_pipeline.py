@@ -92,6 +92,17 @@ def test_the_last_rung_is_the_static_list() -> None:
     assert (ids, slate.fallback_level) == (["item-07"], "static")
 
 
+@pytest.mark.parametrize("parts", [{}, {"history": viewed(3), "personalize": "off"}])
+def test_strangers_get_what_others_began_with(parts: dict[str, object]) -> None:
+    rising = {"stranger_popularity": np.arange(20, dtype=np.float32)}
+    bundle = bundle_of({**BUNDLE.arrays, **rising}, BUNDLE.manifest)
+    ids, _ = ask(query(**parts, limit=3), bundle=bundle)
+    assert ids == ["item-18", "item-17", "item-16"]  # the last one is not available
+    known, _ = ask(query(history=viewed(3), limit=20), bundle=bundle)
+    plain, _ = ask(query(history=viewed(3), limit=20))
+    assert known == plain
+
+
 def test_an_empty_catalogue_gives_an_empty_answer() -> None:
     arrays = catalogue_arrays([], np.empty(0, np.float32))
     info = shop_info(blend={}, sources={})

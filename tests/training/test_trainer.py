@@ -276,6 +276,23 @@ def test_stages_are_named_once_each(tmp_path: Path) -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize(("max_questions", "asked"), [(10, 1), (10_000, 3)])
+def test_few_questions_are_eked_out_with_earlier_ones(
+    tmp_path: Path, max_questions: int, asked: int
+) -> None:
+    (tmp_path / "work").mkdir()
+    stages = Stages()
+    layout = write_log(tmp_path / "store", checkerboard())
+    ranker = replace(SPEC.ranker, cuts=1, more_cuts=2, max_questions=max_questions)
+    split = replace(SPEC.split, validation_days=3, test_days=3)
+    spec = replace(SPEC, ranker=ranker, split=split)
+    Trainer(LocalEngine(), spec, NEXT, tmp_path / "work", stages.stage).train(layout)
+    names = [cost.stage for cost in stages.costs]
+    assert [name for name in names if name.startswith("ask_")] == [
+        f"ask_{number}" for number in range(1, asked + 1)
+    ]
+
+
 def test_promises_are_held_against_what_came_in_the_test_period(tmp_path: Path) -> None:
     views = [each for each in checkerboard() if each.event_type == VIEW_ITEM]
     shown = [

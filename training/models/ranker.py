@@ -19,6 +19,7 @@ from training.sections import RankerSpec
 
 LEVELS = 16
 _METRIC_AT = 20
+_FEW_LEAVES = 7
 # The check sums in another order on another number of threads; what is less decides nothing.
 _LEAST_GAIN = 1e-7
 
@@ -90,7 +91,7 @@ def teach(
     )
     curve: dict[str, dict[str, list[float]]] = {}
     booster = lgb.train(
-        _parameters(spec, threads),
+        _parameters(spec, threads, len(train)),
         _dataset(train, names),
         spec.rounds,
         valid_sets=[_dataset(check, names)],
@@ -116,14 +117,16 @@ def _kept_aside(questions: int, spec: RankerSpec) -> BoolArray:
     return aside
 
 
-def _parameters(spec: RankerSpec, threads: int) -> dict[str, object]:
+def _parameters(spec: RankerSpec, threads: int, questions: int) -> dict[str, object]:
+    # Candidates of one question say similar things: what a leaf rests on is questions.
+    most = max(_FEW_LEAVES, questions // spec.leaf_questions)
     return {
         "objective": spec.objective,
         "metric": "ndcg",
         "eval_at": [_METRIC_AT],
         "label_gain": list(range(LEVELS + 1)),
         "learning_rate": spec.learning_rate,
-        "num_leaves": spec.leaves,
+        "num_leaves": min(spec.leaves, most),
         "min_data_in_leaf": spec.min_leaf,
         "feature_fraction": spec.feature_share,
         "bagging_fraction": 0.8,

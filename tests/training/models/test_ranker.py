@@ -53,6 +53,17 @@ def test_no_more_trees_are_grown_once_they_bring_nothing() -> None:
     assert len(head.arrays["forest_next_step_offsets"]) == head.rounds + 1
 
 
+def most_leaves(head: TaughtHead) -> int:
+    offsets = head.arrays["forest_next_step_offsets"]
+    return int(np.diff(offsets).max()) + 1  # a tree has one leaf more than nodes
+
+
+@pytest.mark.parametrize(("leaf_questions", "most"), [(10, 25), (50, 7), (1, 30)])
+def test_few_questions_grow_small_trees(leaf_questions: int, most: int) -> None:
+    spec = replace(SPEC, leaves=30, leaf_questions=leaf_questions)
+    assert most_leaves(taught(lessons(300, noise=0.5), spec)) == most
+
+
 def test_the_same_lessons_give_the_same_trees_on_any_number_of_threads() -> None:
     one, two = taught(lessons(noise=0.5)), taught(lessons(noise=0.5), threads=2)
     assert one.arrays.keys() == two.arrays.keys()
