@@ -26,6 +26,7 @@ from training.known_exposures import known_exposures, shown_items
 from training.models.acceptance import ShownItems, learn_acceptance
 from training.models.buy_again import demand, repeat_intervals, rest_days
 from training.models.content import content_neighbours
+from training.models.courses import learn_courses
 from training.models.early_adopters import early_adopters_picks
 from training.models.embedding import embed
 from training.models.encoder import learn_encoder
@@ -93,6 +94,7 @@ class LogSources:
             "encoder": self._encoder,
             "session_knn": self._session_knn,
             "item_stats": self._item_stats,
+            "courses": self._courses,
             "trend": self._trend,
             "new_items": self._new_items,
             "early_adopters": self._early_adopters,
@@ -160,6 +162,12 @@ class LogSources:
 
     def _item_stats(self) -> Part:
         return {"item_stats": item_stats(self.events, self.spec.weight_by_code)}, {}
+
+    def _courses(self) -> Part:
+        found = learn_courses(self.events, self.spec.weight_by_code)
+        if found is None:
+            return {}, {}
+        return {"course_child": found.child, "course_share": found.share}, {}
 
     def _trend(self) -> Part:
         settings = self.spec.trend
