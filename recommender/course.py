@@ -77,4 +77,5 @@ def next_shares(courses: Courses, items: Int32Array, first: int) -> Float32Array
         if child < 0:
             break
         node = child
-    return courses.share[node]
+    shares: Float32Array = courses.share[node]
+    return shares

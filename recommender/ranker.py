@@ -145,7 +145,7 @@ def feature_maker(
         catalogue.item_brand,
         log_prices(catalogue),
     )
-    model = Model(*map(read_only, parts), _courses(arrays))
+    model = Model._make([*map(read_only, parts), _courses(arrays)])
     encoder = sources.get("encoder")
     return FeatureMaker(
         tuple(sorted(sources)),
