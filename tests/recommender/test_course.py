@@ -48,7 +48,7 @@ def test_the_longest_context_that_is_known_speaks() -> None:
 def test_the_beginning_is_part_of_a_context() -> None:
     child = np.full((2, KINDS + 1), -1, np.int32)
     child[0, BEGIN] = 1
-    courses = Courses(child, np.repeat(np.float32([[0], [1]]), KINDS, axis=1))
+    courses = Courses(child, np.repeat(np.array([[0], [1]], np.float32), KINDS, axis=1))
     assert next_shares(courses, np.array([3], np.int32), 1)[0] == 1
     assert next_shares(courses, np.array([3], np.int32), 0)[0] == 0
 
