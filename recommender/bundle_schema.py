@@ -23,6 +23,8 @@ FORMAT: Final = 1
 MAX_ARRAY_BYTES: Final = 8 << 30
 MAX_MANIFEST_BYTES: Final = 4 << 20
 MAX_DIMENSION: Final = 100_000_000
+# `recommender.course.KINDS`, without the kernels.
+COURSE_KINDS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ OPTIONAL: Final[dict[str, ArraySpec]] = {
     "item_sessions": ArraySpec("int32", ("item_session_pairs",)),
     "item_sessions_offsets": ArraySpec("int64", ("items+1",)),
     "item_stats": ArraySpec("float32", ("items", "stats")),
+    "course_child": ArraySpec("int32", ("course_nodes", "course_kinds+1")),
+    "course_share": ArraySpec("float32", ("course_nodes", "course_kinds")),
     "repeat_probability": ArraySpec("float32", ("items",)),
     "interval_log_mean": ArraySpec("float32", ("items",)),
     "interval_log_sd": ArraySpec("float32", ("items",)),
@@ -183,7 +187,7 @@ def _check_pairs(arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     pairs = [("item_factors", "factor_inverse"), *pairwise(_SESSION_ARRAYS)]
     pairs += pairwise(_ENCODER_ARRAYS)
     pairs += [*pairwise(_PAIR_ARRAYS), *pairwise(_WAY_ARRAYS)]
-    pairs += [*pairwise(PACE), *pairwise(acceptance.ARRAYS)]
+    pairs += [("course_child", "course_share"), *pairwise(PACE), *pairwise(acceptance.ARRAYS)]
     matches = (NEIGHBOURS.fullmatch(name) for name in arrays)
     pairs += [(f"neighbours_{m[1]}_idx", f"neighbours_{m[1]}_weight") for m in matches if m]
     matches = (SHORTLIST.fullmatch(name) for name in arrays)
@@ -217,6 +221,9 @@ def _check_indices(arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Mapping
         limits |= {"session_items": (0, items), "item_sessions": (0, sizes["sessions"])}
     categories = {"pair_category", "way_category"} & arrays.keys()
     limits |= dict.fromkeys(categories, (-1, sizes["categories"]))
+    if "course_child" in arrays:
+        limits |= {"course_child": (-1, sizes["course_nodes"])}
+        _check_courses(sizes)
     if "way_term" in arrays:
         limits |= {"way_term": (-1, sizes["terms"])}
         _check_states(sizes)
@@ -228,6 +235,14 @@ def _check_indices(arrays: Mapping[str, npt.NDArray[np.generic]], sizes: Mapping
         raise BundleError("popular_order: not a permutation of all items")
     for offsets in _OFFSETS.keys() & arrays.keys():
         _check_offsets(offsets, arrays[offsets], sizes[_OFFSETS[offsets]])
+
+
+def _check_courses(sizes: Mapping[str, int]) -> None:
+    if sizes["course_kinds"] != COURSE_KINDS or not sizes["course_nodes"]:
+        raise BundleError(
+            f"course_share: {sizes['course_nodes']} contexts of {sizes['course_kinds']} kinds; "
+            f"accepted: at least one, {COURSE_KINDS}"
+        )
 
 
 def _check_states(sizes: Mapping[str, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from recommender.course import Courses
 from recommender.terms import BoolArray, Float32Array, Int32Array, Int64Array
 
 
@@ -22,6 +23,8 @@ class Model(NamedTuple):
         int32 (items,), -1 where there is none.
     log_price
         float32 (items,), NaN where there is none.
+    courses
+        How visits go back to what was met.
     """
 
     factors: Float32Array
@@ -32,6 +35,7 @@ class Model(NamedTuple):
     category: Int32Array
     brand: Int32Array
     log_price: Float32Array
+    courses: Courses
 
 
 class Way(NamedTuple):

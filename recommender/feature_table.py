@@ -11,7 +11,7 @@ import numpy as np
 
 from recommender.compiled import kernel
 from recommender.feature_parts import Candidates, Lists, Model, Way
-from recommender.feature_way import from_met, from_way
+from recommender.feature_way import from_course, from_met, from_way
 from recommender.terms import Float32Array, Int32Array
 
 _WAY_DECAY = np.float32(0.75)
@@ -42,6 +42,7 @@ def filled(
     line = _from_directions(table, line, item_idx, way, model.factors, model.factor_norm)
     line = _from_directions(table, line, item_idx, way, model.vectors, model.vector_norm)
     line = from_met(table, line, way, place)
+    line = from_course(table, line, way, model.courses, place)
     line = _from_likeness(table, line, item_idx, way, model)
     line = _from_stats(table, line, item_idx, way, model)
     from_way(table, line, way)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from recommender.compiled import kernel
+from recommender.course import FAR, NEW, REACH, Courses, is_latest, next_shares
 from recommender.feature_parts import Way
 from recommender.terms import (
     ADD_TO_CART,
@@ -86,6 +87,29 @@ def _add_meeting(met: Float32Array, way: Way, event: int, moment: int) -> None:
     if met[3] > 1:
         met[16] = met[15] - moment
     met[15] = moment
+
+
+@kernel
+def from_course(
+    table: Float32Array, line: int, way: Way, courses: Courses, place: Int32Array
+) -> int:
+    """The ``course`` lines; `place` has the column of each candidate plus one."""
+    if courses.share.shape[0] == 0:
+        return line + 3
+    end = way.events.shape[0]
+    first = end
+    while first > 0 and way.in_visit[first - 1]:
+        first -= 1
+    shares = next_shares(courses, way.events, first)
+    table[line], table[line + 1], table[line + 2] = shares[NEW], shares[NEW], shares[0]
+    others = 0
+    for back in range(end - 1, max(first, end - REACH) - 1, -1):
+        if is_latest(way.events, back, end):
+            column = place[way.events[back]] - 1
+            if column >= 0:
+                table[line, column] = shares[min(others, FAR)]
+            others += 1
+    return line + 3
 
 
 @kernel

@@ -21,6 +21,9 @@ each number comes from; `FeatureMaker.names` has them in order:
     log seconds, ``in_cart``, ``in_visit``, how often it ``followed`` the item met last before, its
     times ``fading`` by 0.9 and by 0.7 (``fading_fast``) a moment, its ``rate``: times per moment,
     moments ``since`` it, however often others came, the ``gap`` between its two last meetings
+``course.…``
+    how visits that went to and fro as this one did go on (`recommender.course`): ``share`` that
+    does what going to the candidate would be, go to something ``new``, stay with the ``same``
 ``like.…``
     share of the met items with its category, its brand; its log price minus their mean
 ``item.…``, ``last.…``
@@ -62,6 +65,7 @@ MET: Final = (
     *("in_cart", "in_visit", "followed", "fading", "fading_fast", "rate", "since", "gap"),
 )
 ENCODED: Final = ("encoder.cosine_last", "encoder.cosine_way")
+COURSE: Final = ("share", "new", "same")
 LIKE: Final = ("category", "brand", "price")
 WAY: Final = (
     *("moments", "items", "returns", "returned", "repeated", "last_times", "age", "visit_age"),
@@ -121,6 +125,7 @@ class FeatureMaker:
             "embedding.cosine_last",
             "embedding.cosine_way",
             *(f"met.{name}" for name in MET),
+            *(f"course.{name}" for name in COURSE),
             *(f"like.{name}" for name in LIKE),
             *(f"{whose}.{name}" for whose in ("item", "last") for name in self.stat_names),
             *(f"way.{name}" for name in WAY),

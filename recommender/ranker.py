@@ -14,6 +14,7 @@ from recommender.candidates.encoder import EncoderSource
 from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.source import CandidateSource
 from recommender.catalogue import Catalogue
+from recommender.course import KINDS, Courses
 from recommender.errors import BundleError
 from recommender.feature_parts import Model
 from recommender.features import FeatureMaker, log_prices, norms
@@ -144,7 +145,7 @@ def feature_maker(
         catalogue.item_brand,
         log_prices(catalogue),
     )
-    model = Model(*map(read_only, parts))
+    model = Model._make([*map(read_only, parts), _courses(arrays)])
     encoder = sources.get("encoder")
     return FeatureMaker(
         tuple(sorted(sources)),
@@ -153,6 +154,13 @@ def feature_maker(
         model,
         encoder if isinstance(encoder, EncoderSource) else None,
     )
+
+
+def _courses(arrays: Arrays) -> Courses:
+    """How visits go back to what was met; no contexts where the bundle does not say."""
+    child = arrays.get("course_child", np.empty((0, KINDS + 1), np.int32))
+    share = arrays.get("course_share", np.empty((0, KINDS), np.float32))
+    return Courses(read_only(np.asarray(child, np.int32)), read_only(np.asarray(share, np.float32)))
 
 
 def _with_norms(

@@ -10,6 +10,7 @@ import numpy as np
 
 from recommender.bundle import ModelBundle, bundle_of, save_bundle
 from recommender.bundle_manifest import BundleInfo, BundleManifest, RankerInfo
+from recommender.course import KINDS
 from recommender.ranker import feature_maker
 from tests.bundles import SESSION_SOURCES, shop_arrays, shop_info, shop_visits, visit_arrays
 from tests.forests import random_forest
@@ -29,11 +30,22 @@ def with_ranker(
     rng = np.random.default_rng(seed)
     items = len(arrays["popularity"])
     stats = rng.uniform(0, 3, (items, len(STATS))).astype(np.float32)
-    arrays = {**arrays, "item_stats": stats}
+    arrays = {**arrays, "item_stats": stats, **random_courses(rng)}
     names = feature_names(arrays, info)
     for head in heads:
         arrays |= random_forest(rng, [8] * 20, len(names), head)
     return arrays, replace(info, ranker=RankerInfo(names, STATS, candidates, dict(info.blend)))
+
+
+def random_courses(rng: np.random.Generator, nodes: int = 60) -> dict[str, np.ndarray]:
+    """A tree of contexts of random shares; each node but the root has a parent before it."""
+    child = np.full((nodes, KINDS + 1), -1, np.int32)
+    for node in range(1, nodes):
+        free = np.argwhere(child[:node] < 0)
+        parent, kind = free[rng.integers(min(len(free), 30))]
+        child[parent, kind] = node
+    share = rng.dirichlet(np.ones(KINDS), nodes).astype(np.float32)
+    return {"course_child": child, "course_share": share}
 
 
 def feature_names(arrays: Mapping[str, np.ndarray], info: BundleInfo) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from training.known_exposures import known_exposures, shown_items
 from training.models.acceptance import ShownItems, learn_acceptance
 from training.models.buy_again import demand, repeat_intervals, rest_days
 from training.models.content import content_neighbours
+from training.models.courses import learn_courses
 from training.models.early_adopters import early_adopters_picks
 from training.models.embedding import embed
 from training.models.encoder import learn_encoder
@@ -95,6 +96,7 @@ class LogSources:
             "session_knn": self._session_knn,
             "item_stats": self._item_stats,
             "stranger_popularity": self._stranger_popularity,
+            "courses": self._courses,
             "trend": self._trend,
             "new_items": self._new_items,
             "early_adopters": self._early_adopters,
@@ -167,6 +169,12 @@ class LogSources:
         half_life = self.spec.popularity.half_life_days
         found = stranger_popularity(self.events, self.spec.weight_by_code, half_life)
         return {"stranger_popularity": found}, {}
+
+    def _courses(self) -> Part:
+        found = learn_courses(self.events, self.spec.weight_by_code)
+        if found is None:
+            return {}, {}
+        return {"course_child": found.child, "course_share": found.share}, {}
 
     def _trend(self) -> Part:
         settings = self.spec.trend

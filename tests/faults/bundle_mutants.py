@@ -253,6 +253,14 @@ def mutants(marker: Path) -> dict[str, Change]:
         ),
         "ranker of no candidates": ranked(nothing, candidates=0),
         "ranker of fewer features": ranked(nothing, features=()),
+        "course that leads outside": ranked(lambda t: set_item((0, 1), 60)(t["course_child"])),
+        "course without shares": ranked(lambda t: t.pop("course_share")),
+        "course of other kinds": ranked(
+            lambda t: t.update(
+                course_child=t["course_child"][:, 1:].copy(),
+                course_share=t["course_share"][:, 1:].copy(),
+            )
+        ),
         "visit that leads outside": visited(lambda v: set_item(3, 20)(v["session_items"])),
         "visit beyond the last": visited(lambda v: set_item(0, 16)(v["item_sessions"])),
         "visits whose bounds fall": visited(lambda v: set_item(1, 9)(v["session_offsets"])),

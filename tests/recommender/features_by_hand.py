@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from recommender import course
 from recommender.bundle import ModelBundle
 from recommender.candidates.neighbours import NeighbourSource
 from recommender.features import MAX_MET
@@ -58,6 +59,7 @@ def rows_by_hand(
         | _listed(bundle, journey, item)
         | _factors(bundle, journey, item)
         | _met(journey, item)
+        | _course(bundle, journey, item)
         | _like(bundle, journey, item)
         | _stats(bundle, journey, item, stat_names)
         | _way(journey, proposed)
@@ -159,6 +161,29 @@ def _met(journey: Journey, item: int) -> Row:
         "met.since": back[-1] if places else FAR,
         "met.gap": back[-2] - back[-1] if len(places) > 1 else 0,
     }
+
+
+def _course(bundle: ModelBundle, journey: Journey, item: int) -> Row:
+    if "course_share" not in bundle.arrays:
+        return dict.fromkeys(("course.share", "course.new", "course.same"), 0.0)
+    visit = [each for each, is_in in zip(journey.items, journey.in_visit, strict=True) if is_in]
+    kinds = [_kind(visit[:step], each) for step, each in enumerate(visit)]
+    node, child = 0, bundle.arrays["course_child"]
+    for kind in [*kinds[::-1], course.BEGIN][: course.DEPTH]:
+        if child[node, kind] < 0:
+            break
+        node = child[node, kind]
+    shares = bundle.arrays["course_share"][node]
+    return {
+        "course.share": float(shares[_kind(visit, item)]),
+        "course.new": float(shares[course.NEW]),
+        "course.same": float(shares[0]),
+    }
+
+
+def _kind(before: Sequence[int], item: int) -> int:
+    near = before[::-1][: course.REACH]
+    return min(len(set(near[: near.index(item)])), course.FAR) if item in near else course.NEW
 
 
 def _like(bundle: ModelBundle, journey: Journey, item: int) -> Row:
