@@ -6,7 +6,7 @@ the latest `REACH` steps of the visit. A *context* is the kinds of the latest st
 `BEGIN` stands before the first step of a visit. Contexts are a tree: from the root, which knows
 nothing, to a child by the kind of the last step, from there by that of the step before, and so on.
 
-People differ little in how they go to and fro; so it is learnt from all visits
+People differ little in how they go back and forth; so it is learnt from all visits
 (`training.models.courses`), and tells whether the next step leads back, and how far.
 """
 

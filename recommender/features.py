@@ -22,7 +22,7 @@ each number comes from; `FeatureMaker.names` has them in order:
     times ``fading`` by 0.9 and by 0.7 (``fading_fast``) a moment, its ``rate``: times per moment,
     moments ``since`` it, however often others came, the ``gap`` between its two last meetings
 ``course.…``
-    how visits that went to and fro as this one did go on (`recommender.course`): ``share`` that
+    how visits that went back and forth as this one did go on (`recommender.course`): ``share`` that
     does what going to the candidate would be, go to something ``new``, stay with the ``same``
 ``like.…``
     share of the met items with its category, its brand; its log price minus their mean
