@@ -1,7 +1,7 @@
 """Shoppers in the middle of a visit, as events that a storefront would send.
 
 Each has left something in the cart three days ago, has taken ten steps in the running visit, and
-has been shown the service's own list three times without taking anything up.
+has been shown the service's own list without taking anything up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ PLACEMENT: Final = "home"
 ASKED_ITEMS: Final = 20
 EARLIER: Final = (VIEW_ITEM, VIEW_ITEM, ADD_TO_CART)
 SESSION: Final = (*(VIEW_ITEM,) * 6, ADD_TO_CART, *(VIEW_ITEM,) * 3)
-SHOWN_TIMES: Final = 3
 # The catalogue is met as shops are: few items get most of the looks.
 SKEW: Final = 0.8
 SAME_CATEGORY: Final = 0.7
@@ -88,19 +87,18 @@ def _met(order: np.ndarray[Any, np.dtype[np.int32]], rng: np.random.Generator) -
 
 
 def exposures(shown: Mapping[str, tuple[str, Sequence[str]]], now: int) -> list[Event]:
-    """Lists seen and ignored three times, given by visitor as (recommendation id, items)."""
+    """Lists seen and ignored, given by visitor as (recommendation id, items)."""
     return [
         {
-            "event_id": f"x-{visitor}-{time}",
+            "event_id": f"x-{visitor}",
             "event_type": VIEW_ITEM_LIST,
             "visitor_id": visitor,
-            "ts": now - (SHOWN_TIMES - time) * SECOND,
+            "ts": now - SECOND,
             "item_list_id": PLACEMENT,
             "recommendation_id": recommendation_id,
             "items": [{"item_id": item, "index": at} for at, item in enumerate(items, start=1)],
         }
         for visitor, (recommendation_id, items) in shown.items()
-        for time in range(SHOWN_TIMES)
     ]
 
 

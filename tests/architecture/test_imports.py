@@ -19,6 +19,8 @@ CONSOLE = {"rich", "msgspec"}
 # First match wins: path pattern → libraries that this code may import.
 ALLOWED = (
     (r"recommender/compiled\.py", {"numpy", "numba"}),
+    # A question is made for every answer, and a struct in a fraction of a dataclass's time.
+    (r"recommender/query\.py", {"numpy", "msgspec"}),
     (r"recommender/", {"numpy"}),
     (
         r"(\w+)/(experiments_)?cli\.py|desirepath\.py|training/(simulation|demo)/\w+\.py|training/(reports/|experiment_)cli\.py",

@@ -304,7 +304,7 @@ def test_a_way_that_the_visit_has_gone_is_not_pointed_at_again(
     place = replace(PLACE, max_changed_share=share)
     asked = query(session=viewed(2, 4), visit=Visit(gone), limit=6)
     assert [way.target for way in ask(asked, place).ways] == left
-    nobody = replace(asked, personalize="off")
+    nobody = asked.but(personalize="off")
     assert [way.target for way in ask(nobody, place).ways] == ["kitchen", "knife"]
 
 

@@ -56,7 +56,7 @@ def test_a_hurried_and_a_browsing_visitor_who_met_the_same_get_different_answers
         visit(client, "slow", 70, *SEEN)
         quick, slow = (ask(client, visitor_id=each) for each in ("quick", "slow"))
     assert [each.json()["session_mode"] for each in (quick, slow)] == ["hurried", "browsing"]
-    assert len(item_ids(quick)) < len(item_ids(slow)) == 12
+    assert (len(item_ids(quick)), len(item_ids(slow))) == (5, 8)  # of 12
     assert item_ids(quick) != item_ids(slow)[: len(item_ids(quick))]
     for answer in (quick, slow):
         told, body = answer.json()["explanation"]["pace"], answer.json()

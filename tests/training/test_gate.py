@@ -203,7 +203,7 @@ def test_many_strangers_do_not_make_a_model_look_the_same_for_everyone(trial: Tr
     """Nothing is known of most visitors of a shop: they all get what is popular."""
     test = trial.exam.test
     strangers = 40 * len(test)
-    stranger = replace(test.queries[0], history=(), session=(), cart_items=())
+    stranger = test.queries[0].but(history=(), session=(), cart_items=())
     crowd = replace(
         test,
         queries=(*test.queries, *[stranger] * strangers),
