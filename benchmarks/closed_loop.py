@@ -60,7 +60,7 @@ START = datetime(2026, 9, 1, tzinfo=UTC)
 ASKED_ON_THE_WAY = parse_spec(
     {
         "split": {"asked": "in_visit"},
-        "ranker": {"max_questions": 4_000, "learning_rate": 0.08, "leaves": 31},
+        "ranker": {"max_questions": 4_000, "more_cuts": 0, "learning_rate": 0.08, "leaves": 31},
         "evaluation": {"max_users": 1_000},
     }
 )

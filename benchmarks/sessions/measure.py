@@ -54,7 +54,7 @@ def session_spec(questions: int) -> TrainingSpec:
     return TrainingSpec(
         split=SplitSpec(target_events=(VIEW_ITEM,), asked="in_visit"),
         covisitation=CovisitationSpec(pairs=("view_view", "seen_together")),
-        ranker=RankerSpec(cuts=1, max_questions=questions),
+        ranker=RankerSpec(cuts=1, more_cuts=0, max_questions=questions),
     )
 
 
