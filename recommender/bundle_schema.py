@@ -23,7 +23,7 @@ FORMAT: Final = 1
 MAX_ARRAY_BYTES: Final = 8 << 30
 MAX_MANIFEST_BYTES: Final = 4 << 20
 MAX_DIMENSION: Final = 100_000_000
-# `recommender.course.KINDS`, without the kernels.
+# Kinds of steps of `recommender.course`; here, because there are kernels.
 COURSE_KINDS: Final = 8
 
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from recommender.bundle_schema import COURSE_KINDS
 from recommender.compiled import kernel
 from recommender.terms import Float32Array, Int32Array
 
 FAR: Final = 6
 NEW: Final = 7
 BEGIN: Final = 8
-KINDS: Final = 8
+KINDS: Final = COURSE_KINDS
 DEPTH: Final = 8
 REACH: Final = 30
 

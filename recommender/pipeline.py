@@ -31,7 +31,7 @@ from recommender.patience import ENDLESS, Patience
 from recommender.personalisation import impersonal, is_personal, permitted
 from recommender.placements import Placement
 from recommender.policy import SlatePolicy
-from recommender.query import NO_VISIT, Interaction, Query, Visit
+from recommender.query import Interaction, Query
 from recommender.ranking import Blended, Proposed, Ranking, blend, fill
 from recommender.rules import Eligibility, eligible_items, on_page
 from recommender.seeds import Seeds, Weighing, seeds_of
@@ -123,8 +123,7 @@ def _passable(
     """The same without ways that lead to nothing but what is taken out, or were gone before."""
     if not default.ways:
         return default
-    anybody, visit = impersonal(opening.query), opening.query.visit
-    ways = find_ways(anybody, bundle, placement, opening.open_items, visit)
+    ways = find_ways(impersonal(opening.query), placement, opening, bundle)
     return default.over(default.arrangement, ways=ways)
 
 
@@ -213,9 +212,7 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
         ranking = in_pace.first(WINDOW if active.is_ordering else most)
         ranking = varied(boosted(ranking, active), active, seeds, bundle)
         arrangement = arranged(ranking, active, showable, most)
-    # A category whose items are not wanted here is still a place to go to.
-    where = opening.open_items
-    ways = () if is_silent else find_ways(query, bundle, placement, where, query.visit)
+    ways = () if is_silent else find_ways(query, placement, opening, bundle)
     promised = bundle.promised(placement.name)
     return Chosen(active, eligibility, arrangement, fatigue, kinds, ways, promised, explore)
 
@@ -294,24 +291,23 @@ def _seeds_of(query: Query, bundle: ModelBundle, placement: Placement) -> tuple[
 
 
 def find_ways(
-    query: Query,
-    bundle: ModelBundle,
-    placement: Placement,
-    mask: BoolArray,
-    visit: Visit = NO_VISIT,
+    query: Query, placement: Placement, opening: Opening, bundle: ModelBundle
 ) -> tuple[Way, ...]:
     """Where to go instead of looking at an item, where the placement or the query wants that.
 
     Parameters
     ----------
-    visit
-        Where it went lately need not be pointed at again.
+    query
+        That of the opening, or anybody's in its place.
+    opening
+        Of who asks: what may be shown to them, whatever kinds of items are wanted here, and where
+        their visit went lately, which need not be pointed at again.
     """
     wanted = wanted_kinds(query, placement)
     if bundle.ways is None or not placement.navigation or set(wanted) <= set(ITEM_KINDS):
         return ()
-    mask = mask & ~items_in(placement.sensitive_categories, bundle.catalogue)
-    gone = lately(visit, placement.navigation_rest)
+    mask = opening.open_items & ~items_in(placement.sensitive_categories, bundle.catalogue)
+    gone = lately(opening.query.visit, placement.navigation_rest)
     ways = bundle.ways.best(query, wanted, mask, placement.navigation, gone)
     return unrevealing(ways, query, bundle.catalogue, placement)
 
