@@ -44,8 +44,12 @@ def failure(error: Exception, exchange: Exchange) -> Response:
     return refusal(internal_problem(), exchange)
 
 
-def complete(headers: list[tuple[bytes, bytes]], exchange: Exchange) -> None:
-    """Add the headers that every answer has."""
+def complete(headers: list[tuple[bytes, bytes]], exchange: Exchange) -> bool:
+    """Add the headers that every answer has; True where they ask to close the connection.
+
+    Whoever closes it asks this answer and not the state once more: the signal to leave may come
+    between two instructions, and a connection that closes unannounced resets the next request.
+    """
     is_cached = False
     for name, _ in headers:
         is_cached |= name == b"cache-control"
@@ -53,8 +57,10 @@ def complete(headers: list[tuple[bytes, bytes]], exchange: Exchange) -> None:
     headers.append((b"x-content-type-options", b"nosniff"))
     if not is_cached:
         headers.append((b"cache-control", b"no-store"))
-    if exchange.state.is_leaving:
+    is_last = exchange.state.is_leaving
+    if is_last:
         headers.append((b"connection", b"close"))
+    return is_last
 
 
 def ended(exchange: Exchange, status: int) -> None:

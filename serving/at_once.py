@@ -141,10 +141,11 @@ class Question:
 
     def _write(self, transport: asyncio.Transport) -> None:
         response = self._response
-        complete(response.raw_headers, self._exchange)
-        if not self.keep_alive and not self._exchange.state.is_leaving:
+        is_last = complete(response.raw_headers, self._exchange)
+        if not self.keep_alive and not is_last:
             response.raw_headers.append((b"connection", b"close"))
+            is_last = True
         headers = (*self._connection.usual_headers(), *response.raw_headers)
         transport.write(head_of(response.status_code, headers) + response.body)
-        if not self.keep_alive or self._exchange.state.is_leaving:
+        if is_last:
             transport.close()

@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from serving.app import Service, create_app
 from serving.at_once import AtOnce, Question
+from serving.one_write import head_of
 from serving.protocol import bounded_protocol
 from serving.settings import Settings
 from tests.serving.service import decisions, make_keys, publish_shop
@@ -291,6 +292,32 @@ def test_who_waits_while_the_service_leaves_is_answered_and_closed(root: Path) -
             writer.close()
             _, headers, _ = await ours.ask(question())
             assert headers["connection"] == "close"
+            assert ours.app.at_once.taken == 1
+
+    asyncio.run(run())
+
+
+def test_a_connection_is_not_closed_unannounced(root: Path) -> None:
+    """The signal may come while the system takes the answer, whose head says nothing of it."""
+
+    async def run() -> None:
+        async with shop(root) as ours:
+            with pytest.MonkeyPatch.context() as patch:
+
+                def told_meanwhile(*args: Any) -> bytes:
+                    ours.app.service.is_draining = True
+                    return head_of(*args)
+
+                patch.setattr("serving.at_once.head_of", told_meanwhile)
+                reader, writer = await ours.connect()
+                writer.write(ours.sent(question()))
+                status, headers, _ = await read_answer(reader)
+                assert (status, headers.get("connection")) == (200, None)
+                writer.write(ours.sent(question()))
+                status, headers, _ = await read_answer(reader)
+            assert (status, headers["connection"]) == (200, "close")
+            assert await reader.read() == b""
+            writer.close()
             assert ours.app.at_once.taken == 1
 
     asyncio.run(run())
