@@ -145,16 +145,21 @@ class Classroom:
                 self._lessons[head].append(lesson)
 
     def teach(self) -> Taught | None:
-        """Grow the trees; None where there were too few questions for the next step."""
-        heads = {
-            head: taught
-            for head, lessons in self._lessons.items()
-            if (taught := teach(lessons, head, self._names, self._spec, self._threads))
-        }
-        if NEXT_STEP not in heads:
+        """Grow the trees; None where there were too few questions for the next step.
+
+        Purchases are few: what is bought is learnt as a correction of what comes next.
+        """
+        if (step := self._taught(NEXT_STEP)) is None:
             return None
+        heads = {NEXT_STEP: step}
+        if purchase := self._taught(PURCHASE_HEAD, step):
+            heads[PURCHASE_HEAD] = purchase
         info = RankerInfo(self._names, STAT_NAMES, self._spec.candidates, self._shortlist)
         return Taught(info, heads, self._asked, self._unanswered)
+
+    def _taught(self, head: str, onto: TaughtHead | None = None) -> TaughtHead | None:
+        lessons = self._lessons[head]
+        return teach(lessons, head, self._names, self._spec, self._threads, onto)
 
     def _answer(
         self, bundle: ModelBundle, maker: FeatureMaker, question: Question

@@ -51,7 +51,7 @@ def lessons(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Lesson]]:
 
     def teach(given: list[Lesson], head: str, *_: object) -> TaughtHead | None:
         seen[head] = given
-        return None
+        return TaughtHead({}, (0, 0), 0, (0.0,), {}) if head == NEXT_STEP else None
 
     monkeypatch.setattr(training.ranking, "teach", teach)
     return seen
@@ -71,7 +71,7 @@ def test_what_is_right_has_the_highest_level_and_a_purchase_its_worth(
         question(2, 4, right="item-02", item_04=0.5, item_02=1 / 1000),
         question(3, right="no-such-item"),
     ]
-    assert taught_by(asked).teach() is None
+    taught_by(asked).teach()
     # The second question cannot be answered: the item is not known.
     (step,), (purchase,) = lessons[NEXT_STEP], lessons[PURCHASE_HEAD]
     assert step.features is purchase.features
@@ -99,6 +99,10 @@ def test_what_was_taught_orders_the_model_it_is_added_to() -> None:
     found = taught_by(returning()).teach()
     assert found is not None
     assert set(found.heads) == {NEXT_STEP, PURCHASE_HEAD}
+    # What is bought is learnt on top of what comes next.
+    steps, purchases = (found.arrays[f"forest_{head}_leaf"] for head in (NEXT_STEP, PURCHASE_HEAD))
+    assert len(purchases) > len(steps)
+    assert purchases[: len(steps)].tobytes() == steps.tobytes()
     assert found.info.stats == STAT_NAMES
     assert found.info.candidates == SPEC.candidates
     model = found.added_to(shop())

@@ -6,6 +6,7 @@ even item is to be shown even items. Popularity cannot know that.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,37 +25,25 @@ SETTINGS: dict[str, dict[str, object]] = {
     "als": {"factors": 8, "iterations": 3},
     "item_knn": {"neighbours": 20},
     "covisitation": {"pairs": ["view_view", "purchase_purchase"], "neighbours": 20},
+    "embedding": {"factors": 8},
+    "encoder": {"factors": 8, "epochs": 1},
     "blend": {"restarts": 1, "max_users": 40},
     "evaluation": {"k": [5, 10], "bootstrap_rounds": 50, "max_users": 60},
-    "ranker": {"candidates": 30, "rounds": 10, "leaves": 4, "min_leaf": 5, "min_questions": 20},
+    "ranker": {
+        "cuts": 1,
+        "more_cuts": 0,
+        "candidates": 30,
+        "rounds": 10,
+        "leaves": 4,
+        "min_leaf": 5,
+        "min_questions": 20,
+    },
     "gate": {"min_users": 10, "max_ndcg_loss": 0.2},
 }
-TOML = """
-[als]
-factors = 8
-iterations = 3
-[item_knn]
-neighbours = 20
-[covisitation]
-pairs = ["view_view", "purchase_purchase"]
-neighbours = 20
-[blend]
-restarts = 1
-max_users = 40
-[evaluation]
-k = [5, 10]
-bootstrap_rounds = 50
-max_users = 60
-[ranker]
-candidates = 30
-rounds = 10
-leaves = 4
-min_leaf = 5
-min_questions = 20
-[gate]
-min_users = 10
-max_ndcg_loss = 0.2
-"""
+TOML = "\n".join(
+    "\n".join([f"[{section}]", *(f"{key} = {json.dumps(each)}" for key, each in keys.items())])
+    for section, keys in SETTINGS.items()
+)
 
 
 def tiny_spec(**sections: dict[str, object]) -> TrainingSpec:

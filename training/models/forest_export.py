@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.errors import ConfigError
-from recommender.forest_arrays import MAX_LEAVES, PARTS, array_name
+from recommender.forest_arrays import MAX_LEAVES, PARTS, Arrays, array_name, heads_of
 from recommender.terms import Float32Array, Float64Array
 
 Node = Mapping[str, Any]
@@ -41,6 +41,19 @@ def export_forest(booster: lgb.Booster, head: str) -> dict[str, npt.NDArray[np.g
     for tree in model["tree_info"]:
         rows.add_tree(tree)
     return {array_name(head, part): array for part, array in rows.arrays().items()}
+
+
+def joined(first: Arrays, second: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    """The trees of one head behind those of another, as a head of the second one's name."""
+    (begun,), (head,) = heads_of(first), heads_of(second)
+    ones = {part: first[array_name(begun, part)] for part in PARTS}
+    others = {part: second[array_name(head, part)] for part in PARTS}
+    nodes, leaves = len(ones["feature"]), len(ones["leaf"])
+    for side in ("left", "right"):
+        child = others[side].astype(np.int32)
+        others[side] = np.where(child >= 0, child + np.int32(nodes), child - np.int32(leaves))
+    others["offsets"] = others["offsets"].astype(np.int64)[1:] + np.int64(nodes)
+    return {array_name(head, part): np.concatenate([ones[part], others[part]]) for part in PARTS}
 
 
 def exact_thresholds(thresholds: Float64Array) -> Float32Array:

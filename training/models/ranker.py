@@ -13,8 +13,10 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
+from recommender.forest import Forest
+from recommender.forest_arrays import heads_of
 from recommender.terms import BoolArray, Float32Array, Int32Array
-from training.models.forest_export import export_forest
+from training.models.forest_export import export_forest, joined
 from training.sections import RankerSpec
 
 LEVELS = 16
@@ -60,9 +62,9 @@ class TaughtHead:
     questions
         Answerable questions that were learnt from, and kept aside.
     rounds
-        Trees.
+        Trees that were grown, those it begins with apart.
     curve
-        nDCG@20 on the questions kept aside after each tree.
+        nDCG@20 on the questions kept aside after each of them.
     importance
         Share of the gain that each feature brought, most first.
     """
@@ -75,11 +77,22 @@ class TaughtHead:
 
 
 def teach(
-    lessons: Sequence[Lesson], head: str, names: tuple[str, ...], spec: RankerSpec, threads: int
+    lessons: Sequence[Lesson],
+    head: str,
+    names: tuple[str, ...],
+    spec: RankerSpec,
+    threads: int,
+    onto: TaughtHead | None = None,
 ) -> TaughtHead | None:
     """Grow the trees of a head; None where too few questions can be answered.
 
     The same lessons give the same trees, whatever the number of threads.
+
+    Parameters
+    ----------
+    onto
+        A head of the same features that this one begins with: what is grown corrects its sums, and
+        few questions suffice for that. The new head has the trees of both.
     """
     lessons = [lesson for lesson in lessons if lesson.is_answerable]
     if len(lessons) < spec.min_questions:
@@ -89,20 +102,22 @@ def teach(
         [lesson for lesson, is_aside in zip(lessons, aside, strict=True) if is_aside == part]
         for part in (False, True)
     )
+    begun = _forest(onto, names) if onto else None
     curve: dict[str, dict[str, list[float]]] = {}
     booster = lgb.train(
         _parameters(spec, threads, len(train)),
-        _dataset(train, names),
+        _dataset(train, names, begun),
         spec.rounds,
-        valid_sets=[_dataset(check, names)],
+        valid_sets=[_dataset(check, names, begun)],
         valid_names=["check"],
         callbacks=[
             lgb.early_stopping(spec.patience, verbose=False, min_delta=_LEAST_GAIN),
             lgb.record_evaluation(curve),
         ],
     )
+    arrays = export_forest(booster, head)
     return TaughtHead(
-        export_forest(booster, head),
+        joined(onto.arrays, arrays) if onto else arrays,
         (len(train), len(check)),
         booster.best_iteration,
         tuple(round(float(each), 9) for each in curve["check"][f"ndcg@{_METRIC_AT}"]),
@@ -141,13 +156,21 @@ def _parameters(spec: RankerSpec, threads: int, questions: int) -> dict[str, obj
     }
 
 
-def _dataset(lessons: Sequence[Lesson], names: tuple[str, ...]) -> lgb.Dataset:
+def _forest(taught: TaughtHead, names: tuple[str, ...]) -> Forest:
+    (head,) = heads_of(taught.arrays)
+    return Forest.from_arrays(taught.arrays, head, len(names))
+
+
+def _dataset(
+    lessons: Sequence[Lesson], names: tuple[str, ...], begun: Forest | None
+) -> lgb.Dataset:
     # LightGBM refuses some characters in names; the place says which one it is. It reads the parts
     # where they lie, so that they are in memory once.
     return lgb.Dataset(
         [lesson.features for lesson in lessons],
         np.concatenate([lesson.levels for lesson in lessons]),
         group=[len(lesson.levels) for lesson in lessons],
+        init_score=begun and np.concatenate([begun.score(each.features) for each in lessons]),
         feature_name=[f"f{number}" for number in range(len(names))],
         params={"max_bin": 127, "verbose": -1},
     )

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from recommender.bundle_schema import check_arrays
 from recommender.errors import ConfigError
 from recommender.forest import Forest
+from recommender.forest_arrays import heads_of
 from tests.bundles import shop_arrays
-from training.models.forest_export import exact_thresholds, export_forest
+from training.models.forest_export import exact_thresholds, export_forest, joined
 
 NAN, INF = np.nan, np.inf
 QUIET = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 1, "min_data_in_bin": 1, "seed": 1}
@@ -187,3 +188,16 @@ def test_features_that_were_infinite_in_training_are_refused(value: float) -> No
     booster, _ = learnt(rows)
     with pytest.raises(ConfigError, match=r"feature Column_1 .* accepted: float32, finite or NaN"):
         export_forest(booster, "next_step")
+
+
+@pytest.mark.parametrize("rounds", [(3, 4), (1, 1)])
+def test_trees_of_one_head_behind_those_of_another_give_the_sum(rounds: tuple[int, int]) -> None:
+    rows = noise(5, 200, 6)
+    first, _ = learnt(rows, rounds=rounds[0])
+    second, _ = learnt(rows, leaves=40, rounds=rounds[1], seed=9)
+    arrays = joined(export_forest(first, "next_step"), export_forest(second, "purchase"))
+    assert heads_of(arrays) == ["purchase"]
+    check_arrays(shop_arrays() | arrays)
+    scores = Forest.from_arrays(arrays, "purchase", 6).score(rows)
+    sums = first.predict(rows, raw_score=True) + second.predict(rows, raw_score=True)
+    np.testing.assert_allclose(scores, sums, rtol=0, atol=1e-6)

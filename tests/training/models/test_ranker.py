@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recommender.forest import Forest
+from recommender.forest_arrays import heads_of
 from training.models.ranker import LEVELS, Lesson, TaughtHead, teach
 from training.sections import RankerSpec
 
@@ -32,7 +33,8 @@ def taught(given: list[Lesson], spec: RankerSpec = SPEC, threads: int = 1) -> Ta
 
 def firsts(head: TaughtHead, asked: list[Lesson]) -> np.ndarray:
     """Whether what is put first is right, bool (questions,)."""
-    forest = Forest.from_arrays(head.arrays, "next_step", len(NAMES))
+    (name,) = heads_of(head.arrays)
+    forest = Forest.from_arrays(head.arrays, name, len(NAMES))
     return np.array([each.levels[forest.score(each.features).argmax()] > 0 for each in asked])
 
 
@@ -90,3 +92,16 @@ def test_questions_that_nothing_can_be_learnt_from_do_not_count() -> None:
     assert [each.is_answerable for each in given] == [False] * 25 + [True] * 15
     assert teach(given, "next_step", NAMES, SPEC, 1) is None
     assert teach([], "next_step", NAMES, SPEC, 1) is None
+
+
+def test_a_head_that_begins_with_another_needs_few_questions() -> None:
+    step = taught(lessons(300, noise=0.5))
+    few, asked = lessons(20, seed=2, noise=0.5), lessons(200, seed=3)
+    alone = teach(few, "purchase", NAMES, SPEC, 1)
+    both = teach(few, "purchase", NAMES, SPEC, 1, onto=step)
+    assert alone is not None
+    assert both is not None
+    trees = len(step.arrays["forest_next_step_offsets"]) - 1
+    assert len(both.arrays["forest_purchase_offsets"]) - 1 == trees + both.rounds
+    right = {id(head): firsts(head, asked).mean() for head in (step, alone, both)}
+    assert right[id(both)] > right[id(alone)] + 0.05, right
