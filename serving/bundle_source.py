@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,11 +23,13 @@ from recommender.bundle_folder import POINTER, VERSION, Pointer, read_pointer
 from recommender.bundle_manifest import BundleInfo, BundleManifest
 from recommender.catalogue import catalogue_arrays
 from recommender.errors import BundleError
+from recommender.exposures import DAY_MICROS, Exposure, IgnoredLists
+from recommender.pace_table import PaceStyle, PaceTable
 from recommender.pipeline import recommend
 from recommender.placements import Placement
 from recommender.policy import TopPolicy
-from recommender.query import Interaction, Query
-from recommender.terms import VIEW_ITEM
+from recommender.query import Interaction, Query, Visit
+from recommender.terms import KINDS, MICROS_PER_SECOND, MODES, PURCHASE, VIEW_ITEM
 from serving.telemetry import Metrics
 from serving.watcher import Watcher
 
@@ -196,7 +198,10 @@ def load_checked(root: Path, version: str, placements: Iterable[Placement]) -> M
 
 
 def ask_canaries(bundle: ModelBundle, placements: Iterable[Placement]) -> None:
-    """Ask a model some questions before anybody else does; this also warms it up.
+    """Ask a model some questions before anybody else does.
+
+    This also compiles every kernel that an answer may need: a stranger, a visit that has just
+    begun, and one at a pace, by somebody who was here before and ignored something.
 
     Raises
     ------
@@ -204,26 +209,58 @@ def ask_canaries(bundle: ModelBundle, placements: Iterable[Placement]) -> None:
         An answer is empty though there are items, repeats one or has a score that is not finite.
     """
     available = bundle.catalogue.item_available
-    shown = bundle.catalogue.popular_order[available[bundle.catalogue.popular_order]][:2]
-    seen = tuple(Interaction(bundle.catalogue.ids.id(int(index)), VIEW_ITEM, 0) for index in shown)
+    popular = bundle.catalogue.popular_order
+    shown = popular[available[popular]][:CANARY_LIMIT]
+    items = tuple(map(bundle.catalogue.ids.id, shown.tolist()))
+    expects_items = int(available.sum()) > len(items[:2])
     for placement in placements:
-        for session in ((), seen):
-            _ask_canary(bundle, placement, session, expects_items=int(available.sum()) > len(seen))
+        for session in ((), _viewed(items[:2])):
+            first = tuple(each.item_id for each in session[:1])
+            query = Query(
+                CANARY_MOMENT, placement.name, CANARY_LIMIT, session=session, context_items=first
+            )
+            _ask_canary(bundle, placement, query, expects_items=expects_items)
+        # Whatever the pace is found to be, the page is to have so many new items.
+        novel = PaceTable(0.0, dict.fromkeys(MODES, PaceStyle(novelty_at_most=0.5)))
+        paced = replace(placement, pace=novel)
+        # What is excluded may be all there is: this one may be left without an item.
+        _ask_canary(bundle, paced, _paced_query(placement, items), expects_items=False)
+
+
+def _viewed(items: Sequence[str], start: int = 0) -> tuple[Interaction, ...]:
+    """Views of items, half a minute apart."""
+    step = 30 * MICROS_PER_SECOND
+    return tuple(Interaction(each, VIEW_ITEM, start + n * step) for n, each in enumerate(items))
+
+
+def _paced_query(placement: Placement, items: Sequence[str]) -> Query:
+    now = round(CANARY_MOMENT.timestamp()) * MICROS_PER_SECOND
+    session = _viewed(items[:5], now - 600 * MICROS_PER_SECOND)
+    before = now - 30 * DAY_MICROS
+    bought = [Interaction(each, PURCHASE, before) for each in items[2:3]]
+    ignored = [Exposure(each, 1, 1, 1, now - MICROS_PER_SECOND) for each in items[5:7]]
+    return Query(
+        CANARY_MOMENT,
+        placement.name,
+        CANARY_LIMIT,
+        history=(*_viewed(items[1:3], before - DAY_MICROS), *bought),
+        session=session,
+        visit=Visit(session, frozenset(items[1:3])),
+        context_items=tuple(items[:1]),
+        cart_items=tuple(items[3:4]),
+        exposures=tuple(ignored),
+        ignored_lists=IgnoredLists(1, 1),
+        kinds=KINDS,
+        diversity=0.5,
+        seed=0,
+    )
 
 
 def _ask_canary(
-    bundle: ModelBundle,
-    placement: Placement,
-    session: tuple[Interaction, ...],
-    *,
-    expects_items: bool,
+    bundle: ModelBundle, placement: Placement, query: Query, *, expects_items: bool
 ) -> None:
-    items = tuple(interaction.item_id for interaction in session)
-    query = Query(
-        CANARY_MOMENT, placement.name, CANARY_LIMIT, session=session, context_items=items[:1]
-    )
     slate = recommend(query, bundle, placement, TopPolicy())
-    shown = [item.item_id for item in slate.items]
+    shown = [item.item_id for item in slate.items if item.item_id]
     if not shown and expects_items and placement.ladder:
         raise BundleError(f"canary at {placement.name}: no item, though items are available")
     if len(set(shown)) != len(shown) or not all(math.isfinite(item.score) for item in slate.items):
