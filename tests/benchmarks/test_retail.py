@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import benchmarks.retail.measure
 from benchmarks.quality import main
 from benchmarks.retail.measure import Shop
 from training.engine import Period
+from training.sections import EncoderSpec, RankerSpec
+from training.spec import TrainingSpec
 from training.split import MICROS_PER_DAY
 
 BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -40,6 +44,17 @@ def _write(path: Path, habits: Any = _habits) -> Path:
             ]
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_to_learn() -> Iterator[None]:
+    """Models of a shop of 40 items need no more than this."""
+    small = TrainingSpec(
+        encoder=EncoderSpec(factors=8, epochs=1), ranker=RankerSpec(cuts=1, more_cuts=0)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmarks.retail.measure, "TrainingSpec", lambda: small)
+        yield
 
 
 @pytest.fixture(scope="module")
