@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+import benchmarks.sessions.measure
 from benchmarks.quality import main
+from benchmarks.sessions.measure import session_spec
 from benchmarks.sessions.window import CLICK, LENGTH, START, read_questions, read_window
 from recommender.errors import DataError
+from training.sections import EncoderSpec
+from training.spec import TrainingSpec
 
 ITEMS, SESSIONS = 40, 400
 MEASURED = {"fit_seconds", "us_per_query", "peak_mib"}
@@ -31,6 +36,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     test = pl.DataFrame(asked, schema=["query_id", "prefix", "target"], orient="row")
     test.write_parquet(folder / "test.parquet")
     return folder / "train.parquet", folder / "test.parquet"
+
+
+@pytest.fixture(autouse=True)
+def quick_to_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A walk along 40 items needs no more than this."""
+
+    def small(questions: int) -> TrainingSpec:
+        return replace(session_spec(questions), encoder=EncoderSpec(factors=8, epochs=1))
+
+    monkeypatch.setattr(benchmarks.sessions.measure, "session_spec", small)
 
 
 def run(
