@@ -8,7 +8,7 @@ SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
 .PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-kernels bench-training bench-exploration \
-	bench-off-policy bench-open-bandit bench-closed-loop bench-experiments bench-faults bench-redis-clients \
+	bench-off-policy bench-open-bandit bench-closed-loop bench-experiments bench-experiment-loop bench-faults bench-redis-clients \
 	bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
 help: ## show the targets

@@ -1,4 +1,4 @@
-"""The generated parts of the service's pages: routes, fields, settings, between two marks each."""
+"""The generated parts of the service's pages: routes, fields, settings, metrics, between marks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from serving.app import ENDPOINTS, create_app
 from serving.endpoint import COMMON_STATUSES, Endpoint
 from serving.settings import Settings, settings_table
+from serving.telemetry import Metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 HTTP_PAGE = ROOT / "docs" / "http-api.md"
@@ -23,11 +24,11 @@ def rendered(page: str) -> str:
 
 
 def part(name: str) -> str:
-    """One generated part: ``routes``, ``settings`` or ``fields STRUCT``."""
-    if name == "routes":
-        return routes()
-    if name == "settings":
-        return settings()
+    """One generated part: ``routes``, ``settings``, ``metrics`` or ``fields STRUCT``."""
+    if (
+        whole := {"routes": routes, "settings": settings, "metrics": metrics}.get(name)
+    ) is not None:
+        return whole()
     return struct_fields(name.removeprefix("fields "))
 
 
@@ -47,6 +48,16 @@ def settings() -> str:
         for row in settings_table()
     ]
     return "\n".join(["| variable | flag | default | meaning |", "|---|---|---|---|", *rows])
+
+
+def metrics() -> str:
+    """All metrics of the service, as a scrape names them."""
+    rows = [
+        f"| `{each.name}{'_total' if each.type == 'counter' else ''}` | {each.type} "
+        f"| {each.documentation} |"
+        for each in Metrics().registry.collect()
+    ]
+    return "\n".join(["| metric | type | what |", "|---|---|---|", *rows])
 
 
 def struct_fields(name: str) -> str:

@@ -11,8 +11,16 @@ from feature_store.online.redis_target import parse_target
 from recommender.errors import ConfigError
 
 PREFIX = "DESIREPATH_"
-# Variables of the same prefix that belong to other parts of the project.
-FOREIGN = frozenset({"DESIREPATH_SHARED", "DESIREPATH_CRASH_ROUNDS"})
+# Variables of the same prefix that belong to other parts of the project: a shell or a crontab that
+# sets them for other verbs starts the service as well.
+FOREIGN = frozenset(
+    {
+        "DESIREPATH_TRACKING_URI",
+        "DESIREPATH_API_KEY",
+        "DESIREPATH_SHARED",
+        "DESIREPATH_CRASH_ROUNDS",
+    }
+)
 TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 

@@ -71,7 +71,8 @@ TrackingUri = Annotated[
     str | None,
     typer.Option(
         envvar="DESIREPATH_TRACKING_URI",
-        help="MLflow server or database; without it mlflow.db in the folder is used.",
+        help="MLflow server or database (or DESIREPATH_TRACKING_URI); without it mlflow.db in the "
+        "folder is used.",
     ),
 ]
 

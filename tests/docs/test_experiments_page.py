@@ -8,11 +8,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
+from feature_store.experiment_spec import (
+    ArmSpec,
+    ExperimentSpec,
+    FilterSpec,
+    NamespaceSpec,
+    StickySpec,
+)
 from tests.conftest import ROOT
 from tests.serving.service import make_keys, publish_shop, running
 
 PAGE = ROOT / "docs" / "experiments.md"
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def test_every_field_of_an_experiment_is_described() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    parts = (ExperimentSpec, ArmSpec, NamespaceSpec, FilterSpec, StickySpec)
+    named = [each.name for part in parts for each in msgspec.structs.fields(part)]
+    assert [name for name in named if f"`{name}`" not in text and f'"{name}"' not in text] == []
 
 
 def test_the_examples_of_the_page_work(tmp_path: Path) -> None:

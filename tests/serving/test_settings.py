@@ -27,6 +27,11 @@ def test_variables_then_flags() -> None:
     assert settings.keys_path == Path("k.json")
 
 
+def test_variables_of_other_verbs_are_passed_over() -> None:
+    environ = {"DESIREPATH_TRACKING_URI": "http://127.0.0.1:5000", "DESIREPATH_API_KEY": "k"}
+    assert Settings.load(environ, {}) == Settings()
+
+
 def test_keys_live_in_the_data_folder_unless_told_otherwise() -> None:
     assert Settings(root=Path("shop")).keys_path == Path("shop/keys.json")
 
