@@ -125,14 +125,15 @@ class Ways:
         self, state: int, query: Query, eligible: BoolArray, gone: Sequence[Interaction]
     ) -> Mapping[str, Iterable[tuple[str | None, float]]]:
         return {
-            TO_CATEGORY: self._categories(state, query, eligible, self._listed(gone)),
+            TO_CATEGORY: self._categories(state, query, eligible, gone),
             TO_SEARCH: () if _has_searched(gone) else self._terms(state),
             TO_CHECKOUT: self._checkout(state, query),
         }
 
     def _categories(
-        self, state: int, query: Query, eligible: BoolArray, listed: Int32Array
+        self, state: int, query: Query, eligible: BoolArray, gone: Sequence[Interaction]
     ) -> Iterator[tuple[str, float]]:
+        listed = self._listed(gone)
         for index, worth in _filled(self.category[state], self.category_worth[state]):
             path = self.catalogue.categories.id(index)
             items = self.catalogue.in_category(path)

@@ -18,6 +18,7 @@ from serving.admission import CLIENT_LEFT, Headers, admit, begun, complete, ende
 from serving.endpoint import Prepare
 from serving.errors import Problem
 from serving.exchange import Exchange
+from serving.limits import JSON_TYPES, check_content_type
 from serving.one_write import head_of
 from serving.security import Rule
 from serving.state import ServiceState
@@ -106,7 +107,8 @@ class Question:
             admit(exchange, rule, headers)
             exchange.state.requests.enter()
             self._is_inside = exchange.shares_turn = True
-            self._answering = prepare(exchange, headers, body)
+            check_content_type(headers, JSON_TYPES)
+            self._answering = prepare(exchange, body)
             exchange.state.turns.queue(self)
         except Problem as problem:
             self._response = refusal(problem, exchange)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-import tempfile
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ import typer
 from feature_store.cli_options import AsJson
 from feature_store.console import Console
 from recommender.errors import DesirepathError, InvalidInputError, RefusedError
+from serving.metrics_folder import VARIABLE, metrics_folder
 from serving.settings import Settings
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
@@ -31,9 +32,9 @@ def serve(*, as_json: bool, **given: object) -> None:
     """
     settings = Settings.load(os.environ, given)
     _limit_threads()
-    with tempfile.TemporaryDirectory(prefix="desirepath-metrics-") as folder:
+    with ExitStack() as stack:
         if settings.workers > 1:  # before prometheus_client comes in: workers share their counts
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            os.environ[VARIABLE] = str(stack.enter_context(metrics_folder()))
         code = _serve(settings, Console(as_json))
     raise typer.Exit(code)
 

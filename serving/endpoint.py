@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.admission import Headers
 from serving.errors import PROBLEM_TYPE
 from serving.exchange import Exchange
 from serving.security import AccessTable, Rule
@@ -22,8 +21,9 @@ COMPONENT = "#/components/schemas/{name}"
 COMMON_STATUSES = (401, 403, 413, 415, 500, 503)
 Handler = Callable[[Request], Awaitable[Response]]
 """Takes a request to its answer."""
-Prepare = Callable[[Exchange, Headers, bytes], Callable[[], Response]]
-"""Reads a whole question; what it returns answers that in its turn, without waiting for anybody."""
+Prepare = Callable[[Exchange, bytes], Callable[[], Response]]
+"""Reads the body of a whole question, which says that it is JSON; what it returns answers that in
+its turn, without waiting for anybody."""
 Routes = Mapping[tuple[str, str], Handler]
 
 

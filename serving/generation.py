@@ -29,8 +29,9 @@ from serving.children import ended, forked, hold_signals, next_signal, tell
 from serving.experiment_source import build_experiments
 from serving.inherited_model import REFUSAL, Inheritance
 from serving.settings import Settings
+from serving.shared_metrics import drop_gauges, gather
 from serving.spread import Spread
-from serving.telemetry import Metrics, mark_process_dead
+from serving.telemetry import Metrics
 from serving.worker import FAILED, RETIRE_SIGNAL, STOP_SIGNALS, Shared, run_worker
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Generation:
         loader = threading.Thread(target=work, name="loader")
         loader.start()
         loader.join()
-        mark_process_dead(os.getpid())  # what this process uses must not show as in use
+        drop_gauges(os.getpid())  # what this process uses must not show as in use
         gc.collect()
         gc.freeze()  # workers then share these pages for good
         return found[0] if found else None
@@ -177,7 +178,7 @@ class Generation:
         slot = next(each for each in self._slots if each.pid == pid)
         slot.pid = None
         self._spread.begins(self._slots.index(slot), takes=False)
-        mark_process_dead(pid)
+        gather(pid)
         if self._is_stopping or self._is_retiring:
             self._has_failed |= code != 0
             self._retire_next = 0.0

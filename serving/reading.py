@@ -28,8 +28,13 @@ _NUMBERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], float]]] = {
 
 async def read_struct(request: Request, kind: type[Struct]) -> Struct:
     """The body of a request as a struct. Raises `Problem`."""
+    return struct_of(await json_body(request), kind)
+
+
+async def json_body(request: Request) -> bytes:
+    """The body of a request that says it is JSON. Raises `Problem`."""
     check_content_type(request.scope["headers"], JSON_TYPES)
-    return struct_of(await whole_body(request), kind)
+    return await whole_body(request)
 
 
 async def whole_body(request: Request) -> bytes:

@@ -24,7 +24,8 @@ from serving.children import ended, forked, hold_signals, next_signal, tell
 from serving.generation import NOTHING, READY, REFUSED, Generation
 from serving.inherited_model import REFUSAL
 from serving.settings import Settings
-from serving.telemetry import Metrics, mark_process_dead
+from serving.shared_metrics import gather
+from serving.telemetry import Metrics
 from serving.worker import FAILED, RETIRE_SIGNAL, STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ class Supervisor:
         self._candidate = Child(forked(live), told, news)
 
     def _bury(self, pid: int, code: int) -> None:
-        mark_process_dead(pid)
+        gather(pid)
         child = self._children().get(pid)
         if child is None:  # an orphan, where this process adopts them
             return
@@ -228,7 +229,7 @@ class Supervisor:
                 os.kill(pid, 0)
             except ProcessLookupError:
                 self._orphans.remove(pid)
-                mark_process_dead(pid)
+                gather(pid)
 
     def _stop(self) -> None:
         self._is_stopping = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -23,9 +22,9 @@ from prometheus_client.registry import Collector
 
 from feature_store.intake_counters import IntakeCounters
 from feature_store.online.stream_replay import FollowerCounts
+from serving.shared_metrics import as_one, shared_folder
 from serving.tally import RequestTallies, Tally
 
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_BUCKETS = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -79,7 +78,7 @@ class Metrics:
     online_log: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
-        self._is_shared = MULTIPROCESS in os.environ
+        self._is_shared = shared_folder() is not None
         self._make_http()
         self._make_flow()
         self._make_expectation()
@@ -91,12 +90,14 @@ class Metrics:
     def render(self) -> bytes:
         """All values as text, of every worker where there are several."""
         self.tell()
-        if MULTIPROCESS not in os.environ:
+        folder = shared_folder()
+        if folder is None:
             return generate_latest(self.registry)
         merged = CollectorRegistry()
         workers = multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
         merged.register(_Gaps(workers))
-        return generate_latest(merged)
+        with as_one(folder):
+            return generate_latest(merged)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count and time one request."""
@@ -263,12 +264,6 @@ class _Gaps(Collector):
                 gap = found.get((_DELIVERED, placement), 0.0) / predicted - 1
                 gauge.add_metric([placement], gap)
         yield gauge
-
-
-def mark_process_dead(pid: int) -> None:
-    """Drop the gauges of a worker that ended, where workers share their metrics."""
-    if MULTIPROCESS in os.environ:
-        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class JsonFormatter(logging.Formatter):

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.kernel_parts.catalogues import Catalogue
 from benchmarks.kernel_parts.turns import in_turns
-from recommender.candidates.source import top
+from recommender.candidates.proposals import Proposals
 from recommender.exact_search import ExactIndex, products
 from recommender.slate import ScoredItems
 from recommender.terms import BoolArray, Float32Array, Int32Array
@@ -74,15 +74,22 @@ class Ways:
         """What a source does without an index."""
         scores = self.catalogue.vectors @ self.query(turn)
         scores[~self.eligible] = 0
-        return top(np.arange(len(scores), dtype=np.int32), scores, n)
+        return _best(np.arange(len(scores), dtype=np.int32), scores, n)
 
     def exact(self, turn: int, n: int) -> ScoredItems:
         """What a source does with an index."""
-        return top(*self.index.contenders(self.query(turn), self.eligible, n), n)
+        return _best(*self.index.contenders(self.query(turn), self.eligible, n), n)
 
     def query(self, turn: int) -> Float32Array:
         """The queries one after the other, and again."""
         return self.catalogue.queries[turn % len(self.catalogue.queries)]
+
+
+def _best(item_idx: Int32Array, scores: Float32Array, n: int) -> ScoredItems:
+    """The n best with a positive score, as a source proposes them."""
+    found = Proposals.empty(("alone",), n, 0)
+    found.keep(0, item_idx, scores)
+    return found["alone"]
 
 
 def retrieve(catalogue: Catalogue, lengths: Sequence[int], repeats: int) -> list[Retrieved]:

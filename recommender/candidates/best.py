@@ -14,14 +14,6 @@ from recommender.terms import BoolArray, Float32Array, Int32Array
 
 
 @kernel
-def best(item_idx: Int32Array, scores: Float32Array, n: int) -> tuple[Int32Array, Float32Array]:
-    """The n best with a positive score, best first; ties by item index: int32, float32 (≤ n,)."""
-    found, worth = np.empty(n, np.int32), np.empty(n, np.float32)
-    count = keep_best(item_idx, scores, found, worth)
-    return ordered(found[:count], worth[:count])
-
-
-@kernel
 def ordered(item_idx: Int32Array, scores: Float32Array) -> tuple[Int32Array, Float32Array]:
     """Items of positive or zero scores, best first; ties by item index: int32, float32 (m,)."""
     bits = scores.view(np.uint32)

@@ -8,7 +8,7 @@ from recommender.candidates.proposals import Proposals
 from recommender.read_only import read_only
 from recommender.seeds import Seeds
 from recommender.slate import ScoredItems
-from recommender.terms import BoolArray, Float32Array, Int32Array
+from recommender.terms import BoolArray, Int32Array
 
 
 class CandidateSource(Protocol):
@@ -39,24 +39,9 @@ class CandidateSource(Protocol):
         return found["alone"]
 
 
-def top(item_idx: Int32Array, scores: Float32Array, n: int) -> ScoredItems:
-    """The n best with a positive score, best first; ties by item index.
-
-    Parameters
-    ----------
-    item_idx
-        int32 (m,), no item twice.
-    scores
-        float32 (m,).
-    """
-    # Kernels come in only where there is a model, see `recommender.compiled`.
-    from recommender.candidates.best import best
-
-    return ScoredItems(*best(item_idx, scores, n))
-
-
 def first_eligible(order: Int32Array, eligible: BoolArray, n: int) -> Int32Array:
     """The first n eligible items of an order, int32 (≤ n,), without looking at all of it."""
+    # Kernels come in only where there is a model, see `recommender.compiled`.
     from recommender.candidates.best import first
 
     return first(read_only(order), eligible, n)

@@ -17,7 +17,6 @@ from serving.endpoint import Endpoint
 from serving.errors import Problem
 from serving.exchange import exchange_of, json_answer
 from serving.experiment_source import LiveExperiment
-from serving.limits import JSON_TYPES, check_content_type
 from serving.ofrep_schemas import (
     BulkEvaluation,
     BulkEvaluationFailure,
@@ -29,7 +28,7 @@ from serving.ofrep_schemas import (
     FlagMetadata,
     context_of,
 )
-from serving.reading import json_problem, whole_body
+from serving.reading import json_body, json_problem
 from serving.security import SUGGEST
 from serving.strict_json import StrictJsonError, parse, text_of
 
@@ -111,9 +110,7 @@ def _flag(found: Assignment) -> FlagEvaluation:
 
 async def _context(request: Request) -> EvaluationContext:
     try:
-        check_content_type(request.scope["headers"], JSON_TYPES)
-        body = await whole_body(request)
-        context, code, detail = context_of(parse(text_of(body)))
+        context, code, detail = context_of(parse(text_of(await json_body(request))))
     except StrictJsonError as error:
         raise _Failed("PARSE_ERROR", json_problem(error).detail) from error
     except Problem as problem:

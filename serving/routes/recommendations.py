@@ -7,16 +7,14 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.admission import Headers
 from serving.answer import answer, answered
 from serving.endpoint import Endpoint
 from serving.errors import Problem
 from serving.exchange import Exchange, exchange_of, json_answer
-from serving.limits import JSON_TYPES, check_content_type
 from serving.openapi import query_parameters
 from serving.page_answer import page_answer
 from serving.page_schemas import PageRequest, PageResponse
-from serving.reading import params_of, read_struct, struct_of
+from serving.reading import json_body, params_of, read_struct, struct_of
 from serving.response import View
 from serving.schemas import (
     RecommendationParams,
@@ -33,16 +31,19 @@ async def recommend(request: Request) -> Response:
     A valid request is always answered; `fallback_level` says how personal the answer is. Unknown
     visitors and items are normal.
     """
-    asked = await read_struct(request, RecommendationRequest)
     exchange = exchange_of(request)
-    return json_answer(await answered(exchange, asked, view_of(exchange, asked)))
+    asked, view = _read(exchange, await json_body(request))
+    return json_answer(await answered(exchange, asked, view))
 
 
-def _prepared(exchange: Exchange, headers: Headers, body: bytes) -> Callable[[], Response]:
-    check_content_type(headers, JSON_TYPES)
-    asked = struct_of(body, RecommendationRequest)
-    view = view_of(exchange, asked)
+def _prepared(exchange: Exchange, body: bytes) -> Callable[[], Response]:
+    asked, view = _read(exchange, body)
     return lambda: json_answer(answer(exchange, asked, view))
+
+
+def _read(exchange: Exchange, body: bytes) -> tuple[RecommendationRequest, View]:
+    asked = struct_of(body, RecommendationRequest)
+    return asked, view_of(exchange, asked)
 
 
 async def recommend_cacheable(request: Request) -> Response:

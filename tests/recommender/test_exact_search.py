@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.candidates.source import top
+from recommender.candidates.proposals import Proposals
 from recommender.exact_search import ExactIndex, products
 from recommender.slate import ScoredItems
 
@@ -63,11 +63,18 @@ shops = st.fixed_dictionaries(
 )
 
 
+def best(item_idx: Vectors, scores: Vectors, n: int) -> ScoredItems:
+    """The n best with a positive score, as a source proposes them."""
+    found = Proposals.empty(("alone",), n, 0)
+    found.keep(0, item_idx, scores)
+    return found["alone"]
+
+
 def scanned(vectors: Vectors, query: Vectors, eligible: Vectors, n: int) -> ScoredItems:
     """All products, and the best of them."""
     scores = vectors @ query
     scores[~eligible] = 0
-    return top(np.arange(len(vectors), dtype=np.int32), scores, n)
+    return best(np.arange(len(vectors), dtype=np.int32), scores, n)
 
 
 def drawn(shop: dict[str, object]) -> tuple[Vectors, Vectors, Vectors, int]:
@@ -83,7 +90,7 @@ def drawn(shop: dict[str, object]) -> tuple[Vectors, Vectors, Vectors, int]:
 @given(shops)
 def test_it_finds_what_a_scan_of_everything_finds(shop: dict[str, object]) -> None:
     vectors, query, eligible, n = drawn(shop)
-    found = top(*ExactIndex.of(vectors).contenders(query, eligible, n), n)
+    found = best(*ExactIndex.of(vectors).contenders(query, eligible, n), n)
     expected = scanned(vectors, query, eligible, n)
     assert found.item_idx.tolist() == expected.item_idx.tolist()
     assert found.scores.tolist() == expected.scores.tolist()
@@ -133,7 +140,7 @@ def test_what_numpy_rounds_up_past_others_is_left() -> None:
 def test_only_members_are_found(shop: dict[str, object]) -> None:
     vectors, query, eligible, n = drawn(shop)
     members = np.arange(0, len(vectors), 3, dtype=np.int32)
-    found = top(*ExactIndex.of(vectors, members).contenders(query, eligible, n), n)
+    found = best(*ExactIndex.of(vectors, members).contenders(query, eligible, n), n)
     expected = scanned(vectors, query, eligible & (np.arange(len(vectors)) % 3 == 0), n)
     assert found.item_idx.tolist() == expected.item_idx.tolist()
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from recommender.bundle import ModelBundle
 from recommender.kinds import complements, in_kind_order, left_open, wanted_kinds
+from recommender.navigation import Ways
 from recommender.pipeline import recommend
 from recommender.placements import Placement, read_placements
 from recommender.policy import TopPolicy
@@ -306,6 +307,18 @@ def test_a_way_that_the_visit_has_gone_is_not_pointed_at_again(
     assert [way.target for way in ask(asked, place).ways] == left
     nobody = asked.but(personalize="off")
     assert [way.target for way in ask(nobody, place).ways] == ["kitchen", "knife"]
+
+
+def test_where_no_category_is_wanted_nobody_looks_which_lists_were_gone_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr(Ways, "_listed", lambda _, gone: looked.append(gone) or np.empty(0))
+    asked = query(session=viewed(2, 4), visit=Visit((LISTED_KITCHEN,)), limit=6)
+    assert [way.target for way in ask(asked.but(kinds=("item", "search"))).ways] == ["knife"]
+    assert looked == []
+    assert [way.target for way in ask(asked.but(kinds=("item", "category"))).ways] == ["kitchen"]
+    assert looked
 
 
 def test_a_way_comes_again_after_so_many_items() -> None:

@@ -192,6 +192,16 @@ def test_what_comes_in_two_pieces_is_left_to_the_framework(root: Path, at: int) 
     asyncio.run(run())
 
 
+def test_a_body_of_another_type_is_refused_before_it_comes(root: Path) -> None:
+    async def run() -> None:
+        async with shop(root) as ours:
+            head, _, _ = question(content_type="text/plain").partition(b"{")
+            status, _, problem = await ours.ask(head)
+            assert (status, problem["code"]) == (415, "content_type_refused")
+
+    asyncio.run(run())
+
+
 def test_requests_that_follow_each_other_unasked_are_answered_in_order(root: Path) -> None:
     async def run() -> None:
         async with shop(root) as ours:

@@ -108,6 +108,47 @@ def test_workers_whose_parent_is_killed_serve_until_their_successors_do(root: Pa
         assert process.stop() == 0
 
 
+def test_metrics_of_those_who_have_gone_count_and_leave_no_files(root: Path) -> None:
+    first, second = publish_shop(root, seed=1), publish_shop(root, seed=2)
+    home = root.parent / "temporary"
+    home.mkdir()
+    counts: list[float] = []
+
+    def pids() -> set[str]:
+        return {path.stem.rpartition("_")[2] for path in home.glob("*/*.db")}
+
+    with running(root, "--dev", "--workers", "2", env=QUICK | {"TMPDIR": f"{home}"}) as process:
+
+        def count() -> float:
+            asked = {"placement": "home", "limit": 3}
+            with process.client() as client:
+                assert client.post("/v1/recommendations", json=asked).status_code == 200
+                text = client.get("/metrics").text
+            return sum(
+                float(line.rpartition(" ")[2])
+                for line in text.splitlines()
+                if line.startswith("desirepath_recommendations_total{")
+            )
+
+        for version in (first, second):
+            point(StoreLayout(root).bundles, version)
+            until(lambda version=version: version_of(process) == version, "it is not in use")
+            counts += [count() for _ in range(5)]
+        os.kill(workers(process)[0], signal.SIGKILL)
+        until(lambda: len(workers(process)) == 2, "no successor")
+        counts += [count() for _ in range(5)]
+
+        def living() -> set[str]:
+            own = process.child.pid
+            return {f"{pid}" for pid in (own, *children(own), *workers(process))}
+
+        until(lambda: pids() <= living() | {"gone"}, "files stayed")
+        counts += [count() for _ in range(5)]
+        assert process.stop() == 0
+    assert counts == [*range(1, len(counts) + 1)]
+    assert not [*home.iterdir()]
+
+
 def test_nothing_is_left_behind_where_the_supervisor_is_killed(root: Path) -> None:
     with running(root, "--dev", "--workers", "2") as process:
         left = [*children(process.child.pid), *workers(process)]

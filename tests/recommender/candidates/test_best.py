@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.candidates.best import best, keep_best, keep_best_of_all, ordered
+from recommender.candidates.best import keep_best, keep_best_of_all, ordered
 
 SCORES = st.sampled_from([-1.0, -0.0, 0.0, 1e-45, 1e-30, 0.5, 0.5, 1.0, 3.4e38])
 SCORED = st.dictionaries(
@@ -23,10 +23,14 @@ def head(items: np.ndarray, worth: np.ndarray, n: int) -> list[tuple[int, np.flo
 
 
 @given(SCORED, st.integers(1, 60))
-def test_it_is_the_head_of_the_sorted_positive_scores(scores: dict[int, float], n: int) -> None:
+def test_what_is_kept_and_ordered_is_the_head_of_the_sorted_positive_scores(
+    scores: dict[int, float], n: int
+) -> None:
     items, worth = arrays(scores)
     expected = head(items, worth, n)
-    found, kept = best(items, worth, n)
+    found, kept = np.empty(n, np.int32), np.empty(n, np.float32)
+    count = keep_best(items, worth, found, kept)
+    found, kept = ordered(found[:count], kept[:count])
     assert found.tolist() == [item for item, _ in expected]
     assert kept.tobytes() == np.array([score for _, score in expected], np.float32).tobytes()
 

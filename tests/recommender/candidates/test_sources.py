@@ -13,7 +13,7 @@ from recommender.candidates.build import build_source
 from recommender.candidates.neighbours import NeighbourSource
 from recommender.candidates.popularity import PopularInCategorySource, PopularitySource
 from recommender.candidates.returns import ReturnsSource
-from recommender.candidates.source import CandidateSource, first_eligible, top
+from recommender.candidates.source import CandidateSource, first_eligible
 from recommender.errors import BundleError
 from recommender.seeds import NO_SEEDS, PART_CODES, Seeds
 from recommender.terms import EVENT_CODES, PURCHASE, VIEW_ITEM
@@ -129,13 +129,6 @@ def test_popular_in_category_stays_in_the_categories_of_the_seeds() -> None:
     source: CandidateSource = PopularInCategorySource(BUNDLE.catalogue)
     found = source.candidates(seeds([1]), np.ones(N, np.bool_), 50)
     assert set(found.item_idx.tolist()) == set(range(1, N, 2))
-
-
-@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), max_size=40), st.integers(1, 10))
-def test_top_is_the_sorted_head_with_ties_by_index(scores: list[float], n: int) -> None:
-    found = top(np.arange(len(scores), dtype=np.int32), np.array(scores, np.float32), n)
-    expected = sorted((i for i, s in enumerate(scores) if s > 0), key=lambda i: (-scores[i], i))
-    assert found.item_idx.tolist() == expected[:n]
 
 
 @given(st.permutations(range(30)), st.sets(st.integers(0, 29)), st.integers(1, 10))
