@@ -23,7 +23,15 @@ SPEC = parse_spec(
         "als": {"factors": 4, "iterations": 3},
         "blend": {"restarts": 1, "min_users": 5},
         "evaluation": {"bootstrap_rounds": 20},
-        "ranker": {"candidates": 20, "rounds": 5, "leaves": 4, "min_leaf": 5, "min_questions": 20},
+        "encoder": {"factors": 8, "epochs": 1},
+        "ranker": {
+            "more_cuts": 0,
+            "candidates": 20,
+            "rounds": 5,
+            "leaves": 4,
+            "min_leaf": 5,
+            "min_questions": 20,
+        },
     }
 )
 

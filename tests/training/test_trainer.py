@@ -27,7 +27,15 @@ SPEC = parse_spec(
         "blend": {"restarts": 2, "min_users": 10},
         "evaluation": {"k": [3, 5], "bootstrap_rounds": 200},
         "split": {"validation_days": 8, "test_days": 8},
-        "ranker": {"candidates": 12, "rounds": 15, "leaves": 4, "min_leaf": 5, "min_questions": 20},
+        "encoder": {"factors": 8, "epochs": 1},
+        "ranker": {
+            "more_cuts": 0,
+            "candidates": 12,
+            "rounds": 15,
+            "leaves": 4,
+            "min_leaf": 5,
+            "min_questions": 20,
+        },
     }
 )
 

@@ -30,7 +30,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "blend": {"restarts": 1, "max_users": 40},
     "evaluation": {"k": [5, 10], "bootstrap_rounds": 50, "max_users": 60},
     "ranker": {
-        "cuts": 1,
+        "cuts": 2,
         "more_cuts": 0,
         "candidates": 30,
         "rounds": 10,
@@ -40,8 +40,8 @@ SETTINGS: dict[str, dict[str, object]] = {
     },
     "gate": {"min_users": 10, "max_ndcg_loss": 0.2},
 }
-TOML = "\n".join(
-    "\n".join([f"[{section}]", *(f"{key} = {json.dumps(each)}" for key, each in keys.items())])
+TOML = "".join(
+    f"[{section}]\n" + "".join(f"{key} = {json.dumps(each)}\n" for key, each in keys.items())
     for section, keys in SETTINGS.items()
 )
 
