@@ -32,6 +32,14 @@ class FileLock:
             return False
         return True
 
+    def try_share(self) -> bool:
+        """Hold it together with others unless another process holds the exclusive lock."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     def release(self) -> None:
         """Let others have it; it can be taken again."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)

@@ -25,11 +25,8 @@ def rendered(page: str) -> str:
 
 def part(name: str) -> str:
     """One generated part: ``routes``, ``settings``, ``metrics`` or ``fields STRUCT``."""
-    if (
-        whole := {"routes": routes, "settings": settings, "metrics": metrics}.get(name)
-    ) is not None:
-        return whole()
-    return struct_fields(name.removeprefix("fields "))
+    whole = {"routes": routes, "settings": settings, "metrics": metrics}
+    return whole[name]() if name in whole else struct_fields(name.removeprefix("fields "))
 
 
 def routes() -> str:

@@ -9,18 +9,18 @@ keeps others from reading meanwhile, so that nothing is counted twice, or not at
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import multiprocess
 from prometheus_client.mmap_dict import MmapedDict
 
+from feature_store.file_lock import FileLock
 from serving.metrics_folder import VARIABLE
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def shared_folder() -> Path | None:
 @contextlib.contextmanager
 def as_one(folder: Path) -> Iterator[None]:
     """While the metrics of all processes are read."""
-    with _locked(folder, fcntl.LOCK_SH):
+    with _locked(folder, FileLock.try_share):
         yield
 
 
@@ -58,7 +58,7 @@ def gather(pid: int) -> None:
         return
     drop_gauges(pid)
     try:
-        with _locked(folder, fcntl.LOCK_EX) as is_alone:
+        with _locked(folder, FileLock.try_take) as is_alone:
             for kind in _SUMMED if is_alone else ():
                 _move(folder / f"{kind}_{pid}.db", folder / f"{kind}_gone.db")
     except OSError as error:  # they count where they are, too
@@ -98,23 +98,22 @@ def _write(path: Path, values: dict[str, float]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, how: int) -> Iterator[bool]:
+def _locked(folder: Path, attempt: Callable[[FileLock], bool]) -> Iterator[bool]:
     """Gives whether the lock was to be had."""
     try:
-        file = (folder / _LOCK).open("ab")
+        lock = FileLock(folder / _LOCK)
     except OSError:  # a disk without any space left
         yield False
         return
-    with file:
-        yield _has_locked(file.fileno(), how)
+    try:
+        yield _has_locked(lock, attempt)
+    finally:
+        lock.close()
 
 
-def _has_locked(descriptor: int, how: int) -> bool:
+def _has_locked(lock: FileLock, attempt: Callable[[FileLock], bool]) -> bool:
     for _ in range(_TRIES):
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_PAUSE_SECONDS)
-        else:
+        if attempt(lock):
             return True
+        time.sleep(_PAUSE_SECONDS)
     return False

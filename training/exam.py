@@ -12,13 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from feature_store.catalogue import read_catalogue
 from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle
 from recommender.forest_arrays import array_name, heads_of
 from recommender.placements import Placement
 from recommender.terms import MICROS_PER_SECOND
-from training.dataset import known_before
 from training.engine import Engine, Period
 from training.fitting import Fitted, Fitting
 from training.spec import TrainingSpec, parse_spec
@@ -91,9 +89,7 @@ def innocent(bundle: ModelBundle, store: Store, cuts: Cuts) -> tuple[ModelBundle
     if window_end(bundle) <= cuts.test:
         return bundle, AS_SERVED
     recipe = parse_spec(bundle.manifest.info.config)
-    window = store.engine.ingest_window(store.layout, recipe, store.as_of, store.workspace)
-    catalogue = read_catalogue(store.layout, known_before(store.as_of))
-    fitting = Fitting(store.engine, window, catalogue, recipe, store.workspace)
+    fitting = Fitting.of_store(store.engine, store.layout, recipe, store.as_of, store.workspace)
     fitted = fitting.fit(cuts.test, bundle.manifest.info.blend)
     if bundle.manifest.info.ranker is None:
         return fitted.bundle(), REFITTED

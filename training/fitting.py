@@ -12,11 +12,13 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
+from feature_store.catalogue import read_catalogue
+from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle, bundle_of
 from recommender.bundle_manifest import BundleInfo, BundleManifest, SourceInfo
 from recommender.catalogue import catalogue_arrays
 from recommender.terms import Int32Array
-from training.dataset import Dataset, build_dataset, moment
+from training.dataset import Dataset, build_dataset, known_before, moment
 from training.engine import Engine, EventWindow
 from training.log_sources import log_sources
 from training.models.covisitation import neighbour_lists
@@ -79,6 +81,26 @@ class Fitting:
     spec: TrainingSpec
     workspace: Path
     timer: StageTimer = untimed
+
+    @classmethod
+    def of_store(
+        cls,
+        engine: Engine,
+        layout: StoreLayout,
+        spec: TrainingSpec,
+        as_of: int | None,
+        workspace: Path,
+    ) -> Fitting:
+        """Over a shop's tables as they were known before `as_of` (microseconds; None: all of them).
+
+        Raises
+        ------
+        DataError
+            The log is empty.
+        """
+        window = engine.ingest_window(layout, spec, as_of, workspace)
+        catalogue = read_catalogue(layout, known_before(as_of))
+        return cls(engine, window, catalogue, spec, workspace)
 
     def fit(self, until: int, blend: Mapping[str, float] | None = None) -> Fitted:
         """Learn from what was known before `until` (microseconds).

@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from feature_store.catalogue import read_catalogue
 from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle
 from recommender.placements import Placement
-from training.dataset import known_before
 from training.engine import Engine, EventWindow, Period
 from training.evaluation.expectation import expectation_metrics
 from training.evaluation.offline import evaluate
@@ -91,9 +89,8 @@ class Trainer:
             The log is empty or too short to be split.
         """
         with self.timer("window"):
-            window = self.engine.ingest_window(layout, self.spec, as_of, self.workspace)
-            catalogue = read_catalogue(layout, known_before(as_of))
-        fitting = Fitting(self.engine, window, catalogue, self.spec, self.workspace, untimed)
+            fitting = Fitting.of_store(self.engine, layout, self.spec, as_of, self.workspace)
+        window = fitting.window
         cuts = find_cuts(window.period, self.spec)
         blend, ranker = self.learn_order(fitting, cuts)
         with self.timer("fit_to_judge"):

@@ -15,13 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from feature_store.catalogue import read_catalogue
 from recommender import metrics
 from recommender.bundle import ModelBundle
 from recommender.errors import DataError
 from recommender.placements import Placement
 from recommender.terms import Float64Array
-from training.dataset import known_before
 from training.engine import Engine
 from training.evaluation.bootstrap import Bootstrap, Interval
 from training.evaluation.offline import answers, score_each
@@ -66,8 +64,8 @@ class Judge:
             The log is too short, or has too few validation shoppers.
         """
         spec = request.spec
-        window = engine.ingest_window(request.layout, spec, request.as_of, workspace)
-        catalogue = read_catalogue(request.layout, known_before(request.as_of))
+        fitting = Fitting.of_store(engine, request.layout, spec, request.as_of, workspace)
+        window = fitting.window
         cuts = find_cuts(window.period, spec)
         sampling = Sampling(spec.evaluation.max_users, spec.blend.seed)
         asked = hold_out(engine, window, spec, cuts.validation_period, sampling, workspace)
@@ -76,7 +74,6 @@ class Judge:
                 f"{len(asked)} shoppers have a target in the validation period; tuning needs "
                 f"{MIN_SHOPPERS}: lengthen split.validation_days, or bring in more of the log"
             )
-        fitting = Fitting(engine, window, catalogue, spec, workspace)
         judge, confirm = (_part(asked, begin, 3) for begin in (1, 2))
         return cls(fitting, request.placement, cuts, judge, confirm)
 

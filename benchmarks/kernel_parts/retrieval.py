@@ -74,18 +74,18 @@ class Ways:
         """What a source does without an index."""
         scores = self.catalogue.vectors @ self.query(turn)
         scores[~self.eligible] = 0
-        return _best(np.arange(len(scores), dtype=np.int32), scores, n)
+        return best(np.arange(len(scores), dtype=np.int32), scores, n)
 
     def exact(self, turn: int, n: int) -> ScoredItems:
         """What a source does with an index."""
-        return _best(*self.index.contenders(self.query(turn), self.eligible, n), n)
+        return best(*self.index.contenders(self.query(turn), self.eligible, n), n)
 
     def query(self, turn: int) -> Float32Array:
         """The queries one after the other, and again."""
         return self.catalogue.queries[turn % len(self.catalogue.queries)]
 
 
-def _best(item_idx: Int32Array, scores: Float32Array, n: int) -> ScoredItems:
+def best(item_idx: Int32Array, scores: Float32Array, n: int) -> ScoredItems:
     """The n best with a positive score, as a source proposes them."""
     found = Proposals.empty(("alone",), n, 0)
     found.keep(0, item_idx, scores)

@@ -41,14 +41,12 @@ from benchmarks.retail.figures import (
     fold_means,
     relative_gain,
 )
-from feature_store.catalogue import read_catalogue
 from feature_store.console import Console
 from feature_store.ingest import ingest
 from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle
 from recommender.placements import Placement, read_placements
 from recommender.terms import PURCHASE
-from training.dataset import known_before
 from training.engine import EventWindow, Period
 from training.engines.local import LocalEngine
 from training.evaluation.offline import answers, by_sources_alone
@@ -103,10 +101,8 @@ class Shop:
         """
         folder, engine = self.workspace / f"cut-{cut}", LocalEngine()
         folder.mkdir()
-        window = engine.ingest_window(self.layout, self.spec, cut, folder)
-        catalogue = read_catalogue(self.layout, known_before(cut))
-        fitting = Fitting(engine, window, catalogue, self.spec, folder)
-        cuts = find_cuts(window.period, self.spec)
+        fitting = Fitting.of_store(engine, self.layout, self.spec, cut, folder)
+        cuts = find_cuts(fitting.window.period, self.spec)
         trainer = Trainer(engine, self.spec, self.placement, folder)
         blend, ranker = trainer.learn_order(fitting, cuts)
         return with_ranker(ranker, fitting.fit(cuts.end, blend)).bundle()

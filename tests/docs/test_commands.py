@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,7 @@ def test_every_benchmark_and_its_options_exist(page: Path) -> None:
         folder, _, name = module.partition(".")
         if not (ROOT / folder / f"{name}.py").exists():
             unknown.append(module)
-        # Some options are read by the parts of a benchmark.
-        source = "".join(path.read_text("utf-8") for path in (ROOT / folder).rglob("*.py"))
+        source = _source(folder)
         options = [each for each in OPTION.findall(rest) if f'"{each}"' not in source]
         unknown += [f"{module} {option}" for option in options]
     assert unknown == []
@@ -54,6 +54,12 @@ def test_every_target_exists() -> None:
     named = {name for page in PAGES for name in SPAN.findall(_text(page))}
     blocks = [block for page in PAGES for block in SHELL.findall(_text(page))]
     assert named | {name for block in blocks for name in TARGET.findall(block)} <= targets
+
+
+@cache
+def _source(folder: str) -> str:
+    """All of a folder: some options are read by the parts of a benchmark."""
+    return "".join(path.read_text("utf-8") for path in (ROOT / folder).rglob("*.py"))
 
 
 def _text(page: Path) -> str:

@@ -12,6 +12,9 @@ LINK = re.compile(r"\[[^\]]+\]\(([^)#\s]+)(#[^)]*)?\)")
 ANCHOR = re.compile(r"\[[^\]]+\]\(([^)#\s:]*)#([^)]+)\)")
 HEADING = re.compile(r"^#{1,6} (.*)$", re.MULTILINE)
 SOURCE = re.compile(r"`([a-z_/]+\.py)`")
+FOLDERS = ("recommender", "training", "serving", "feature_store", "benchmarks", "tests")
+PATHS = [*ROOT.glob("*.py"), *(path for name in FOLDERS for path in (ROOT / name).rglob("*.py"))]
+MODULES = {f"/{path.relative_to(ROOT)}" for path in PATHS}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -38,10 +41,7 @@ def _anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_module_that_is_named_exists(page: Path) -> None:
     named = set(SOURCE.findall(page.read_text(encoding="utf-8")))
-    folders = ("recommender", "training", "serving", "feature_store", "benchmarks", "tests")
-    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    known = {f"/{path.relative_to(ROOT)}" for path in [*paths, *ROOT.glob("*.py")]}
-    assert [name for name in named if not any(path.endswith(f"/{name}") for path in known)] == []
+    assert [name for name in named if not any(path.endswith(f"/{name}") for path in MODULES)] == []
 
 
 def test_the_list_of_decisions_names_every_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.candidates.proposals import Proposals
+from benchmarks.kernel_parts.retrieval import best
 from recommender.exact_search import ExactIndex, products
 from recommender.slate import ScoredItems
 
@@ -61,13 +61,6 @@ shops = st.fixed_dictionaries(
         "seed": st.integers(0, 2**32 - 1),
     }
 )
-
-
-def best(item_idx: Vectors, scores: Vectors, n: int) -> ScoredItems:
-    """The n best with a positive score, as a source proposes them."""
-    found = Proposals.empty(("alone",), n, 0)
-    found.keep(0, item_idx, scores)
-    return found["alone"]
 
 
 def scanned(vectors: Vectors, query: Vectors, eligible: Vectors, n: int) -> ScoredItems:

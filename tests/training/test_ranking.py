@@ -71,7 +71,9 @@ def test_what_is_right_has_the_highest_level_and_a_purchase_its_worth(
         question(2, 4, right="item-02", item_04=0.5, item_02=1 / 1000),
         question(3, right="no-such-item"),
     ]
-    taught_by(asked).teach()
+    found = taught_by(asked).teach()
+    assert found is not None
+    assert set(found.heads) == {NEXT_STEP}  # of the purchase nothing was taught
     # The second question cannot be answered: the item is not known.
     (step,), (purchase,) = lessons[NEXT_STEP], lessons[PURCHASE_HEAD]
     assert step.features is purchase.features
