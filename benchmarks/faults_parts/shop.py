@@ -29,6 +29,7 @@ from tests.serving.service import Process, publish_shop, running, workers
 ASK, TELL = "/v1/recommendations", "/v1/events"
 HEADERS: Final = {"Content-Type": "application/json"}
 EXPERIMENT: Final = "faults"
+IN_USE: Final = "experiment in use"
 VISITORS: Final = 400
 EVENT_EVERY: Final = 5
 ITEMS: Final = 200
@@ -85,6 +86,17 @@ class Shop:
         """How many workers have told Redis how far they are."""
         with contextlib.closing(open_redis(self.redis.target, wall_clock)) as store:
             return sum(1 for _ in store.scan(PLACES))
+
+    def wait_until_assigned(self) -> None:
+        """Wait until every worker assigns arms: one made the test, the others read its file.
+
+        Raises `DataError`.
+        """
+        until = time.monotonic() + STEADY_SECONDS
+        while len(self.moments(IN_USE, 0)) < self.workers:
+            if time.monotonic() > until:
+                raise DataError(f"a worker knew of no test for {STEADY_SECONDS:.0f} s")
+            time.sleep(0.05)
 
     def wait_until_steady(self) -> None:
         """Wait until Redis is asked and knows the log. Raises `DataError`."""
@@ -147,6 +159,7 @@ def open_shop(
             shop = Shop(root, redis, service, workers, proxy)
             with service.client() as client:
                 make(client, EXPERIMENT)
+            shop.wait_until_assigned()
             tell(shop, history)
             shop.wait_until_steady()
             yield shop
