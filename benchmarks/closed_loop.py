@@ -19,23 +19,22 @@ folder stands for the seed.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 # Before numpy comes in: lists are asked for one at a time, more threads would only wait.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
+from benchmarks.side_by_side import in_order
 from feature_store.console import Console
 from feature_store.ingest import ingest
 from feature_store.layout import StoreLayout
@@ -68,8 +67,6 @@ ASKED_ON_THE_WAY = parse_spec(
 
 POLICIES: Final = ["next_step", "path", "popularity", "nothing", "shop"]
 SEED: Final = "{seed}"
-Job = TypeVar("Job")
-Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +139,6 @@ def run_job(job: ArmJob) -> Timed:
     way = answering(policy, bundle, read_placements(job.placements))
     arm = run_arm(job.request, job.policy, way)
     return Timed(arm, time.process_time() - started)
-
-
-def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], processes: int) -> Iterator[Done]:
-    """What becomes of each job, in the order of the jobs, whoever does it."""
-    if processes == 1:
-        yield from map(work, jobs)
-        return
-    # Fresh processes: a fork would take over the threads' locks of whatever ran here before.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        yield from pool.map(work, jobs)
 
 
 def request_of(arguments: argparse.Namespace, seed: int) -> LoopRequest:

@@ -19,10 +19,11 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.latency_parts import known, scale, swaps, visitors
+from benchmarks.latency_parts import known, scale, twins, visitors
 from benchmarks.latency_parts.arguments import arguments_of, check
 from benchmarks.latency_parts.contestants import (
     ALONE,
+    EXACT,
     MODELLED,
     ON_ALL_CORES,
     WORKER_COUNT,
@@ -107,11 +108,15 @@ def staged(model: Model, given: argparse.Namespace, scratch: Path) -> tuple[Stag
     """Deliver the model, and a twin of it where models are to be swapped; their versions."""
     bundles = scratch / "bundles"
     versions = [publish(model.bundle, bundles)]
+    kept, exact = given.cache or scratch, ""
     if given.swaps:
-        twin = swaps.twin_of(model.bundle, (given.cache or scratch) / f"{versions[0]}-twin")
+        twin = twins.twin_of(model.bundle, kept / f"{versions[0]}-twin")
         versions.append(publish(twin, bundles))
-    catalogue = load_bundle(model.bundle).catalogue
-    return Stage(scratch / "roots", bundles, versions[0], catalogue, model.factors), versions
+    if EXACT in given.contestants:
+        twin = twins.exact_twin_of(model.bundle, kept / f"{versions[0]}-exact")
+        exact = publish(twin, bundles)
+    catalogue, roots = load_bundle(model.bundle).catalogue, scratch / "roots"
+    return Stage(roots, bundles, versions[0], catalogue, model.factors, exact), versions
 
 
 def started(

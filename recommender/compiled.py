@@ -6,7 +6,7 @@ must never come here.
 
 - ``nogil``: kernels run beside the event loop, in threads.
 - ``fastmath`` is off: NaN means *missing* here, and sums keep their order, so that the same input
-  gives the same bytes.
+  gives the same bytes everywhere; `summing_kernel` gives up the last bit of that.
 - ``cache``: machine code is kept on disk, in ``__pycache__`` beside the source or, where that is
   read-only, in numba's folder for the user; ``NUMBA_CACHE_DIR`` names another one. Where none of
   them can be written the kernel is compiled in each process (about a second) and works the same.
@@ -28,10 +28,22 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def kernel(function: Function) -> Function:
     """Decorator: compile a function for its argument types at its first call."""
+    return _compiled(function, set())
+
+
+def summing_kernel(function: Function) -> Function:
+    """The same where sums may be taken in the order that is quickest on this processor.
+
+    Another processor may round the last bit another way; NaN stays what it is.
+    """
+    return _compiled(function, {"reassoc", "contract"})
+
+
+def _compiled(function: Function, fastmath: set[str]) -> Function:
     try:
-        return cast(Function, njit(nogil=True, fastmath=False, cache=True)(function))
+        return cast(Function, njit(nogil=True, fastmath=fastmath or False, cache=True)(function))
     except RuntimeError:  # no folder for the cache can be written
-        return cast(Function, njit(nogil=True, fastmath=False)(function))
+        return cast(Function, njit(nogil=True, fastmath=fastmath or False)(function))
 
 
 def _trailing_zeros(_typing: object, _word: object) -> tuple[object, Callable[..., object]]:

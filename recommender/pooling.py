@@ -91,6 +91,28 @@ def _best(item_idx: Int32Array, sums: Float32Array, most: int) -> tuple[Int32Arr
 
 
 @kernel
+def everything(rows: Rows, place_of: Int32Array) -> Int32Array:
+    """All items of some proposals, as they come, each once: int32 (m,).
+
+    Parameters
+    ----------
+    place_of
+        Zero for all items, and so at the end.
+    """
+    item_idx, _, counts = rows
+    found, count = np.empty(int(counts.sum()) + 1, np.int32), 0
+    for row in range(len(counts)):
+        for column in range(counts[row]):
+            item = np.uint32(item_idx[row, column])
+            found[count] = item
+            count += place_of[item] == 0
+            place_of[item] = 1
+    for item in found[:count]:
+        place_of[item] = 0
+    return found[:count]
+
+
+@kernel
 def said_of(
     item_idx: Int32Array, rows: Rows, place_of: Int32Array
 ) -> tuple[Float32Array, Float32Array]:

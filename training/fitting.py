@@ -27,6 +27,7 @@ from training.models.linear import linear_neighbours
 from training.models.pace import MOST_VISITS, pace_arrays
 from training.models.pace_visits import VisitRows, past_visits
 from training.pace_file import read_pace_file
+from training.sections import POOL
 from training.spec import TrainingSpec
 
 StageTimer = Callable[[str], AbstractContextManager[None]]
@@ -151,6 +152,8 @@ class Fitting:
         params = {"alpha": settings.alpha, "regularization": settings.regularization}
         if settings.frequency_exponent:
             params["frequency_exponent"] = settings.frequency_exponent
+        if settings.reach == POOL:
+            params["of_pool"] = 1.0
         arrays: Arrays = {"item_factors": factors.item_factors, "factor_inverse": factors.inverse}
         return arrays, {"als": SourceInfo(params=params)}
 

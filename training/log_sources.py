@@ -42,6 +42,7 @@ from training.models.stranger_popularity import stranger_popularity
 from training.models.trend import rising_items
 from training.models.two_steps import two_steps
 from training.models.visits import Visits, visits_of
+from training.sections import POOL
 from training.spec import TrainingSpec
 
 Part = tuple[dict[str, npt.NDArray[np.generic]], dict[str, SourceInfo]]
@@ -135,7 +136,10 @@ class LogSources:
             "encoder_lengths": found.lengths,
             "encoder_lag_weights": found.lag_weights,
         }
-        return arrays, {"encoder": SourceInfo(params={"temperature": settings.temperature})}
+        params = {"temperature": settings.temperature}
+        if settings.reach == POOL:
+            params["of_pool"] = 1.0
+        return arrays, {"encoder": SourceInfo(params=params)}
 
     def _session_knn(self) -> Part:
         settings = self.spec.session_knn

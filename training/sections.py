@@ -22,6 +22,9 @@ PAIR_EVENTS: Final[dict[str, tuple[str, str]]] = {
     "cart_purchase": (ADD_TO_CART, PURCHASE),
     "purchase_purchase": (PURCHASE, PURCHASE),
 }
+# What a source with vectors chooses from: the catalogue, or what the other sources propose.
+CATALOGUE: Final = "catalogue"
+POOL: Final = "pool"
 SOURCES: Final = (
     "als",
     "item_knn",
@@ -93,6 +96,7 @@ class AlsSpec:
     frequency_exponent: float = number(0.0, 0, 1)
     alpha: float = number(1.0, 1e-6, 1e6)
     iterations: int = whole(15, 1, 1_000)
+    reach: str = choice(CATALOGUE, CATALOGUE, POOL)
     seed: int = whole(42, 0, 2**31 - 1)
 
 
@@ -289,6 +293,7 @@ class EncoderSpec:
     step_dropout: float = number(0.2, 0, 0.9)
     negatives: int = whole(4_096, 1, 1_000_000)
     smoothing: float = number(0.5, 0, 1)
+    reach: str = choice(CATALOGUE, CATALOGUE, POOL)
     max_questions: int = whole(2_000_000, 1, 100_000_000)
     min_questions: int = whole(500, 1, 100_000_000)
     seed: int = whole(42, 0, 2**31 - 1)

@@ -24,13 +24,15 @@ from serving.security import create_key_file
 from training.demo.trial import free_port
 
 EMPTY, CANNED, PLAIN, FULL, RULES = "empty", "canned", "plain", "full", "rules"
+# `full` with vectors that are compared with all of the catalogue.
+EXACT = "exact"
 # `full` once more, on all cores: one process, and two workers that share the model.
 ALONE, WORKERS = "alone", "workers"
-OWN: Final = (EMPTY, CANNED, PLAIN, FULL, RULES, ALONE, WORKERS)
+OWN: Final = (EMPTY, CANNED, PLAIN, FULL, RULES, EXACT, ALONE, WORKERS)
 ALL: Final = (*OWN, *PEERS)
 QUICK: Final = (EMPTY, CANNED, PLAIN, FULL)
 # Those that have a model and so want to know the shoppers.
-MODELLED: Final = frozenset({PLAIN, FULL, RULES, ALONE, WORKERS})
+MODELLED: Final = frozenset({PLAIN, FULL, RULES, EXACT, ALONE, WORKERS})
 ON_ALL_CORES: Final = frozenset({ALONE, WORKERS})
 WORKER_COUNT: Final = 2
 Tables = dict[str, Any]
@@ -90,6 +92,8 @@ class Stage:
         Delivered bundles; the contestants link to them, so that they lie on the disk once.
     factors
         What the peers load, see `benchmarks.latency_parts.large.save_factors`.
+    exact
+        Version of the model that `EXACT` asks; empty where it does not take part.
     """
 
     folder: Path
@@ -97,6 +101,7 @@ class Stage:
     version: str
     catalogue: Catalogue
     factors: Path
+    exact: str = ""
 
 
 def contestant(name: str, stage: Stage) -> Contestant:
@@ -111,7 +116,7 @@ def contestant(name: str, stage: Stage) -> Contestant:
     key = create_key_file(root / "keys.json", os.urandom)["server"]
     if name in MODELLED:
         link_bundles(stage.bundles, StoreLayout(root).bundles)
-        point(StoreLayout(root).bundles, stage.version)
+        point(StoreLayout(root).bundles, stage.exact if name == EXACT else stage.version)
     options = _options(name, root, stage.catalogue)
     command = ("-m", "serving", "--root", f"{root}", "--port", f"{port}", *options)
     return Contestant(

@@ -6,25 +6,14 @@ import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Final
 
 from benchmarks.latency_parts.contestants import point
-from recommender.bundle import load_bundle, save_bundle
 
 EVERY_SECONDS: Final = 1.0
 ACCEPTED: Final = 'desirepath_bundle_swaps_total{outcome="accepted"} '
-
-
-def twin_of(bundle: Path, folder: Path) -> Path:
-    """The same arrays under another version."""
-    if not folder.exists():
-        model = load_bundle(bundle)
-        config = {**model.manifest.info.config, "twin": True}
-        save_bundle(folder, model.arrays, replace(model.manifest.info, config=config))
-    return folder
 
 
 @contextmanager

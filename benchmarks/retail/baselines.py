@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -193,4 +194,4 @@ def choices() -> dict[str, list[tuple[str, Scorer]]]:
 
 
 def _decayed(half_life_days: float) -> Scorer:
-    return lambda known, asked: decayed_frequency(known, asked, half_life_days)
+    return partial(decayed_frequency, half_life_days=half_life_days)

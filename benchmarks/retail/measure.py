@@ -41,6 +41,7 @@ from benchmarks.retail.figures import (
     fold_means,
     relative_gain,
 )
+from benchmarks.side_by_side import in_order, largest_of_others_mib
 from feature_store.console import Console
 from feature_store.ingest import ingest
 from feature_store.layout import StoreLayout
@@ -125,17 +126,28 @@ class Fold:
     us_per_query: float
 
 
-def ask_at(shop: Shop, number: int, period: Period, baselines: Mapping[str, Scorer]) -> Fold:
+@dataclass(frozen=True, slots=True)
+class FoldJob:
+    """One cut to be asked about."""
+
+    shop: Shop
+    number: int
+    period: Period
+    baselines: Mapping[str, Scorer]
+
+
+def ask_at(job: FoldJob) -> Fold:
     """Train before the period and ask everybody."""
+    shop, period = job.shop, job.period
     asked = shop.ask(period)
     began = time.perf_counter()
     bundle = shop.train(period.start)
     fitted = time.perf_counter()
     product = answers(bundle, asked, shop.placement, K)
     took = time.perf_counter() - fitted
-    rankings = {PRODUCT: product} | _baselines(shop, asked, baselines)
+    rankings = {PRODUCT: product} | _baselines(shop, asked, job.baselines)
     rankings |= _single_sources(shop, asked, bundle)
-    questions = questions_of(shop, number, asked)
+    questions = questions_of(shop, job.number, asked)
     return Fold(period, questions, rankings, fitted - began, 1e6 * took / len(asked))
 
 
@@ -235,8 +247,15 @@ def _best(variants: Mapping[str, Mapping[str, object]], prefix: str) -> str:
     return max(listed, key=lambda name: float(str(variants[name][f"recall@{K}"])))
 
 
-def measure(log: Path, source_format: str, folds: int, console: Console) -> dict[str, object]:
+def measure(
+    log: Path, source_format: str, folds: int, console: Console, processes: int = 1
+) -> dict[str, object]:
     """Ask everybody at each cut of a log.
+
+    Parameters
+    ----------
+    processes
+        Cuts at a time; what is found is the same.
 
     Raises
     ------
@@ -252,12 +271,15 @@ def measure(log: Path, source_format: str, folds: int, console: Console) -> dict
         before = Period(periods[0].start - periods[0].length, periods[0].start)
         chosen = choose_baselines(shop, before)
         scorers = {name: scorer for name, (_, scorer) in chosen.items()}
-        measured = []
-        for number, period in enumerate(periods):
-            console.say(f"  fold {number + 1} of {folds}: {described(period)}")
-            measured.append(ask_at(shop, number, period, scorers))
+        jobs = [FoldJob(shop, number, period, scorers) for number, period in enumerate(periods)]
+        processes, measured = min(processes, len(jobs)), []
+        for fold in in_order(ask_at, jobs, processes):
+            measured.append(fold)
+            console.say(f"  fold {len(measured)} of {folds}: {described(fold.period)}")
     settings = {name: described_as for name, (described_as, _) in chosen.items()}
+    peak_mib = stages.costs[0].peak_mb * 1e6 / 2**20 + processes * largest_of_others_mib()
     return summarise(measured, settings) | {
+        "processes": processes,
         "seconds": round(time.perf_counter() - began, 1),
-        "peak_mib": round(stages.costs[0].peak_mb * 1e6 / 2**20, 1),
+        "peak_mib": round(peak_mib, 1),
     }

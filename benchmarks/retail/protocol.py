@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from feature_store.console import Console
+from recommender.errors import InvalidInputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log", type=Path, required=True, help="file of invoices")
     parser.add_argument("--format", default="online-retail", help="name of a loader")
     parser.add_argument("--folds", type=int, default=4, help="cuts, 28 days apart")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="cuts at a time")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> dict[str, object]:
@@ -24,6 +26,8 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, object]:
     ------
     DataError
         The log is too short for so many cuts.
+    InvalidInputError
+        So many processes cannot be.
     RefusedError
         The log is refused.
     """
@@ -33,7 +37,9 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, object]:
     from benchmarks.retail.plot import draw
     from benchmarks.retail.table import table
 
-    found = measure(arguments.log, arguments.format, arguments.folds, console)
+    if arguments.processes < 1:
+        raise InvalidInputError(f"processes={arguments.processes}; accepted: 1 or more")
+    found = measure(arguments.log, arguments.format, arguments.folds, console, arguments.processes)
     for line in table(found, PRODUCT):
         console.say(line)
     arguments.out.mkdir(parents=True, exist_ok=True)

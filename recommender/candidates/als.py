@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from recommender.candidates.proposals import Proposals
 from recommender.candidates.source import CandidateSource
 from recommender.seeds import Seeds
-from recommender.terms import BoolArray, Float32Array
+from recommender.terms import BoolArray, Float32Array, Int32Array
 
 if TYPE_CHECKING:
     from recommender.exact_search import ExactIndex
@@ -33,6 +33,8 @@ class AlsSource(CandidateSource):
         (Rendle et al. 2021). Above 0, P has to be diagonal, so that it is known for every λ.
     index
         Y, to be searched; None: it is scanned.
+    is_of_pool
+        See `recommender.candidates.source.PoolSource`.
     """
 
     item_factors: Float32Array
@@ -41,6 +43,7 @@ class AlsSource(CandidateSource):
     regularization: float = 0.0
     frequency_exponent: float = 0.0
     index: ExactIndex | None = None
+    is_of_pool: bool = False
 
     def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """The best of the whole catalogue for the folded-in shopper."""
@@ -50,8 +53,15 @@ class AlsSource(CandidateSource):
         if self.index is None:
             proposals.keep_of_all(row, self.item_factors @ user_factors, eligible)
         else:
-            n = proposals.item_idx.shape[1]
+            n = proposals.room
             proposals.keep(row, *self.index.contenders(user_factors, eligible, n))
+
+    def fill_from(self, pool: Int32Array, seeds: Seeds, proposals: Proposals, row: int) -> None:
+        """The best of a pool for the folded-in shopper."""
+        from recommender.candidates.row_sums import products
+
+        if len(seeds):
+            proposals.keep(row, pool, products(self.item_factors, pool, self.fold_in(seeds)))
 
     def fold_in(self, seeds: Seeds) -> Float32Array:
         """User factors float32 (factors,) of a shopper who did this.

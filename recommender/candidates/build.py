@@ -75,8 +75,10 @@ def _als(info: SourceInfo, arrays: Arrays) -> AlsSource:
         )
     if exponent and not _is_positive_diagonal(inverse):
         raise BundleError("source 'als': frequency_exponent needs a diagonal factor_inverse")
-    factors, index = read_only(arrays["item_factors"]), _index(arrays["item_factors"])
-    return AlsSource(factors, read_only(inverse), alpha, regularization, exponent, index)
+    factors, is_of_pool = read_only(arrays["item_factors"]), _is_of_pool("als", info)
+    index = None if is_of_pool else _index(factors)
+    params = (alpha, regularization, exponent, index, is_of_pool)
+    return AlsSource(factors, read_only(inverse), *params)
 
 
 def _is_positive_diagonal(matrix: npt.NDArray[np.generic]) -> bool:
@@ -109,9 +111,18 @@ def _encoder(info: SourceInfo, arrays: Arrays) -> EncoderSource:
     if not ((lengths >= 0).all() and (lag_weights > 0).all() and len(lag_weights)):
         raise BundleError("source 'encoder': a length below 0, or a weight that is not above 0")
     temperature = _positive("encoder", info, "temperature")
-    vectors = read_only(arrays["encoder_vectors"])
-    index = _index(vectors, np.flatnonzero(lengths > 0).astype(np.int32))
-    return EncoderSource(vectors, read_only(lengths), read_only(lag_weights), temperature, index)
+    vectors, is_of_pool = read_only(arrays["encoder_vectors"]), _is_of_pool("encoder", info)
+    members = np.flatnonzero(lengths > 0).astype(np.int32)
+    index = None if is_of_pool else _index(vectors, members)
+    params = (temperature, index, is_of_pool)
+    return EncoderSource(vectors, read_only(lengths), read_only(lag_weights), *params)
+
+
+def _is_of_pool(name: str, info: SourceInfo) -> bool:
+    """Whether a source with vectors chooses from what the others propose."""
+    if (value := info.params.get("of_pool", 0.0)) not in (0, 1):
+        raise BundleError(f"source {name!r}: of_pool={value}; accepted: 0 or 1")
+    return bool(value)
 
 
 def _index(

@@ -37,6 +37,8 @@ class EncoderSource(CandidateSource):
         τ: an item at cosine c scores exp((c - 1) / τ).
     index
         The vectors of the items with a length, to be searched; None: they are scanned.
+    is_of_pool
+        See `recommender.candidates.source.PoolSource`.
     is_known
         The items with a length, bool (items,).
     """
@@ -46,6 +48,7 @@ class EncoderSource(CandidateSource):
     lag_weights: Float32Array
     temperature: float
     index: ExactIndex | None = None
+    is_of_pool: bool = False
     is_known: BoolArray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -60,9 +63,18 @@ class EncoderSource(CandidateSource):
             scores = self._scores(self.vectors @ way)
             proposals.keep_of_all(row, scores, eligible & self.is_known)
             return
-        n, within = proposals.item_idx.shape[1], _MAY_TIE * max(1.0, self.temperature)
+        n, within = proposals.room, _MAY_TIE * max(1.0, self.temperature)
         near, cosines = self.index.contenders(way, eligible, n, above=-np.inf, within=within)
         proposals.keep(row, near, self._scores(cosines))
+
+    def fill_from(self, pool: Int32Array, seeds: Seeds, proposals: Proposals, row: int) -> None:
+        """The best of a pool for the way."""
+        from recommender.candidates.row_sums import products
+
+        way = self.encode(*seeds.steps().distinct(len(self.lag_weights)))
+        if way.any():
+            known = pool[self.is_known[pool]]
+            proposals.keep(row, known, self._scores(products(self.vectors, known, way)))
 
     def _scores(self, cosines: Float32Array) -> Float32Array:
         scores: Float32Array = np.exp((cosines - 1) / np.float32(self.temperature))

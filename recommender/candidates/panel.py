@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recommender.candidates.neighbours import NeighbourGroup, NeighbourSource
 from recommender.candidates.proposals import Proposals
-from recommender.candidates.source import CandidateSource
+from recommender.candidates.source import CandidateSource, PoolSource
 from recommender.patience import ENDLESS, Patience
 from recommender.seeds import Seeds
 from recommender.terms import BoolArray
@@ -22,14 +22,17 @@ class Panel:
     names
         All of them.
     alone
-        Each that is asked by itself; None for those of the groups.
+        Each that is asked by itself; None for the others.
     groups
         Those with neighbour lists.
+    choosing
+        Those that choose from what the others propose, by their row.
     """
 
     names: tuple[str, ...]
     alone: tuple[CandidateSource | None, ...]
     groups: tuple[NeighbourGroup, ...]
+    choosing: Mapping[int, PoolSource]
 
     @classmethod
     def of(cls, sources: Mapping[str, CandidateSource]) -> Panel:
@@ -39,15 +42,22 @@ class Panel:
             for row, source in enumerate(sources.values())
             if isinstance(source, NeighbourSource)
         }
-        alone = [None if row in listed else each for row, each in enumerate(sources.values())]
-        return cls(tuple(sources), tuple(alone), NeighbourGroup.of(listed))
+        choosing = {
+            row: source
+            for row, source in enumerate(sources.values())
+            if isinstance(source, PoolSource) and source.is_of_pool
+        }
+        together = listed.keys() | choosing.keys()
+        alone = [None if row in together else each for row, each in enumerate(sources.values())]
+        return cls(tuple(sources), tuple(alone), NeighbourGroup.of(listed), choosing)
 
     def propose(
         self, seeds: Seeds, eligible: BoolArray, n: int, patience: Patience = ENDLESS
     ) -> Proposals:
         """At most n candidates of each source, as long as there is time.
 
-        Lists take next to no time: those that it was not too late for are looked at in the end.
+        Lists take next to no time: those that it was not too late for are looked at in the end,
+        and then those that choose.
 
         Parameters
         ----------
@@ -63,4 +73,17 @@ class Panel:
                 source.fill(seeds, eligible, found, row)
         for group in self.groups:
             group.fill(seeds, eligible, found)
+        if self.choosing:
+            self._choose(seeds, eligible, found)
         return found
+
+    def _choose(self, seeds: Seeds, eligible: BoolArray, found: Proposals) -> None:
+        """What the sources say that choose from a pool; from the catalogue where that is small."""
+        pool = found.pool()
+        for row, source in self.choosing.items():
+            if row >= len(found):
+                continue
+            if len(pool) < found.room:
+                source.fill(seeds, eligible, found, row)
+            else:
+                source.fill_from(pool, seeds, found, row)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from recommender.scratch import scratch
 from recommender.slate import ScoredItems
 from recommender.terms import BoolArray, Float32Array, Int32Array, Int64Array
 
@@ -64,6 +65,19 @@ class Proposals(Mapping[str, ScoredItems]):
     def row(self, row: int) -> tuple[Int32Array, Float32Array]:
         """Where one source writes its items and their scores, int32 and float32 (n,)."""
         return self.item_idx[row], self.scores[row]
+
+    @property
+    def room(self) -> int:
+        """How many items each source may propose."""
+        return int(self.item_idx.shape[1])
+
+    def pool(self) -> Int32Array:
+        """What all of them propose, as it comes, each item once: int32 (m,)."""
+        # Kernels come in only where there is a model, see `recommender.compiled`.
+        from recommender.pooling import everything
+
+        place_of = scratch("pool_place", self.catalogue_size, np.int32)
+        return everything(self.rows, place_of)
 
     def within(self, rows: slice) -> Proposals:
         """The rows of some sources: what is noted there is noted here."""

@@ -1,12 +1,14 @@
-"""Weighted sums of rows: kernels that other kernels call.
+"""Weighted sums of rows and within rows.
 
 A few rows of a hundred numbers are added up sooner here than a call of BLAS begins.
 """
 
 from __future__ import annotations
 
-from recommender.compiled import kernel
-from recommender.terms import Float32Array
+import numpy as np
+
+from recommender.compiled import kernel, summing_kernel
+from recommender.terms import Float32Array, Int32Array
 
 
 @kernel
@@ -30,3 +32,21 @@ def add_rows(total: Float32Array, parts: Float32Array, rows: Float32Array) -> No
     for row in range(whole, len(parts)):
         for place in range(len(total)):
             total[place] += parts[row] * rows[row, place]
+
+
+@summing_kernel
+def products(rows: Float32Array, chosen: Int32Array, vector: Float32Array) -> Float32Array:
+    """Products of some rows with a vector, float32 (m,): read where they lie, copied nowhere.
+
+    Parameters
+    ----------
+    rows, chosen, vector
+        float32 (n, f), int32 (m,) and float32 (f,).
+    """
+    found = np.empty(len(chosen), np.float32)
+    for place in range(len(chosen)):
+        row, total = rows[np.uint32(chosen[place])], np.float32(0)
+        for column in range(len(vector)):
+            total += row[column] * vector[column]
+        found[place] = total
+    return found

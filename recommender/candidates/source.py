@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from recommender.candidates.proposals import Proposals
 from recommender.read_only import read_only
@@ -37,6 +37,26 @@ class CandidateSource(Protocol):
         found = Proposals.empty(("alone",), n, len(eligible))
         self.fill(seeds, eligible, found, 0)
         return found["alone"]
+
+
+@runtime_checkable
+class PoolSource(Protocol):
+    """A source that can also choose from what others propose."""
+
+    __slots__ = ()
+
+    @property
+    def is_of_pool(self) -> bool:
+        """Whether it does, where they propose enough to choose from."""
+        ...
+
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
+        """See `CandidateSource.fill`."""
+        ...
+
+    def fill_from(self, pool: Int32Array, seeds: Seeds, proposals: Proposals, row: int) -> None:
+        """Note at most n items of a pool, int32 (m,), none of them twice."""
+        ...
 
 
 def first_eligible(order: Int32Array, eligible: BoolArray, n: int) -> Int32Array:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from benchmarks.latency_parts import (
     peers,
     processes,
     scale,
-    swaps,
+    twins,
     visitors,
 )
 from benchmarks.latency_parts.figures import CONNECTIONS
@@ -330,10 +331,21 @@ def test_a_store_that_was_filled_knows_its_shoppers(catalogue: Catalogue, tmp_pa
 
 
 def test_a_twin_differs_in_its_version_alone(bundle: Path, tmp_path: Path) -> None:
-    twin = load_bundle(swaps.twin_of(bundle, tmp_path / "twin"))
+    twin = load_bundle(twins.twin_of(bundle, tmp_path / "twin"))
     one = load_bundle(bundle)
     assert twin.version != one.version
     assert all(np.array_equal(twin.arrays[name], array) for name, array in one.arrays.items())
+
+
+def test_an_exact_twin_searches_all_of_the_catalogue(tmp_path: Path) -> None:
+    info = shop_info()
+    of_pool = {**info.sources["als"].params, "of_pool": 1.0}
+    sources = {**info.sources, "als": replace(info.sources["als"], params=of_pool)}
+    save_bundle(tmp_path / "bundle", shop_arrays(), replace(info, sources=sources))
+    assert load_bundle(tmp_path / "bundle").sources["als"].is_of_pool
+    twin = load_bundle(twins.exact_twin_of(tmp_path / "bundle", tmp_path / "twin"))
+    assert not twin.sources["als"].is_of_pool
+    assert twin.sources.keys() == info.sources.keys()
 
 
 def test_bundles_are_linked_and_pointed_at_apart(bundle: Path, tmp_path: Path) -> None:

@@ -68,20 +68,22 @@ def shop(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 def _untimed(found: dict[str, Any]) -> dict[str, Any]:
-    plain = {name: value for name, value in found.items() if name not in {"seconds", "peak_mib"}}
+    measured = {"processes", "seconds", "peak_mib"}
+    plain = {name: value for name, value in found.items() if name not in measured}
     timed = {"fit_seconds", "us_per_query"}
     plain["folds"] = [{k: v for k, v in each.items() if k not in timed} for each in found["folds"]]
     return plain
 
 
 @pytest.mark.slow
-def test_the_command_finds_habits_and_says_the_same_twice(
+def test_the_command_finds_habits_and_says_the_same_on_one_and_on_two_processes(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = []
     for number in (1, 2):
         out = tmp_path / str(number)
         arguments = ["--log", str(log), "--folds", "2", "--json", "--out", str(out)]
+        arguments += ["--processes", str(number)]
         assert main(["retail", *arguments]) == 0
         found.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
         assert json.loads((out / "retail.json").read_text("utf-8")) == found[-1]
@@ -107,6 +109,8 @@ def test_the_options_are_checked(
     assert main(["retail", "--log", str(log), "--folds", "20"]) == 1
     assert "ask for fewer" in capsys.readouterr().err
     assert main(["retail", "--log", str(tmp_path / "none.csv")]) == 1
+    assert main(["retail", "--log", str(log), "--processes", "0"]) == 1
+    assert "processes=0" in capsys.readouterr().err
 
 
 def _last_period(shop: Shop) -> Period:

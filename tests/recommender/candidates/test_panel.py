@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from recommender.candidates.panel import Panel
 from recommender.patience import Patience
 from recommender.seeds import Seeds
 from tests.bundles import shop_bundle
-from tests.recommender.candidates.test_sources import masks, some_seeds
+from tests.recommender.candidates.test_sources import masks, seeds, some_seeds
 
 BUNDLE = shop_bundle()
 PANEL = Panel.of(BUNDLE.sources)
@@ -62,3 +64,36 @@ def test_more_lists_than_one_call_takes() -> None:
         assert found[name].item_idx.tolist() == expected.item_idx.tolist()
     with pytest.raises(KeyError):
         found["list-99"]
+
+
+CHOOSING = {
+    name: replace(source, is_of_pool=True) if name in ("als", "encoder") else source
+    for name, source in BUNDLE.sources.items()
+}
+
+
+@given(given_seeds=some_seeds.filter(len), eligible=masks, n=st.integers(1, 30))
+def test_sources_may_choose_from_what_the_others_propose(
+    given_seeds: Seeds, eligible: np.ndarray, n: int
+) -> None:
+    found = Panel.of(CHOOSING).propose(given_seeds, eligible, n)
+    others = [name for name in CHOOSING if name not in ("als", "encoder")]
+    pool = {item for name in others for item in found[name].item_idx.tolist()}
+    for name, source in BUNDLE.sources.items():
+        everything = source.candidates(given_seeds, eligible, len(eligible))
+        expected = [
+            (item, score)
+            for item, score in zip(everything.item_idx.tolist(), everything.scores, strict=True)
+            if name in others or len(pool) < n or item in pool
+        ][:n]
+        assert found[name].item_idx.tolist() == [item for item, _ in expected]
+        assert found[name].scores == pytest.approx([score for _, score in expected], rel=1e-5)
+
+
+def test_a_source_that_is_asked_alone_has_the_whole_catalogue_to_choose_from() -> None:
+    eligible = np.ones(len(BUNDLE.catalogue), np.bool_)
+    given_seeds = seeds([0, 1])
+    (found,) = Panel.of({"als": CHOOSING["als"]}).propose(given_seeds, eligible, 5).values()
+    expected = BUNDLE.sources["als"].candidates(given_seeds, eligible, 5)
+    assert found.item_idx.tolist() == expected.item_idx.tolist()
+    assert len(found)
