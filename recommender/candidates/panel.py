@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from recommender.candidates.neighbours import NeighbourGroup, NeighbourSource
 from recommender.candidates.proposals import Proposals
+from recommender.candidates.session_knn import SessionGroup, SessionKnnSource
 from recommender.candidates.source import CandidateSource, PoolSource
 from recommender.patience import ENDLESS, Patience
 from recommender.seeds import Seeds
@@ -24,39 +25,39 @@ class Panel:
     alone
         Each that is asked by itself; None for the others.
     groups
-        Those with neighbour lists.
+        Those with neighbour lists, and those with past visits.
     choosing
         Those that choose from what the others propose, by their row.
     """
 
     names: tuple[str, ...]
     alone: tuple[CandidateSource | None, ...]
-    groups: tuple[NeighbourGroup, ...]
+    groups: tuple[NeighbourGroup | SessionGroup, ...]
     choosing: Mapping[int, PoolSource]
 
     @classmethod
     def of(cls, sources: Mapping[str, CandidateSource]) -> Panel:
         """All of these sources."""
-        listed = {
-            row: source
-            for row, source in enumerate(sources.values())
-            if isinstance(source, NeighbourSource)
-        }
+        rows = dict(enumerate(sources.values()))
+        listed = {row: each for row, each in rows.items() if isinstance(each, NeighbourSource)}
+        visiting = {row: each for row, each in rows.items() if isinstance(each, SessionKnnSource)}
         choosing = {
-            row: source
-            for row, source in enumerate(sources.values())
-            if isinstance(source, PoolSource) and source.is_of_pool
+            row: each
+            for row, each in rows.items()
+            if isinstance(each, PoolSource) and each.is_of_pool
         }
-        together = listed.keys() | choosing.keys()
-        alone = [None if row in together else each for row, each in enumerate(sources.values())]
-        return cls(tuple(sources), tuple(alone), NeighbourGroup.of(listed), choosing)
+        later = listed.keys() | visiting.keys() | choosing.keys()
+        alone = [None if row in later else each for row, each in rows.items()]
+        groups: tuple[NeighbourGroup | SessionGroup, ...] = NeighbourGroup.of(listed)
+        groups += SessionGroup.of(visiting)
+        return cls(tuple(sources), tuple(alone), groups, choosing)
 
     def propose(
         self, seeds: Seeds, eligible: BoolArray, n: int, patience: Patience = ENDLESS
     ) -> Proposals:
         """At most n candidates of each source, as long as there is time.
 
-        Lists take next to no time: those that it was not too late for are looked at in the end,
+        Groups take little time: those that it was not too late for are looked at in the end,
         and then those that choose.
 
         Parameters

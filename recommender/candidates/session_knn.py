@@ -14,13 +14,14 @@ stands in s. Of the visits with an item only the latest `sample` are looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from recommender.candidates.best import keep_best, ordered
-from recommender.candidates.proposals import Proposals
+from recommender.candidates.proposals import Proposals, Rows
 from recommender.candidates.source import CandidateSource
 from recommender.compiled import kernel
 from recommender.scratch import scratch
@@ -67,20 +68,75 @@ class SessionKnnSource(CandidateSource):
 
     index: SessionIndex
     params: SessionKnnParams
+    _alone: SessionGroup = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        (alone,) = SessionGroup.of({0: self})
+        object.__setattr__(self, "_alone", alone)
 
     def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """Score of an item: see the module."""
+        self._alone.fill(seeds, eligible, proposals.within(slice(row, row + 1)))
+
+
+class Params(NamedTuple):
+    """The parameters of s sources that look at the same visits.
+
+    Parameters
+    ----------
+    rows
+        Row of the proposals that each one fills, int64 (s,).
+    sample
+        The same for all of them.
+    k
+        int64 (s,).
+    seed_reach, item_reach, backward
+        float64 (s,).
+    """
+
+    rows: Int64Array
+    sample: int
+    k: Int64Array
+    seed_reach: Float64Array
+    item_reach: Float64Array
+    backward: Float64Array
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGroup:
+    """Sources over the same past visits, asked in one call: to look visits up takes longest."""
+
+    index: SessionIndex
+    params: Params
+
+    @classmethod
+    def of(cls, sources: Mapping[int, SessionKnnSource]) -> tuple[SessionGroup, ...]:
+        """These sources, by the row of the proposals that each one fills."""
+        alike: dict[tuple[int, float], dict[int, SessionKnnSource]] = {}
+        for row, each in sources.items():
+            visits = (each.index.session_items.ctypes.data, each.params.sample)
+            alike.setdefault(visits, {})[row] = each
+        return tuple(cls._of_alike(those) for those in alike.values())
+
+    @classmethod
+    def _of_alike(cls, sources: Mapping[int, SessionKnnSource]) -> SessionGroup:
+        first, *_ = listed = [*sources.values()]
+        k = np.array([int(each.params.k) for each in listed], np.int64)
+        reaches = np.array([each.params[2:] for each in listed], np.float64).T.copy()
+        rows, sample = np.array([*sources], np.int64), int(first.params.sample)
+        return cls(first.index, Params(rows, sample, k, *reaches))
+
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals) -> None:
+        """Note what each source proposes, as far as the proposals have a row for it."""
         visits, catalogue = len(self.index.session_offsets) - 1, len(eligible)
+        columns = len(self.params.rows) + 1
         work = Work(
-            scratch("session_similarity", visits, np.float32),
-            scratch("session_row", visits, np.int32),
+            scratch(f"visits_{columns}", visits * columns, np.float32).reshape(visits, columns),
             scratch("item_score", catalogue, np.float32),
             scratch("item_found", catalogue + 1, np.int32),
         )
-        met = Met(*seeds.distinct(_MAX_SEEDS))
-        proposals.counts[row] = _score(
-            met, self.index, self.params, work, eligible, proposals.row(row)
-        )
+        asked = Asked(Met(*seeds.distinct(_MAX_SEEDS)), self.index, self.params)
+        _list_all(asked, work, eligible, proposals.rows)
 
 
 class Met(NamedTuple):
@@ -90,93 +146,130 @@ class Met(NamedTuple):
     lags: Int32Array
 
 
+class Asked(NamedTuple):
+    """What is looked for, and where."""
+
+    met: Met
+    past: SessionIndex
+    params: Params
+
+
 class Work(NamedTuple):
-    """Arrays to work in.
+    """Arrays to work in; zero but for `found`, and so again at the end.
 
     Parameters
     ----------
-    similarity
-        float32 (visits,); zero, and zero again at the end.
-    row
-        Newest met item that a visit shares, int32 (visits,); read where `similarity` is not 0.
+    visits
+        Of each visit the newest met item that it shares, by its place plus 1, and the sum of the
+        weights of all that it shares for each source: float32 (visits, 1 + s). They lie together,
+        because visits are looked up all over the place.
     score
-        float32 (items,); zero, and zero again at the end.
+        float32 (items,).
     found
         The items with a score, int32 (items + 1,).
     """
 
-    similarity: Float32Array
-    row: Int32Array
+    visits: Float32Array
     score: Float32Array
     found: Int32Array
 
 
-@kernel
-def _score(
-    met: Met,
-    index: SessionIndex,
-    params: SessionKnnParams,
-    work: Work,
-    eligible: BoolArray,
-    into: tuple[Int32Array, Float32Array],
-) -> int:
-    visits, similarity = _nearest(met, index, params, work)
-    count = _add_visits(visits, similarity, met, index, params, work)
-    scores = np.empty(count, np.float32)
-    for place in range(count):
-        item = work.found[place]
-        scores[place] = work.score[item] if eligible[item] else 0
-        work.score[item] = 0
-    return keep_best(work.found[:count], scores, into[0], into[1])
+class Touched(NamedTuple):
+    """Past visits that share something with the running one, in the order in which that was seen.
+
+    Parameters
+    ----------
+    visits
+        int32 (t,).
+    newest
+        Place of the newest met item that each shares, int32 (t,).
+    similarity
+        sim of each for each source, float32 (s, t).
+    """
+
+    visits: Int32Array
+    newest: Int32Array
+    similarity: Float32Array
 
 
 @kernel
-def _nearest(
-    met: Met, index: SessionIndex, params: SessionKnnParams, work: Work
-) -> tuple[Int32Array, Float32Array]:
-    """The k visits most like the running one and their similarity, most alike first.
+def _list_all(asked: Asked, work: Work, eligible: BoolArray, proposals: Rows) -> None:
+    item_idx, scores, counts = proposals
+    touched = _touched(asked, work)
+    for source in range(len(asked.params.rows)):
+        row = asked.params.rows[source]
+        if row < len(counts):
+            near = _nearest(touched.similarity[source], asked.params.k[source])
+            count = _add_visits(near, touched, source, asked, work)
+            said = np.empty(count, np.float32)
+            for place in range(count):
+                item = work.found[place]
+                said[place] = work.score[item] if eligible[item] else 0
+                work.score[item] = 0
+            counts[row] = keep_best(work.found[:count], said, item_idx[row], scores[row])
+
+
+@kernel
+def _nearest(similarity: Float32Array, k: int) -> Int32Array:
+    """Places of the k visits most like the running one, most alike first, int32 (≤ k,).
 
     Of visits that are alike, the one that was touched first is nearer.
     """
-    touched = _touch(met, index, params, work)
-    similarity = np.empty(len(touched), np.float32)
-    for place in range(len(touched)):
-        visit = touched[place]
-        length = index.session_offsets[visit + 1] - index.session_offsets[visit]
-        similarity[place] = work.similarity[visit] / np.sqrt(np.float32(length))
-        work.similarity[visit] = 0
-    places = np.arange(len(touched), dtype=np.int32)
-    k = int(params.k)
-    if len(touched) > k:
+    places = np.arange(len(similarity)).astype(np.int32)
+    if len(places) > k:
         near, worth = np.empty(k, np.int32), np.empty(k, np.float32)
         count = keep_best(places, similarity, near, worth)
-        places, similarity = near[:count], worth[:count]
-    places, similarity = ordered(places, similarity)
-    return touched[places], similarity
+        return ordered(near[:count], worth[:count])[0]
+    return ordered(places, similarity)[0]
 
 
 @kernel
-def _touch(met: Met, index: SessionIndex, params: SessionKnnParams, work: Work) -> Int32Array:
-    """The latest visits with each met item, newest first; what they share is added up in `work`."""
-    sample, visits = int(params.sample), index.session_offsets.shape[0] - 1
+def _touched(asked: Asked, work: Work) -> Touched:
+    """What the latest visits with each met item share with the running one, newest item first."""
+    visits, offsets = _touch(asked, work), asked.past.session_offsets
+    sources = len(asked.params.rows)
+    newest, similarity = (
+        np.empty(len(visits), np.int32),
+        np.empty((sources, len(visits)), np.float32),
+    )
+    for place in range(len(visits)):
+        visit = np.uint32(visits[place])
+        length = offsets[visit + 1] - offsets[visit]
+        newest[place], work.visits[visit, 0] = work.visits[visit, 0] - 1, 0
+        for source in range(sources):
+            shared = work.visits[visit, source + 1]
+            similarity[source, place] = shared / np.sqrt(np.float32(length))
+            work.visits[visit, source + 1] = 0
+    return Touched(visits, newest, similarity)
+
+
+@kernel
+def _touch(asked: Asked, work: Work) -> Int32Array:
+    """The latest visits with each met item, each once; what they share is noted in `work`."""
+    met, index, params = asked
+    sample, visits = params.sample, index.session_offsets.shape[0] - 1
     most = 0
     for item in met.items:
         most += index.item_sessions_offsets[item + 1] - index.item_sessions_offsets[item]
     # One place more than are needed: each is written before it is known to be new.
     touched = np.empty(min(most, sample * met.items.shape[0]) + 1, np.int32)
+    weights = np.empty(len(params.rows), np.float32)
     count = 0
     for row in range(met.items.shape[0]):
         begin = index.item_sessions_offsets[met.items[row]]
         end = index.item_sessions_offsets[met.items[row] + 1]
         idf = np.log(1 + visits / max(end - begin, 1))
-        weight = np.float32(idf * np.exp(-met.lags[row] / params.seed_reach))
+        for source in range(len(weights)):
+            weights[source] = idf * np.exp(-met.lags[row] / params.seed_reach[source])
         for place in range(end - 1, max(begin, end - sample) - 1, -1):
             visit = np.uint32(index.item_sessions[place])
-            is_new = work.similarity[visit] == 0
+            noted = work.visits[visit]
+            is_new = noted[0] == 0
             touched[count] = visit
             count += is_new
-            work.row[visit] = row if is_new else work.row[visit]
-            work.similarity[visit] += weight
+            noted[0] = row + 1 if is_new else noted[0]
+            for source in range(len(weights)):
+                noted[source + 1] += weights[source]
     return touched[:count]
 
 
@@ -197,29 +290,33 @@ def _fading(visits: Int32Array, index: SessionIndex, item_reach: float) -> Float
 
 
 @kernel
-def _add_visits(
-    visits: Int32Array,
-    similarity: Float32Array,
-    met: Met,
-    index: SessionIndex,
-    params: SessionKnnParams,
-    work: Work,
-) -> int:
-    """Add what each visit says to the scores; how many items have one."""
+def _add_visits(near: Int32Array, touched: Touched, source: int, asked: Asked, work: Work) -> int:
+    """Add what the nearest visits say to the scores; how many items have one.
+
+    Parameters
+    ----------
+    near
+        Places among the touched ones.
+    """
+    met, index, params = asked
     nearness = np.empty(len(met.lags))
     for row in range(len(met.lags)):
-        nearness[row] = np.exp(-met.lags[row] / params.seed_reach)
-    fading = _fading(visits, index, params.item_reach)
-    items, score, found, backward = index.session_items, work.score, work.found, params.backward
+        nearness[row] = np.exp(-met.lags[row] / params.seed_reach[source])
+    fading = _fading(touched.visits[near], index, params.item_reach[source])
+    items, score, found, backward = (
+        index.session_items,
+        work.score,
+        work.found,
+        params.backward[source],
+    )
     count = 0
-    for place in range(len(visits)):
-        visit = np.uint32(visits[place])
-        row = work.row[visit]
+    for place in near:
+        visit, row = np.uint32(touched.visits[place]), touched.newest[place]
         begin, end = index.session_offsets[visit], index.session_offsets[visit + 1]
         shared = begin
         for step in range(begin, end):
             shared = step if items[step] == met.items[row] else shared
-        strength = similarity[place] * nearness[row]
+        strength = touched.similarity[source, place] * nearness[row]
         for step in range(begin, end):
             if step == shared:
                 continue

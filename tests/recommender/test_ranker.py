@@ -183,7 +183,7 @@ def test_a_saved_ranker_is_loaded_as_it_was(tmp_path: Path) -> None:
 
 def test_a_loaded_bundle_runs_the_kernels_that_a_fresh_one_has_compiled(tmp_path: Path) -> None:
     """Loaded arrays are read-only, which numba takes for another type."""
-    kernels = (feature_table.filled, session_knn._score, forest._score)
+    kernels = (feature_table.filled, session_knn._list_all, forest._score)
     ask(query(2, 4))
     compiled = [len(kernel.signatures) for kernel in kernels]  # type: ignore[attr-defined]
     saved_ranked_bundle(tmp_path / "bundle")

@@ -129,7 +129,7 @@ def test_reaches_so_short_that_weights_underflow_still_find_the_item_once() -> N
 @given(all_visits, all_ways)
 def test_the_arrays_to_work_in_are_left_as_they_were_found(visits: Visits, seeds: Seeds) -> None:
     ask(source_of(visits, k=2), seeds)
-    assert not scratch("session_similarity", len(visits), np.float32).any()
+    assert not scratch("visits_2", 2 * len(visits), np.float32).any()
     assert not scratch("item_score", ITEMS, np.float32).any()
 
 
