@@ -26,8 +26,8 @@ from training.models.item_knn import item_neighbours
 from training.models.linear import linear_neighbours
 from training.models.pace import MOST_VISITS, pace_arrays
 from training.models.pace_visits import VisitRows, past_visits
+from training.models.reach import reach_params
 from training.pace_file import read_pace_file
-from training.sections import POOL
 from training.spec import TrainingSpec
 
 StageTimer = Callable[[str], AbstractContextManager[None]]
@@ -152,8 +152,7 @@ class Fitting:
         params = {"alpha": settings.alpha, "regularization": settings.regularization}
         if settings.frequency_exponent:
             params["frequency_exponent"] = settings.frequency_exponent
-        if settings.reach == POOL:
-            params["of_pool"] = 1.0
+        params |= reach_params(settings.reach, factors.item_factors)
         arrays: Arrays = {"item_factors": factors.item_factors, "factor_inverse": factors.inverse}
         return arrays, {"als": SourceInfo(params=params)}
 

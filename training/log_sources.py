@@ -37,12 +37,12 @@ from training.models.moments import Searches
 from training.models.navigation import learn_ways
 from training.models.new_items import new_items
 from training.models.purchase_interval import usual_interval
+from training.models.reach import reach_params
 from training.models.shortlist import Shortlist
 from training.models.stranger_popularity import stranger_popularity
 from training.models.trend import rising_items
 from training.models.two_steps import two_steps
 from training.models.visits import Visits, visits_of
-from training.sections import POOL
 from training.spec import TrainingSpec
 
 Part = tuple[dict[str, npt.NDArray[np.generic]], dict[str, SourceInfo]]
@@ -137,8 +137,7 @@ class LogSources:
             "encoder_lag_weights": found.lag_weights,
         }
         params = {"temperature": settings.temperature}
-        if settings.reach == POOL:
-            params["of_pool"] = 1.0
+        params |= reach_params(settings.reach, found.vectors)
         return arrays, {"encoder": SourceInfo(params=params)}
 
     def _session_knn(self) -> Part:

@@ -23,6 +23,7 @@ PAIR_EVENTS: Final[dict[str, tuple[str, str]]] = {
     "purchase_purchase": (PURCHASE, PURCHASE),
 }
 # What a source with vectors chooses from: the catalogue, or what the other sources propose.
+AUTO: Final = "auto"
 CATALOGUE: Final = "catalogue"
 POOL: Final = "pool"
 SOURCES: Final = (
@@ -96,7 +97,7 @@ class AlsSpec:
     frequency_exponent: float = number(0.0, 0, 1)
     alpha: float = number(1.0, 1e-6, 1e6)
     iterations: int = whole(15, 1, 1_000)
-    reach: str = choice(CATALOGUE, CATALOGUE, POOL)
+    reach: str = choice(AUTO, AUTO, CATALOGUE, POOL)
     seed: int = whole(42, 0, 2**31 - 1)
 
 
@@ -293,7 +294,7 @@ class EncoderSpec:
     step_dropout: float = number(0.2, 0, 0.9)
     negatives: int = whole(4_096, 1, 1_000_000)
     smoothing: float = number(0.5, 0, 1)
-    reach: str = choice(CATALOGUE, CATALOGUE, POOL)
+    reach: str = choice(AUTO, AUTO, CATALOGUE, POOL)
     max_questions: int = whole(2_000_000, 1, 100_000_000)
     min_questions: int = whole(500, 1, 100_000_000)
     seed: int = whole(42, 0, 2**31 - 1)
