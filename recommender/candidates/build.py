@@ -97,7 +97,8 @@ def _neighbours(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
 
 
 def _session_knn(name: str, info: SourceInfo, arrays: Arrays) -> CandidateSource:
-    from recommender.candidates.session_knn import SessionIndex, SessionKnnParams, SessionKnnSource
+    from recommender.candidates.past_visits import SessionIndex
+    from recommender.candidates.session_knn import SessionKnnParams, SessionKnnSource
 
     names = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
     params = {part: _positive(name, info, part) for part in SessionKnnParams._fields}

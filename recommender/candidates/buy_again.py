@@ -67,13 +67,16 @@ class BuyAgainSource(CandidateSource):
 
     def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
         """Score of an item: the probability that it is bought within the horizon, times demand."""
-        bought = seeds[seeds.event_codes == EVENT_CODES[PURCHASE]]
+        is_purchase = seeds.event_codes == EVENT_CODES[PURCHASE]
+        if not is_purchase.any():
+            return
+        bought = seeds[is_purchase]
         order = np.lexsort((-bought.ages, bought.item_idx))
         item_idx = bought.item_idx[order]
         days = bought.ages[order].astype(np.float64) / SECONDS_PER_DAY
         items, starts = np.unique(item_idx, return_index=True)
         repeats, log_intervals = own_intervals(item_idx, days, starts)
-        last = days[np.append(starts[1:], len(days)) - 1] if len(items) else days
+        last = days[np.append(starts[1:], len(days)) - 1]
         prior = self.own_prior
         probability = (prior * self.repeat_probability[items] + repeats) / (prior + repeats)
         mean = (prior * self.interval_log_mean[items] + log_intervals) / (prior + repeats)
@@ -99,8 +102,6 @@ def own_intervals(
     starts
         Where each item begins.
     """
-    if not len(starts):
-        return np.empty(0), np.empty(0)
     intervals = -np.diff(days, append=days[-1])
     is_repeat = np.append(item_idx[1:] == item_idx[:-1], False)
     is_repeat &= intervals > ONE_PURCHASE_DAYS

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recommender import feature_table, forest
 from recommender.bundle import ModelBundle, bundle_of, load_bundle
 from recommender.bundle_manifest import BundleInfo, BundleManifest, RankerInfo
-from recommender.candidates import session_knn
+from recommender.candidates import past_visits
 from recommender.errors import BundleError
 from recommender.pipeline import find_seeds, propose, rank, recommend
 from recommender.placements import Placement
@@ -183,7 +183,7 @@ def test_a_saved_ranker_is_loaded_as_it_was(tmp_path: Path) -> None:
 
 def test_a_loaded_bundle_runs_the_kernels_that_a_fresh_one_has_compiled(tmp_path: Path) -> None:
     """Loaded arrays are read-only, which numba takes for another type."""
-    kernels = (feature_table.filled, session_knn._list_all, forest._score)
+    kernels = (feature_table.filled, past_visits.list_all, forest._score)
     ask(query(2, 4))
     compiled = [len(kernel.signatures) for kernel in kernels]  # type: ignore[attr-defined]
     saved_ranked_bundle(tmp_path / "bundle")

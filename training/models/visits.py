@@ -57,7 +57,7 @@ class Visits:
         return sparse.csr_array(total)
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Arrays of `recommender.candidates.session_knn.SessionIndex`."""
+        """Arrays of `recommender.candidates.past_visits.SessionIndex`."""
         visit = np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.offsets))
         pairs = np.unique(self.items.astype(np.int64) * len(self) + visit)
         bounds = np.searchsorted(pairs, np.arange(self.catalogue + 1) * len(self))
