@@ -32,8 +32,8 @@ class FollowerOptions:
     portion, most_of_portion
         Events replayed in the first step, and in one step at most.
     portion_seconds
-        How long a step should take. Larger ones cost less for each event, and are spoilt sooner by
-        others who change the same shoppers.
+        How long a step should take, twice that where its events are of few shoppers. Larger ones
+        cost less for each event, and are spoilt sooner by others who change the same shoppers.
     rest
         A replay rests so many times as long as it works, for whoever answers meanwhile.
     slice_seconds
@@ -42,9 +42,9 @@ class FollowerOptions:
 
     look_seconds: float = 0.25
     most_seconds: float = 1.0
-    portion: int = 100
-    most_of_portion: int = 1_000
-    portion_seconds: float = 0.25
+    portion: int = 250
+    most_of_portion: int = 20_000
+    portion_seconds: float = 0.4
     rest: float = 1.0
     slice_seconds: float = 1.0
 
@@ -144,17 +144,23 @@ class StreamReplay:
                 return moved.place
             done = portion.end
             ended = self.clock()
-            size = self._next_size(size, ended - began)
+            size = self._next_size(size, ended - began, portion)
             # By the clock, not by processor time: where others want the processor it is slower.
             if ended > stop_at or self.stop.wait((ended - began) * self.options.rest):
                 break
         return done
 
-    def _next_size(self, size: int, seconds: float) -> int:
-        """Events of the next step, after one of so many took so long."""
-        if seconds > self.options.portion_seconds:
+    def _next_size(self, size: int, seconds: float, portion: Portion) -> int:
+        """Events of the next step, after one of so many took so long.
+
+        Most of the time goes into reading and writing shoppers. Where there are several events for
+        each of them, twice as many events take little longer, and half as many hardly less.
+        """
+        shoppers = len({event.visitor_id for event in portion.events})
+        most = self.options.portion_seconds * (2 if 2 * shoppers < len(portion.events) else 1)
+        if seconds > most:
             return max(1, size // 2)
-        if seconds < self.options.portion_seconds / 2:
+        if seconds < most / 2:
             return min(2 * size, self.options.most_of_portion)
         return size
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -50,15 +50,21 @@ class SlowStore(MemoryStore):
         super().update(keys, change, ttl_seconds)
 
 
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A log with one event of each of so many visitors."""
-    layout, clock = StoreLayout(tmp_path_factory.mktemp("shop")), MovingClock()
+def log_of(folder: Path, visitors: int) -> tuple[Path, Place]:
+    """A log with so many events, of as many visitors, and the place behind the last of them."""
+    layout, clock = StoreLayout(folder), MovingClock()
     intake = Intake(layout, Visitors(MemoryStore(clock)), clock)
     intake.open()
-    submit(intake, [event(f"e{n}", visitor_id=f"v{n}") for n in range(EVENTS)])
-    yield layout.log
+    submit(intake, [event(f"e{n}", visitor_id=f"v{n % visitors}") for n in range(EVENTS)])
+    end = end_of(layout.log, "serve.1")
     intake.close()
+    return layout.log, end
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Place]:
+    """A log with one event of each of so many visitors."""
+    return log_of(tmp_path_factory.mktemp("shop"), EVENTS)
 
 
 @pytest.mark.parametrize(
@@ -70,15 +76,37 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ],
 )
 def test_steps_take_about_as_long_as_they_should(
-    log: Path, seconds: float, key_seconds: float, settled: set[int]
+    log: tuple[Path, Place], seconds: float, key_seconds: float, settled: set[int]
 ) -> None:
     store, counts = SlowStore(MovingClock(), seconds, key_seconds), FollowerCounts()
-    replay = StreamReplay(log, OPTIONS, counts, threading.Event(), lambda: store.now)
+    folder, end = log
+    replay = StreamReplay(folder, OPTIONS, counts, threading.Event(), lambda: store.now)
     state = StreamState(
         store, "serve.1", place_key("log", "serve.1"), VisitorOptions(), never_erased
     )
-    end = end_of(log, "serve.1")
     assert replay.run(state, Place(), end, math.inf) == state.stored == end
     assert counts.replayed == sum(store.steps) == EVENTS
     assert store.steps[0] == OPTIONS.portion
     assert set(store.steps[4:-1]) == settled
+
+
+@pytest.mark.parametrize(
+    ("key_seconds", "steps"),
+    [
+        pytest.param(0.6, 3 + math.ceil((EVENTS - 4 - 8 - 16) / 32), id="more in a step"),
+        pytest.param(1.5, EVENTS / 4, id="as many"),
+        pytest.param(3.0, 2 + EVENTS - 4 - 2, id="fewer: slow by far"),
+    ],
+)
+def test_a_step_may_have_many_events_where_they_are_of_few_shoppers(
+    tmp_path: Path, key_seconds: float, steps: float
+) -> None:
+    store, counts = SlowStore(MovingClock(), 0.0, key_seconds), FollowerCounts()
+    folder, end = log_of(tmp_path, 1)
+    replay = StreamReplay(folder, OPTIONS, counts, threading.Event(), lambda: store.now)
+    state = StreamState(
+        store, "serve.1", place_key("log", "serve.1"), VisitorOptions(), never_erased
+    )
+    replay.run(state, Place(), end, math.inf)
+    assert counts.replayed == EVENTS
+    assert len(store.steps) == steps
