@@ -32,6 +32,7 @@ from feature_store.online.stream_state import (
     LastingStore,
     PlaceMovedError,
     StreamState,
+    decode_place,
     place_key,
 )
 from feature_store.online.visitor_draft import ErasedAt, never_erased
@@ -41,6 +42,7 @@ from recommender.errors import StorageError
 _LOGGER = logging.getLogger(__name__)
 _LOCK_FILE = "follow.lock"
 TURN_SECONDS = 0.02  # between two slices, so that another process has its turn
+FEW_EVENTS = 50
 
 
 class LogFollower:
@@ -141,7 +143,7 @@ class LogFollower:
             if not self._is_orphan(writer):
                 state = self._stream(writer)
                 state.load()
-                if self._is_missing(writer, state.stored):
+                if self._misses(writer, state.stored, 1):
                     return False
         while not self._look_after_orphans():
             self._stop.wait(self._options.look_seconds)  # another process is at one of them
@@ -191,19 +193,34 @@ class LogFollower:
 
     def _catch_up(self, own: StreamState) -> None:
         own.load()
-        done = own.stored
+        done, is_awaited = own.stored, False
+        give_up = time.monotonic() + self._options.together_seconds
         while not self._stop.is_set():
             with self._lock:
                 until = self._logged
-                if done >= until:
+                if done >= until and not is_awaited:
                     if not self._is_trusted():
                         return  # in step, and not left to those who wait
                     self.counts.behind = 0
                     _LOGGER.info("the online store is in step with the log")
                     return
             done = self._replay_slice(own, done, until)
-            if done < until:
+            is_awaited = time.monotonic() < give_up and self._are_others_far_behind()
+            if done < until or is_awaited:
                 self._stop.wait(TURN_SECONDS)
+
+    def _are_others_far_behind(self) -> bool:
+        """Whether the stream of another living process misses more than a few events.
+
+        What is applied as it happens spoils the changes of whoever still replays: processes that
+        lost the same store catch up in turns, and go on together.
+        """
+        names = [name for name in writers(list_segments(self._log)) if name != self._writer]
+        found = self._store.get_many([place_key(self._log_id, name) for name in names])
+        return any(
+            self._misses(name, decode_place(raw), FEW_EVENTS) and not self._is_orphan(name)
+            for name, raw in zip(names, found, strict=True)
+        )
 
     def _look_after_orphans(self) -> bool:
         """Whether the streams without a living writer miss nothing."""
@@ -238,9 +255,10 @@ class LogFollower:
         finally:
             lock.close()
 
-    def _is_missing(self, writer: str, stored: Place) -> bool:
-        found = portions(self._log, writer, stored, end_of(self._log, writer), 1)
-        return any(portion.events for portion in found)
+    def _misses(self, writer: str, stored: Place, events: int) -> bool:
+        """Whether a stream has so many events behind a place."""
+        first = next(portions(self._log, writer, stored, end_of(self._log, writer), events))
+        return len(first.events) >= events
 
     def _is_orphan(self, writer: str) -> bool:
         """Whether nobody writes this stream now."""

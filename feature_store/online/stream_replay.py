@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from feature_store.event_log.stream import Place, Portion, portions
@@ -38,6 +38,9 @@ class FollowerOptions:
         A replay rests so many times as long as it works, for whoever answers meanwhile.
     slice_seconds
         A stream is replayed for so long before another has its turn.
+    together_seconds
+        Who has caught up waits for other processes so long at most, before events are applied as
+        they happen.
     """
 
     look_seconds: float = 0.25
@@ -45,8 +48,9 @@ class FollowerOptions:
     portion: int = 250
     most_of_portion: int = 20_000
     portion_seconds: float = 0.4
-    rest: float = 1.0
+    rest: float = 0.5
     slice_seconds: float = 1.0
+    together_seconds: float = 30.0
 
 
 @dataclass(slots=True)
@@ -111,6 +115,7 @@ class StreamReplay:
     counts: FollowerCounts
     stop: threading.Event
     clock: Callable[[], float] = time.monotonic
+    _sizes: dict[str, int] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, state: StreamState, after: Place, until: Place, stop_at: float) -> Place:
         """Apply the events between two places.
@@ -134,8 +139,9 @@ class StreamReplay:
             return self._run(state, after, until, stop_at)
 
     def _run(self, state: StreamState, after: Place, until: Place, stop_at: float) -> Place:
-        done, size = after, self.options.portion
+        done = after
         while done < until:
+            size = self._sizes.get(state.writer, self.options.portion)
             portion = next(portions(self.log, state.writer, done, until, size))
             began = self.clock()
             try:
@@ -144,7 +150,7 @@ class StreamReplay:
                 return moved.place
             done = portion.end
             ended = self.clock()
-            size = self._next_size(size, ended - began, portion)
+            self._sizes[state.writer] = self._next_size(size, ended - began, portion)
             # By the clock, not by processor time: where others want the processor it is slower.
             if ended > stop_at or self.stop.wait((ended - began) * self.options.rest):
                 break

@@ -22,7 +22,7 @@ from feature_store.events import InteractionEvent
 from feature_store.file_lock import exclusive
 from feature_store.intake import Intake, IntakeOptions
 from feature_store.layout import StoreLayout
-from feature_store.online.follower import LogFollower
+from feature_store.online.follower import FEW_EVENTS, LogFollower
 from feature_store.online.log_id import log_id
 from feature_store.online.memory import MemoryStore
 from feature_store.online.state import VisitorState
@@ -120,6 +120,26 @@ def test_what_a_failure_left_out_is_fetched_from_the_log_once(shop: Shop, fails:
     assert follower.counts.behind == 0
     shop.check()
     shop.send(intake, event("e"))
+    shop.check()
+
+
+def test_who_has_caught_up_waits_for_others_that_lost_the_same_store(shop: Shop) -> None:
+    """Events that are applied as they happen would spoil what the others replay."""
+    (one, first), (other, second) = shop.open(), shop.open()
+    first.look()
+    second.look()
+    shop.send(one, event("a"))
+    shop.send(other, *(event(f"b{n}", visitor_id=f"v{n}") for n in range(FEW_EVENTS)))
+    shop.store.forget()
+    ahead = threading.Thread(target=first.look)
+    ahead.start()
+    ahead.join(0.3)
+    assert ahead.is_alive()
+    shop.send(one, event("late"))
+    assert first.counts.behind == 1
+    second.look()
+    ahead.join(10)
+    assert (first.counts.behind, second.counts.behind) == (0, 0)
     shop.check()
 
 
