@@ -174,9 +174,9 @@ def _ranks(
     """Every proposed item, int32 (m,), and its position in the list of each source (s, m)."""
     mask = eligible_items(query, bundle.catalogue, placement).mask
     _, seeds = find_seeds(query, bundle, placement)
-    lists = [
-        bundle.sources[name].candidates(seeds, mask, CUT_OFFS[-1]).item_idx for name in sources
-    ]
+    # Together, as when serving: some choose from what the others propose.
+    found = bundle.panel(placement.sources).propose(seeds, mask, CUT_OFFS[-1])
+    lists = [found[name].item_idx for name in sources]
     items = np.unique(np.concatenate(lists)).astype(np.int32)
     ranks = np.full((len(lists), len(items)), np.inf)
     for row, listed in enumerate(lists):

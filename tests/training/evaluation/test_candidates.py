@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.bundle import ModelBundle
+from recommender.candidates.proposals import Proposals
 from recommender.candidates.source import CandidateSource
 from recommender.placements import Placement
 from recommender.seeds import Seeds
-from recommender.slate import ScoredItems
 from recommender.terms import BoolArray
 from training.evaluation.candidate_report import CUT_OFFS, POOL, UNION, CandidateReport, recall_rows
 from training.evaluation.candidates import candidate_report, find_targets, take_turns
@@ -30,9 +30,9 @@ class Listed(CandidateSource):
     def __init__(self, *items: int) -> None:
         self.items = np.array(items, np.int32)
 
-    def candidates(self, seeds: Seeds, eligible: BoolArray, n: int) -> ScoredItems:
-        kept = self.items[eligible[self.items]][:n]
-        return ScoredItems(kept, np.linspace(1, 0.5, len(kept), dtype=np.float32))
+    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
+        kept = self.items[eligible[self.items]]
+        proposals.keep(row, kept, np.linspace(1, 0.5, len(kept), dtype=np.float32))
 
 
 @pytest.fixture
