@@ -27,10 +27,12 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recommender.bundle import ModelBundle, save_bundle
+from recommender.bundle_manifest import SourceInfo
 from recommender.bundle_schema import spec_of
 from recommender.catalogue import CatalogueItem, catalogue_arrays
 from training.models.als import factor_inverse, factorise
-from training.sections import AlsSpec
+from training.models.reach import reach_params
+from training.sections import AUTO, AlsSpec
 
 Arrays = dict[str, npt.NDArray[Any]]
 MOST_FACTORISED: Final = 200_000
@@ -38,6 +40,7 @@ REGULARIZATION: Final = 0.05
 EVENTS_PER_VISITOR: Final = 25
 TASTES, TASTES_EACH, FROM_TASTES, SKEW = 400, 4, 0.85, 0.8
 NOISE: Final = 0.1
+VECTORS: Final = {"als": "item_factors", "encoder": "encoder_vectors"}
 SESSIONS: Final = ("session_items", "session_offsets", "item_sessions", "item_sessions_offsets")
 
 
@@ -132,7 +135,18 @@ def grow(small: ModelBundle, size: Size, model: FactorModel, folder: Path) -> No
     arrays["factor_inverse"] = factor_inverse(model.item_factors, REGULARIZATION)
     config = {"grown": {"items": size.items, "from": small.version, "seed": size.seed}}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-    save_bundle(folder, arrays, replace(small.manifest.info, config=config, config_digest=digest))
+    info = replace(small.manifest.info, sources=_sources(small, arrays))
+    save_bundle(folder, arrays, replace(info, config=config, config_digest=digest))
+
+
+def _sources(small: ModelBundle, arrays: Arrays) -> dict[str, SourceInfo]:
+    """Those with vectors choose from what training would have them choose from at this size."""
+    sources = dict(small.manifest.info.sources)
+    for name, vectors in VECTORS.items():
+        if name in sources:
+            params = {**sources[name].params, "of_pool": 0.0} | reach_params(AUTO, arrays[vectors])
+            sources[name] = replace(sources[name], params=params)
+    return sources
 
 
 def _catalogue(small: ModelBundle, size: Size, popularity: npt.NDArray[np.float32]) -> Arrays:

@@ -45,6 +45,7 @@ from recommender.terms import ADD_TO_CART, VIEW_ITEM_LIST
 from serving.bundle_source import ask_canaries
 from tests.bundles import shop_arrays, shop_bundle, shop_info
 from training.demo.trial import free_port
+from training.models import reach
 
 NOW = 1_795_288_000_000_000
 LINE = 'FIGURES {"requests":300,"micros":1500000,"p50":2500.0,"p99":9000.0,"status":2,"broken":3}\n'
@@ -335,6 +336,19 @@ def test_a_twin_differs_in_its_version_alone(bundle: Path, tmp_path: Path) -> No
     one = load_bundle(bundle)
     assert twin.version != one.version
     assert all(np.array_equal(twin.arrays[name], array) for name, array in one.arrays.items())
+
+
+@pytest.mark.parametrize(("searched_bytes", "is_of_pool"), [(1 << 20, False), (1_000, True)])
+def test_a_grown_model_chooses_as_one_of_its_size_would(
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    searched_bytes: int,
+    is_of_pool: bool,
+) -> None:
+    monkeypatch.setattr(reach, "SEARCHED_BYTES", searched_bytes)
+    large.grow(load_bundle(bundle), SIZE, large.factor_model(SIZE), tmp_path / "grown")
+    assert load_bundle(tmp_path / "grown").sources["als"].is_of_pool is is_of_pool
 
 
 def test_an_exact_twin_searches_all_of_the_catalogue(tmp_path: Path) -> None:
