@@ -217,8 +217,9 @@ class LogFollower:
         """
         names = [name for name in writers(list_segments(self._log)) if name != self._writer]
         found = self._store.get_many([place_key(self._log_id, name) for name in names])
+        # Orphans first: there may be many, and to read what is behind their places takes longer.
         return any(
-            self._misses(name, decode_place(raw), FEW_EVENTS) and not self._is_orphan(name)
+            not self._is_orphan(name) and self._misses(name, decode_place(raw), FEW_EVENTS)
             for name, raw in zip(names, found, strict=True)
         )
 

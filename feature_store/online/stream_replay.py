@@ -48,7 +48,7 @@ class FollowerOptions:
     portion: int = 250
     most_of_portion: int = 20_000
     portion_seconds: float = 0.4
-    rest: float = 0.5
+    rest: float = 1.0
     slice_seconds: float = 1.0
     together_seconds: float = 30.0
 
