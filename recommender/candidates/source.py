@@ -40,7 +40,7 @@ class CandidateSource(Protocol):
 
 
 @runtime_checkable
-class PoolSource(Protocol):
+class PoolSource(CandidateSource, Protocol):
     """A source that can also choose from what others propose."""
 
     __slots__ = ()
@@ -48,10 +48,6 @@ class PoolSource(Protocol):
     @property
     def is_of_pool(self) -> bool:
         """Whether it does, where they propose enough to choose from."""
-        ...
-
-    def fill(self, seeds: Seeds, eligible: BoolArray, proposals: Proposals, row: int) -> None:
-        """See `CandidateSource.fill`."""
         ...
 
     def fill_from(self, pool: Int32Array, seeds: Seeds, proposals: Proposals, row: int) -> None:

@@ -180,3 +180,9 @@ def test_growing_regularisation_needs_a_diagonal_inverse() -> None:
     full = diagonal_arrays(0.5) | {"factor_inverse": np.ones((3, 3), np.float32)}
     with pytest.raises(BundleError, match="diagonal factor_inverse"):
         build_source("als", info, full, BUNDLE.catalogue)
+
+
+def test_whether_a_source_chooses_from_the_pool_is_a_yes_or_a_no() -> None:
+    params = {**BUNDLE.manifest.info.sources["als"].params, "of_pool": 2.0}
+    with pytest.raises(BundleError, match=r"of_pool=2.0; accepted: 0 or 1"):
+        build_source("als", SourceInfo(params=params), BUNDLE.arrays, BUNDLE.catalogue)
