@@ -26,16 +26,15 @@ class FileLock:
 
     def try_take(self) -> bool:
         """Take the exclusive lock unless another process holds it in any form."""
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return self._is_given(fcntl.LOCK_EX)
 
     def try_share(self) -> bool:
         """Hold it together with others unless another process holds the exclusive lock."""
+        return self._is_given(fcntl.LOCK_SH)
+
+    def _is_given(self, operation: int) -> bool:
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, operation | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

@@ -15,7 +15,6 @@ from recommender.catalogue import Catalogue
 from recommender.filters.context import page_category
 from recommender.placements import Placement
 from recommender.query import Query
-from recommender.scratch import scratch
 from recommender.slate import ScoredItems
 from recommender.terms import (
     POPULAR,
@@ -162,7 +161,7 @@ class Blended:
         """
         from recommender.pooling import said_of
 
-        return said_of(self.item_idx, self.proposals.rows, _places(self.proposals))
+        return said_of(self.item_idx, self.proposals.rows, self.proposals.place_of)
 
     def parts(self, weights: Mapping[str, float]) -> Float32Array:
         """What each source adds to the blended score of each item, float32 (s, n)."""
@@ -197,12 +196,8 @@ def blend(
     own = np.array([weights.get(name, 0.0) for name in proposals.names], np.float32)
     heard = np.ones(len(own), np.bool_) if of_all else own > 0
     wanted = proposals.item_idx.size if most is None else most
-    best = blended(proposals.rows, own, heard, wanted, _places(proposals))
+    best = blended(proposals.rows, own, heard, wanted, proposals.place_of)
     return Blended(proposals, *best)
-
-
-def _places(proposals: Proposals) -> Int32Array:
-    return scratch("pool_place", proposals.catalogue_size, np.int32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -92,21 +92,22 @@ class Shop:
 
         Raises `DataError`.
         """
-        until = time.monotonic() + STEADY_SECONDS
-        while len(self.moments(IN_USE, 0)) < self.workers:
-            if time.monotonic() > until:
-                raise DataError(f"a worker knew of no test for {STEADY_SECONDS:.0f} s")
-            time.sleep(0.05)
+        self._wait(lambda: len(self.moments(IN_USE, 0)) >= self.workers, "has a test without arms")
 
     def wait_until_steady(self) -> None:
         """Wait until Redis is asked and knows the log. Raises `DataError`."""
+        self._wait(self._is_steady, "is not steady")
+
+    def _is_steady(self) -> bool:
+        behind = self.metric('desirepath_online_log{counter="behind"}')
+        return behind == self.metric("desirepath_breaker_open") == 0
+
+    def _wait(self, holds: Callable[[], bool], otherwise: str) -> None:
         until = time.monotonic() + STEADY_SECONDS
-        while time.monotonic() < until:
-            behind = self.metric('desirepath_online_log{counter="behind"}')
-            if behind == self.metric("desirepath_breaker_open") == 0:
-                return
+        while not holds():
+            if time.monotonic() > until:
+                raise DataError(f"the service {otherwise} after {STEADY_SECONDS:.0f} s")
             time.sleep(0.2)
-        raise DataError(f"the service is not steady after {STEADY_SECONDS:.0f} s")
 
 
 def tell(shop: Shop, history: int) -> None:

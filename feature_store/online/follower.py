@@ -17,7 +17,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from feature_store.event_log.claim import try_claim
@@ -205,8 +205,9 @@ class LogFollower:
                     _LOGGER.info("the online store is in step with the log")
                     return
             done = self._replay_slice(own, done, until)
-            is_awaited = time.monotonic() < give_up and self._are_others_far_behind()
-            if done < until or is_awaited:
+            is_done = done >= until
+            is_awaited = is_done and time.monotonic() < give_up and self._are_others_far_behind()
+            if not is_done or is_awaited:
                 self._stop.wait(TURN_SECONDS)
 
     def _are_others_far_behind(self) -> bool:
@@ -215,21 +216,22 @@ class LogFollower:
         What is applied as it happens spoils the changes of whoever still replays: processes that
         lost the same store catch up in turns, and go on together.
         """
-        names = [name for name in writers(list_segments(self._log)) if name != self._writer]
-        found = self._store.get_many([place_key(self._log_id, name) for name in names])
         # Orphans first: there may be many, and to read what is behind their places takes longer.
         return any(
             not self._is_orphan(name) and self._misses(name, decode_place(raw), FEW_EVENTS)
-            for name, raw in zip(names, found, strict=True)
+            for name, raw in self._places_of_others()
         )
+
+    def _places_of_others(self) -> Iterator[tuple[str, bytes | None]]:
+        """The other streams of the log, each with its place as the store has it."""
+        names = [name for name in writers(list_segments(self._log)) if name != self._writer]
+        keys = [place_key(self._log_id, name) for name in names]
+        return zip(names, self._store.get_many(keys), strict=True)
 
     def _look_after_orphans(self) -> bool:
         """Whether the streams without a living writer miss nothing."""
-        names = [name for name in writers(list_segments(self._log)) if name != self._writer]
-        keys = [place_key(self._log_id, name) for name in names]
-        found = self._store.get_many(keys)
         missing = 0
-        for writer, raw in zip(names, found, strict=True):
+        for writer, raw in self._places_of_others():
             state = self._stream(writer)
             state.load_from(raw)
             end = end_of(self._log, writer)

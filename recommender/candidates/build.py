@@ -113,8 +113,9 @@ def _encoder(info: SourceInfo, arrays: Arrays) -> EncoderSource:
         raise BundleError("source 'encoder': a length below 0, or a weight that is not above 0")
     temperature = _positive("encoder", info, "temperature")
     vectors, is_of_pool = read_only(arrays["encoder_vectors"]), _is_of_pool("encoder", info)
-    members = np.flatnonzero(lengths > 0).astype(np.int32)
-    index = None if is_of_pool else _index(vectors, members)
+    index = None
+    if not is_of_pool:
+        index = _index(vectors, np.flatnonzero(lengths > 0).astype(np.int32))
     params = (temperature, index, is_of_pool)
     return EncoderSource(vectors, read_only(lengths), read_only(lag_weights), *params)
 

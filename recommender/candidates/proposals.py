@@ -71,13 +71,17 @@ class Proposals(Mapping[str, ScoredItems]):
         """How many items each source may propose."""
         return int(self.item_idx.shape[1])
 
+    @property
+    def place_of(self) -> Int32Array:
+        """Room for a number of each item, int32 (items,): zero, and to be left so."""
+        return scratch("pool_place", self.catalogue_size, np.int32)
+
     def pool(self) -> Int32Array:
         """What all of them propose, as it comes, each item once: int32 (m,)."""
         # Kernels come in only where there is a model, see `recommender.compiled`.
         from recommender.pooling import everything
 
-        place_of = scratch("pool_place", self.catalogue_size, np.int32)
-        return everything(self.rows, place_of)
+        return everything(self.rows, self.place_of)
 
     def within(self, rows: slice) -> Proposals:
         """The rows of some sources: what is noted there is noted here."""

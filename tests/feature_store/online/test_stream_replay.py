@@ -61,6 +61,17 @@ def log_of(folder: Path, visitors: int) -> tuple[Path, Place]:
     return layout.log, end
 
 
+def replayed(log: tuple[Path, Place], store: SlowStore) -> int:
+    """Replay all of a log into a store; how many events."""
+    (folder, end), counts = log, FollowerCounts()
+    replay = StreamReplay(folder, OPTIONS, counts, threading.Event(), lambda: store.now)
+    state = StreamState(
+        store, "serve.1", place_key("log", "serve.1"), VisitorOptions(), never_erased
+    )
+    assert replay.run(state, Place(), end, math.inf) == state.stored == end
+    return counts.replayed
+
+
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Place]:
     """A log with one event of each of so many visitors."""
@@ -78,14 +89,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Place]:
 def test_steps_take_about_as_long_as_they_should(
     log: tuple[Path, Place], seconds: float, key_seconds: float, settled: set[int]
 ) -> None:
-    store, counts = SlowStore(MovingClock(), seconds, key_seconds), FollowerCounts()
-    folder, end = log
-    replay = StreamReplay(folder, OPTIONS, counts, threading.Event(), lambda: store.now)
-    state = StreamState(
-        store, "serve.1", place_key("log", "serve.1"), VisitorOptions(), never_erased
-    )
-    assert replay.run(state, Place(), end, math.inf) == state.stored == end
-    assert counts.replayed == sum(store.steps) == EVENTS
+    store = SlowStore(MovingClock(), seconds, key_seconds)
+    assert replayed(log, store) == sum(store.steps) == EVENTS
     assert store.steps[0] == OPTIONS.portion
     assert set(store.steps[4:-1]) == settled
 
@@ -101,12 +106,6 @@ def test_steps_take_about_as_long_as_they_should(
 def test_a_step_may_have_many_events_where_they_are_of_few_shoppers(
     tmp_path: Path, key_seconds: float, steps: float
 ) -> None:
-    store, counts = SlowStore(MovingClock(), 0.0, key_seconds), FollowerCounts()
-    folder, end = log_of(tmp_path, 1)
-    replay = StreamReplay(folder, OPTIONS, counts, threading.Event(), lambda: store.now)
-    state = StreamState(
-        store, "serve.1", place_key("log", "serve.1"), VisitorOptions(), never_erased
-    )
-    replay.run(state, Place(), end, math.inf)
-    assert counts.replayed == EVENTS
+    store = SlowStore(MovingClock(), 0.0, key_seconds)
+    assert replayed(log_of(tmp_path, 1), store) == EVENTS
     assert len(store.steps) == steps
