@@ -292,7 +292,7 @@ class EncoderSpec:
     temperature: float = number(0.08, 0.001, 10)
     dropout: float = number(0.2, 0, 0.9)
     step_dropout: float = number(0.2, 0, 0.9)
-    negatives: int = whole(4_096, 1, 1_000_000)
+    negatives: int = whole(2_048, 1, 1_000_000)
     smoothing: float = number(0.5, 0, 1)
     reach: str = choice(AUTO, AUTO, CATALOGUE, POOL)
     max_questions: int = whole(2_000_000, 1, 100_000_000)

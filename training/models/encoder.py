@@ -125,7 +125,7 @@ class _Lesson:
         of_lag = weights * np.einsum("nf,nf->n", slope[question], vectors[place])
         summed = np.bincount(lag, of_lag, self._spec.depth).astype(np.float32)
         self._vectors.step(rows, gradient, rate)
-        self._lag_logs.step(np.arange(self._spec.depth), summed[:, None], rate)
+        self._lag_logs.step_all(summed[:, None], rate)
 
     def _kept(self, met: Int32Array) -> BoolArray:
         """Which met items are not left out; of none all of them."""

@@ -162,3 +162,20 @@ def test_adam_takes_its_first_step_at_the_rate_whatever_the_gradient() -> None:
     table.step(np.array([0, 2]), np.array([[1e-3, -5.0], [0.5, 2.0]], np.float32), 0.1)
     expected = np.array([[-0.1, 0.1], [0, 0], [-0.1, -0.1]])
     assert table.rows == pytest.approx(expected, abs=1e-5)
+
+
+def test_adam_steps_as_its_formula_says() -> None:
+    """Several steps on some rows, against the formula in float64."""
+    rng = np.random.default_rng(5)
+    start = rng.standard_normal((4, 3)).astype(np.float32)
+    table, expected = RowAdam(start.copy()), start.astype(np.float64)
+    mean, square = np.zeros((4, 3)), np.zeros((4, 3))
+    for number in range(1, 9):
+        rows = np.sort(rng.choice(4, 2, replace=False))
+        gradient = rng.standard_normal((2, 3)).astype(np.float32)
+        table.step(rows, gradient, 0.05)
+        mean[rows] = 0.9 * mean[rows] + 0.1 * gradient
+        square[rows] = 0.999 * square[rows] + 0.001 * gradient.astype(np.float64) ** 2
+        unbiased = mean[rows] / (1 - 0.9**number), square[rows] / (1 - 0.999**number)
+        expected[rows] -= 0.05 * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8)
+    assert table.rows == pytest.approx(expected, abs=1e-5)
