@@ -94,20 +94,13 @@ def _leading(table: sparse.csr_array, factors: int, seed: int) -> Float64Array:
 
 def _nearest(vectors: Float32Array, width: int) -> NeighbourLists:
     width = min(width, len(vectors) - 1)
-    return strongest_of(_cosines(vectors, width), len(vectors), width)
+    return strongest_of(_cosines(vectors), len(vectors), width)
 
 
-def _cosines(vectors: Float32Array, width: int) -> Iterator[sparse.csr_array]:
-    """Rows of cosines in order, of each the largest `width` besides its own."""
-    items = len(vectors)
-    for start in range(0, items, _ROWS_AT_ONCE):
-        cosines = vectors[start : start + _ROWS_AT_ONCE] @ vectors.T
-        row = np.arange(len(cosines))
-        cosines[row, start + row] = 0
-        best = np.argpartition(-cosines, width - 1, axis=1)[:, :width]
-        # A tie at the border may be cut either way by argpartition, the same way every time.
-        found = (cosines[row[:, None], best].ravel(), (np.repeat(row, width), best.ravel()))
-        yield sparse.csr_array(found, shape=cosines.shape)
+def _cosines(vectors: Float32Array) -> Iterator[Float32Array]:
+    """Rows of cosines in order, a block at a time."""
+    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+        yield vectors[start : start + _ROWS_AT_ONCE] @ vectors.T
 
 
 def _unit(vectors: np.ndarray) -> Float32Array:

@@ -14,10 +14,11 @@ from threadpoolctl import threadpool_limits
 
 from recommender.terms import Float32Array, Int32Array
 from training.models.graph_filter import GraphFilter, fit_filter, sharpened
-from training.models.neighbours import NO_ITEM, NeighbourLists, strongest
+from training.models.neighbours import NO_ITEM, NeighbourLists, strongest_of
 from training.sections import LinearSpec
 
 _ROWS_AT_ONCE = 1_000
+_FEW = 0.05
 
 
 def linear_neighbours(user_items: sparse.csr_array, spec: LinearSpec) -> NeighbourLists:
@@ -44,27 +45,23 @@ def popular_block(user_items: sparse.csr_array, max_items: int) -> Int32Array:
 
 
 def _block_lists(fitted: GraphFilter, width: int) -> NeighbourLists:
-    gram: Float32Array = (fitted.transposed @ fitted.normalised).toarray()
-    items = len(gram)
-    parts = [
-        _rows(gram, slice(start, min(start + _ROWS_AT_ONCE, items)), fitted, width)
-        for start in range(0, items, _ROWS_AT_ONCE)
-    ]
-    return strongest(sparse.csr_array(sparse.vstack(parts, "csr")), width) if parts else _nothing()
+    gram = sparse.csr_array(fitted.transposed @ fitted.normalised)
+    items = gram.shape[0]
+    # Where most pairs never met, their zeros cost more than the indices of the others.
+    pairs = gram if gram.nnz < _FEW * items**2 else gram.toarray()
+    parts = (slice(start, start + _ROWS_AT_ONCE) for start in range(0, items, _ROWS_AT_ONCE))
+    return strongest_of((_weights(gram[part], pairs, fitted) for part in parts), items, width)
 
 
-def _rows(gram: Float32Array, rows: slice, fitted: GraphFilter, width: int) -> sparse.csr_array:
-    """The `width` best of some rows, float32 (rows, items), before they are sorted."""
-    once: Float32Array = gram[rows]
+def _weights(
+    rows: sparse.csr_array, gram: sparse.csr_array | Float32Array, fitted: GraphFilter
+) -> Float32Array:
+    """Of some rows of the Gram matrix those of the filter, float32 (rows, items)."""
+    once: Float32Array = rows.toarray()
     twice: Float32Array = once @ gram if fitted.sharpness else once
     thrice: Float32Array = twice @ gram if fitted.sharpness else once
-    weights = sharpened((once, twice, thrice), fitted.sharpness) * fitted.item_scale
-    weights[np.arange(len(weights)), np.arange(rows.start, rows.stop)] = 0
-    if width < weights.shape[1]:
-        border = np.partition(weights, -width, axis=1)[:, -width, None]
-        weights[weights < border] = 0
-    weights[weights < 0] = 0
-    return sparse.csr_array(weights)
+    weights: Float32Array = sharpened((once, twice, thrice), fitted.sharpness) * fitted.item_scale
+    return weights
 
 
 def _spread(lists: NeighbourLists, block: Int32Array, items: int) -> NeighbourLists:
@@ -74,7 +71,3 @@ def _spread(lists: NeighbourLists, block: Int32Array, items: int) -> NeighbourLi
     idx[block] = np.where(lists.idx == NO_ITEM, NO_ITEM, block[lists.idx])
     weight[block] = lists.weight
     return NeighbourLists(idx, weight)
-
-
-def _nothing() -> NeighbourLists:
-    return NeighbourLists(np.full((0, 1), NO_ITEM, np.int32), np.zeros((0, 1), np.float32))

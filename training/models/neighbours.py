@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recommender.terms import Float32Array, Int32Array
+from recommender.candidates.best import keep_best, ordered
+from recommender.compiled import kernel
+from recommender.terms import Float32Array, Int32Array, Int64Array
 
 NO_ITEM = -1
-_ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +42,28 @@ def strongest(weights: sparse.csr_array, width: int) -> NeighbourLists:
     Parameters
     ----------
     weights
-        float (items, items), canonical. Equal weights are ordered by column.
+        float (items, items), no place twice. Weights that are equal as float32 are ordered by
+        column.
     """
-    items = weights.shape[0]
-    starts = range(0, items, _ROWS_AT_ONCE)
-    return strongest_of((weights[at : at + _ROWS_AT_ONCE] for at in starts), items, width)
+    return strongest_of([weights], weights.shape[0], width)
 
 
-def strongest_of(blocks: Iterable[sparse.csr_array], items: int, width: int) -> NeighbourLists:
+def strongest_of(
+    blocks: Iterable[sparse.csr_array | Float32Array], items: int, width: int
+) -> NeighbourLists:
     """`strongest` of a matrix that comes as blocks of rows, in order: it need not exist whole."""
     idx = np.full((items, width), NO_ITEM, np.int32)
     weight = np.zeros((items, width), np.float32)
     start = 0
     for rows in blocks:
         stop = start + rows.shape[0]
-        _fill(rows, start, idx[start:stop], weight[start:stop])
+        # Ranked after rounding: two weights that float32 cannot tell apart are a tie.
+        if isinstance(rows, np.ndarray):
+            _fill_dense(rows.astype(np.float32), start, idx[start:stop], weight[start:stop])
+        else:
+            columns, values = rows.indices.astype(np.int32), rows.data.astype(np.float32)
+            bounds = rows.indptr.astype(np.int64)
+            _fill(bounds, columns, values, start, idx[start:stop], weight[start:stop])
         start = stop
     used = max(1, int((idx != NO_ITEM).sum(axis=1).max(initial=0)))
     return NeighbourLists(
@@ -63,15 +71,33 @@ def strongest_of(blocks: Iterable[sparse.csr_array], items: int, width: int) -> 
     )
 
 
-def _fill(rows: sparse.csr_array, first: int, idx: Int32Array, weight: Float32Array) -> None:
-    row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-    # Ranked after rounding: two weights that float32 cannot tell apart are a tie.
-    values = rows.data.astype(np.float32)
-    kept = np.flatnonzero((values > 0) & (rows.indices != row + first))
-    order = kept[np.lexsort((rows.indices[kept], -values[kept], row[kept]))]
-    sorted_rows = row[order]
-    starts = np.searchsorted(sorted_rows, np.arange(rows.shape[0]))
-    rank = np.arange(len(order)) - starts[sorted_rows]
-    best = rank < idx.shape[1]
-    idx[sorted_rows[best], rank[best]] = rows.indices[order[best]]
-    weight[sorted_rows[best], rank[best]] = values[order[best]]
+@kernel
+def _fill(
+    bounds: Int64Array,
+    columns: Int32Array,
+    values: Float32Array,
+    first: int,
+    idx: Int32Array,
+    weight: Float32Array,
+) -> None:
+    for row in range(len(idx)):
+        part = slice(bounds[row], bounds[row + 1])
+        _fill_row(columns[part], values[part], first + row, idx[row], weight[row])
+
+
+@kernel
+def _fill_dense(values: Float32Array, first: int, idx: Int32Array, weight: Float32Array) -> None:
+    columns = np.arange(values.shape[1]).astype(np.int32)
+    for row in range(len(idx)):
+        _fill_row(columns, values[row], first + row, idx[row], weight[row])
+
+
+@kernel
+def _fill_row(
+    columns: Int32Array, values: Float32Array, own: int, idx: Int32Array, weight: Float32Array
+) -> None:
+    for place in range(len(columns)):
+        if columns[place] == own:
+            values[place] = 0
+    count = keep_best(columns, values, idx, weight)
+    idx[:count], weight[:count] = ordered(idx[:count], weight[:count])

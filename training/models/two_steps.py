@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from training.models.neighbours import NeighbourLists, strongest
+from training.models.neighbours import NeighbourLists, strongest, strongest_of
 from training.models.visits import Visits
 from training.sections import TwoStepsSpec
 
@@ -24,16 +24,9 @@ def two_steps(visits: Visits, spec: TwoStepsSpec) -> NeighbourLists:
     """Best items within two steps of each item."""
     one = _shares(visits, spec)
     items = one.shape[0]
-    idx = np.full((items, spec.neighbours), -1, np.int32)
-    weight = np.zeros((items, spec.neighbours), np.float32)
-    for start in range(0, items, _ROWS_AT_ONCE):
-        rows = one[start : start + _ROWS_AT_ONCE]
-        both = sparse.csr_array(rows + rows @ one)
-        found = strongest(_placed(both, start, items), spec.neighbours)
-        width = found.idx.shape[1]
-        idx[start : start + rows.shape[0], :width] = found.idx[start : start + rows.shape[0]]
-        weight[start : start + rows.shape[0], :width] = found.weight[start : start + rows.shape[0]]
-    return NeighbourLists(idx, weight)
+    parts = (one[start : start + _ROWS_AT_ONCE] for start in range(0, items, _ROWS_AT_ONCE))
+    blocks = (sparse.csr_array(rows + rows @ one) for rows in parts)
+    return strongest_of(blocks, items, spec.neighbours)
 
 
 def _shares(visits: Visits, spec: TwoStepsSpec) -> sparse.csr_array:
@@ -50,16 +43,3 @@ def _shares(visits: Visits, spec: TwoStepsSpec) -> sparse.csr_array:
     return sparse.csr_array(
         (best.weight[kept].astype(np.float64), (row, best.idx[kept])), shape=both.shape
     )
-
-
-def _placed(rows: sparse.csr_array, start: int, items: int) -> sparse.csr_array:
-    """Rows at their place in an otherwise empty square matrix."""
-    indptr = np.concatenate(
-        [
-            np.zeros(start, rows.indptr.dtype),
-            rows.indptr,
-            np.full(items - start - rows.shape[0], rows.indptr[-1], rows.indptr.dtype),
-        ]
-    )
-    rows.sum_duplicates()
-    return sparse.csr_array((rows.data, rows.indices, indptr), shape=(items, items))
