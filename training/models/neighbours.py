@@ -14,6 +14,7 @@ from recommender.compiled import kernel
 from recommender.terms import Float32Array, Int32Array, Int64Array
 
 NO_ITEM = -1
+_ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ def strongest(weights: sparse.csr_array, width: int) -> NeighbourLists:
         float (items, items), no place twice. Weights that are equal as float32 are ordered by
         column.
     """
-    return strongest_of([weights], weights.shape[0], width)
+    items = weights.shape[0]
+    starts = range(0, items, _ROWS_AT_ONCE)
+    return strongest_of((weights[at : at + _ROWS_AT_ONCE] for at in starts), items, width)
 
 
 def strongest_of(

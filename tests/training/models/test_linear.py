@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from training.models import linear
 from training.models.graph_filter import fit_filter, largest_singular_value
 from training.models.linear import linear_neighbours, popular_block
 from training.sections import LinearSpec
@@ -43,13 +44,16 @@ def test_the_filter_is_the_polynomial_of_its_definition(seed: int, sharpness: fl
 
 
 @FEW
-@given(seed=st.integers(0, 50))
-def test_the_lists_are_the_filters_largest_answers(seed: int) -> None:
+@given(seed=st.integers(0, 50), few=st.sampled_from([0.0, 2.0]))
+def test_the_lists_are_the_filters_largest_answers(seed: int, few: float) -> None:
+    """Whether the pairs that never met are left out of the products or not."""
     weights = weights_of(seed)
     spec = LinearSpec(neighbours=4)
     expected = naive_filter(weights.toarray(), spec)
     np.fill_diagonal(expected, 0)
-    lists = linear_neighbours(weights, spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear, "_FEW", few)
+        lists = linear_neighbours(weights, spec)
     for item, (others, values) in enumerate(zip(lists.idx, lists.weight, strict=True)):
         kept = others >= 0
         best = np.sort(expected[item][expected[item] > 1e-6])[::-1][:4]
