@@ -76,7 +76,8 @@ def _hits(scores: Float32Array, is_target: BoolArray, width: int) -> tuple[BoolA
     """Which of the best candidates are right, best first, bool (q, width), and what ties leave.
 
     A right one stands behind those that score more. A search makes thousands of such orders, and
-    few candidates of a query are right: counting takes a tenth of the time of sorting.
+    few candidates of a query are right: counting for one after the other, the best first, until
+    one is beyond the list takes a fraction of the time of sorting.
 
     Returns
     -------
@@ -87,20 +88,30 @@ def _hits(scores: Float32Array, is_target: BoolArray, width: int) -> tuple[BoolA
     is_tied = np.zeros(scores.shape[0], np.bool_)
     for query in range(scores.shape[0]):
         row = scores[query]
-        for column in np.flatnonzero(is_target[query]):
-            above, beside = 0, 0
-            for score in row:
-                above += int(score > row[column])
-                beside += int(score == row[column])
+        wanted = np.sort(row[is_target[query]])[::-1]
+        place = 0
+        while place < len(wanted):
+            right = 1
+            while place + right < len(wanted) and wanted[place + right] == wanted[place]:
+                right += 1
+            above, not_below = _standing(row, wanted[place])
             if above >= width:
-                continue
-            right = 0
-            for other in np.flatnonzero(is_target[query]):
-                if row[other] == row[column]:
-                    right += 1
-            is_tied[query] |= right < beside
+                break
+            is_tied[query] |= right < not_below - above
             found[query, above : min(above + right, width)] = True
+            place += right
     return found, is_tied
+
+
+@kernel
+def _standing(scores: Float32Array, score: np.float32) -> tuple[int, int]:
+    """How many scores are above this one, and how many not below."""
+    above, not_below = np.int32(0), np.int32(0)
+    for other in scores:
+        # All in 32 bits, or a processor does it for half as many at once.
+        above = np.int32(above + np.int32(other > score))
+        not_below = np.int32(not_below + np.int32(other >= score))
+    return int(above), int(not_below)
 
 
 def _sorted_hits(scores: Float32Array, is_target: BoolArray, width: int) -> BoolArray:
