@@ -54,12 +54,12 @@ def _block_lists(fitted: GraphFilter, width: int) -> NeighbourLists:
 
 
 def _weights(
-    rows: sparse.csr_array, gram: sparse.csr_array | Float32Array, fitted: GraphFilter
+    rows: sparse.csr_array, pairs: sparse.csr_array | Float32Array, fitted: GraphFilter
 ) -> Float32Array:
     """Of some rows of the Gram matrix those of the filter, float32 (rows, items)."""
     once: Float32Array = rows.toarray()
-    twice: Float32Array = once @ gram if fitted.sharpness else once
-    thrice: Float32Array = twice @ gram if fitted.sharpness else once
+    twice: Float32Array = once @ pairs if fitted.sharpness else once
+    thrice: Float32Array = twice @ pairs if fitted.sharpness else once
     weights: Float32Array = sharpened((once, twice, thrice), fitted.sharpness) * fitted.item_scale
     return weights
 

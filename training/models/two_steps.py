@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from training.models.neighbours import NeighbourLists, strongest, strongest_of
+from training.models.neighbours import NO_ITEM, NeighbourLists, strongest, strongest_of
 from training.models.visits import Visits
 from training.sections import TwoStepsSpec
 
@@ -26,7 +26,11 @@ def two_steps(visits: Visits, spec: TwoStepsSpec) -> NeighbourLists:
     items = one.shape[0]
     parts = (one[start : start + _ROWS_AT_ONCE] for start in range(0, items, _ROWS_AT_ONCE))
     blocks = (sparse.csr_array(rows + rows @ one) for rows in parts)
-    return strongest_of(blocks, items, spec.neighbours)
+    found = strongest_of(blocks, items, spec.neighbours)
+    free = ((0, 0), (0, spec.neighbours - found.idx.shape[1]))
+    return NeighbourLists(
+        np.pad(found.idx, free, constant_values=NO_ITEM), np.pad(found.weight, free)
+    )
 
 
 def _shares(visits: Visits, spec: TwoStepsSpec) -> sparse.csr_array:

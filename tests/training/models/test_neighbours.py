@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
+from training.models import neighbours
 from training.models.neighbours import strongest, strongest_of
 
 
@@ -39,8 +40,18 @@ def test_lists_are_no_wider_than_needed() -> None:
     assert strongest(sparse.csr_array((3, 3)), 5).idx.tolist() == [[-1]] * 3
 
 
+def test_blocks_of_rows_join_without_a_seam(monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    weights = sparse.csr_array(rng.random((25, 25)) * (rng.random((25, 25)) < 0.5))
+    whole = strongest(weights, 6)
+    monkeypatch.setattr(neighbours, "_ROWS_AT_ONCE", 4)
+    parts = strongest(weights, 6)
+    assert np.array_equal(whole.idx, parts.idx)
+    assert np.array_equal(whole.weight, parts.weight)
+
+
 @pytest.mark.parametrize("of", [sparse.csr_array, np.asarray])
-def test_blocks_of_rows_join_without_a_seam(of: Callable[[np.ndarray], Any]) -> None:
+def test_blocks_may_be_dense_or_sparse(of: Callable[[np.ndarray], Any]) -> None:
     rng = np.random.default_rng(0)
     weights = rng.random((25, 25)) * (rng.random((25, 25)) < 0.5)
     whole = strongest(sparse.csr_array(weights), 6)

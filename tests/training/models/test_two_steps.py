@@ -58,6 +58,7 @@ def test_weights_are_one_step_and_two(bags: Bags, smoothing: float) -> None:
     assert as_matrix(found) == pytest.approx(expected, rel=1e-5, abs=1e-7)
     assert found.idx.dtype == np.int32
     assert found.weight.dtype == np.float32
+    assert found.idx.shape == (ITEMS, 100)
 
 
 def test_items_that_were_never_seen_together_meet_over_a_third() -> None:
