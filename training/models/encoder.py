@@ -15,6 +15,7 @@ batch touches.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,7 +58,7 @@ def learn_encoder(
 ) -> Encoder | None:
     """Learn from the ways of shoppers; None where there are too few questions."""
     questions = encoder_questions(events, weight_by_code, spec.depth, spec.max_questions)
-    if len(questions) < spec.min_questions:
+    if len(questions.came) < spec.min_questions:
         return None
     lesson = _Lesson(questions, events.items, spec)
     lesson.learn()
@@ -74,39 +75,41 @@ class _Lesson:
         self._vectors = RowAdam(first * np.float32(_FIRST_SPREAD))
         logs = np.arange(spec.depth, dtype=np.float32)[:, None] * np.log(np.float32(_FIRST_DECAY))
         self._lag_logs = RowAdam(logs)
-        counts = np.bincount(questions.target, minlength=items).astype(np.float64)
+        counts = np.bincount(questions.came, minlength=items).astype(np.float64)
         chance = counts**spec.smoothing
         self._chance = chance / chance.sum()
         self._reached = np.cumsum(self._chance)
 
     def learn(self) -> None:
         """Go through the questions in random order, epoch by epoch, in ever smaller steps."""
-        spec, count = self._spec, len(self._questions)
-        batch = min(spec.batch, count)
-        per_epoch = count // batch
-        steps = max(spec.epochs * per_epoch, spec.min_steps)
-        order = np.empty(0, np.int64)
-        for step in range(steps):
-            if step % per_epoch == 0:
-                order = self._rng.permutation(count)
-            rate = spec.learning_rate * (1 + np.cos(np.pi * step / steps)) / 2
-            begin = step % per_epoch * batch
-            self._step(order[begin : begin + batch], rate)
+        spec, answers = self._spec, len(self._questions.came)
+        batch = min(spec.batch, answers)
+        steps = max(spec.epochs * (answers // batch), spec.min_steps)
+        for step, asked in zip(range(steps), self._batches(batch), strict=False):
+            self._step(asked, spec.learning_rate * (1 + np.cos(np.pi * step / steps)) / 2)
+
+    def _batches(self, size: int) -> Iterator[Int64Array]:
+        """Moments at which about so many items came, each once before one comes again."""
+        while True:
+            order = self._rng.permutation(len(self._questions))
+            reached = np.cumsum(self._questions.sizes[order])
+            filled = np.arange(size, reached[-1] + 1, size)
+            yield from np.split(order, np.unique(np.searchsorted(reached, filled)) + 1)[:-1]
 
     def encoder(self) -> Encoder:
         """What is known by now."""
         seen = np.zeros(len(self._vectors.rows), np.bool_)
-        seen[self._questions.target] = True
+        seen[self._questions.came] = True
         seen[self._questions.met[self._questions.met >= 0]] = True
         vectors, lengths = _unit(self._vectors.rows * seen[:, None])
         logs = self._lag_logs.rows[:, 0]
         return Encoder(vectors, lengths[:, 0] * seen, np.exp(logs - logs[0]))
 
     def _step(self, asked: Int64Array, rate: float) -> None:
-        row, target = self._questions.row[asked], self._questions.target[asked]
-        met, lags = self._questions.met[row], self._questions.lags[row]
+        met, lags = self._questions.met[asked], self._questions.lags[asked]
+        answers = self._questions.answers(asked)
         kept = self._kept(met)
-        candidates = self._candidates(target)
+        candidates = self._candidates(answers[1])
         rows = np.unique(np.concatenate([met[kept], candidates]))
         vectors = self._vectors.rows[rows]
         # The way of each question as a row of weights over the rows at hand.
@@ -118,7 +121,7 @@ class _Lesson:
         at = np.searchsorted(rows, candidates)
         item, item_length = _unit(vectors[at])
         mask = self._mask(item.shape)
-        pull, push = self._gradients(way, item * mask, candidates, target)
+        pull, push = self._gradients(way, item * mask, candidates, answers)
         slope = _through_unit(pull, way, way_length)
         gradient = np.asarray(ways.T @ slope)
         gradient[at] += _through_unit(push * mask, item, item_length)
@@ -134,14 +137,14 @@ class _Lesson:
         kept[:, 0] |= ~kept.any(axis=1)
         return kept
 
-    def _candidates(self, target: Int32Array) -> Int32Array:
-        """Items that the right one is told apart from, ascending, it and its like among them."""
+    def _candidates(self, came: Int32Array) -> Int32Array:
+        """Items that the right ones are told apart from, ascending, they among them."""
         if len(self._chance) <= self._spec.negatives:
             return np.arange(len(self._chance), dtype=np.int32)
         draws = self._rng.random(self._spec.negatives) * self._reached[-1]
         drawn = np.searchsorted(self._reached, draws, side="right")
         drawn = np.minimum(drawn, len(self._chance) - 1)
-        found: Int32Array = np.unique(np.concatenate([target, drawn.astype(np.int32)]))
+        found: Int32Array = np.unique(np.concatenate([came, drawn.astype(np.int32)]))
         return found
 
     def _mask(self, shape: tuple[int, ...]) -> Float32Array:
@@ -151,9 +154,14 @@ class _Lesson:
         return mask
 
     def _gradients(
-        self, way: Float32Array, item: Float32Array, candidates: Int32Array, target: Int32Array
+        self,
+        way: Float32Array,
+        item: Float32Array,
+        candidates: Int32Array,
+        answers: tuple[Int64Array, Int32Array],
     ) -> tuple[Float32Array, Float32Array]:
         """Of the mean loss, by the ways' directions and by those of the items."""
+        asked, came = answers
         scores: Float32Array = way @ item.T
         scores /= np.float32(self._spec.temperature)
         if len(candidates) < len(self._chance):
@@ -161,9 +169,10 @@ class _Lesson:
             scores -= np.log(expected + 1e-12).astype(np.float32)
         scores -= scores.max(axis=1, keepdims=True)
         np.exp(scores, out=scores)
-        scores /= scores.sum(axis=1, keepdims=True)
-        scores[np.arange(len(target)), np.searchsorted(candidates, target)] -= 1
-        scores /= np.float32(self._spec.temperature * len(target))
+        # What comes at one moment shares its way, and so its chances.
+        scores *= (np.bincount(asked) / scores.sum(axis=1)).astype(np.float32)[:, None]
+        np.subtract.at(scores, (asked, np.searchsorted(candidates, came)), np.float32(1))
+        scores /= np.float32(self._spec.temperature * len(came))
         pull: Float32Array = scores @ item
         push: Float32Array = scores.T @ way
         return pull, push

@@ -16,30 +16,42 @@ _MIX = np.int64(1_000_003)
 
 @dataclass(frozen=True, slots=True)
 class EncoderQuestions:
-    """Moments, and the items that came at them.
+    """Moments, and the items that came at each.
 
     Parameters
     ----------
     met, lags
         The latest distinct items before each moment, newest first, -1 behind the last, and the lag
         of each as `recommender.seeds.Seeds.lags` counts it; int32 (moments, depth).
-    row, target
-        Of each question its moment and the item that came, int64 and int32 (n,).
+    begins
+        Where the items of each moment begin in `came`, and where those of the last one end; int64
+        (moments + 1,).
+    came
+        int32 (n,), ascending within a moment.
     """
 
     met: Int32Array
     lags: Int32Array
-    row: Int64Array
-    target: Int32Array
+    begins: Int64Array
+    came: Int32Array
 
     def __len__(self) -> int:
-        return len(self.target)
+        return len(self.met)
+
+    @property
+    def sizes(self) -> Int64Array:
+        """How many items came at each moment, int64 (moments,)."""
+        return np.diff(self.begins)
+
+    def answers(self, asked: Int64Array) -> tuple[Int64Array, Int32Array]:
+        """What came at the moments asked: the place of each item's moment among them, the item."""
+        return _slices(self.begins[asked], self.sizes[asked], self.came)
 
 
 def encoder_questions(
     events: KnownEvents, weight_by_code: Float64Array, depth: int, most: int
 ) -> EncoderQuestions:
-    """The questions of the latest moments, at most so many but for those of the last one taken.
+    """The latest moments, at which at most so many items came but for those of the last one taken.
 
     Only events that count as interest are steps; a shopper's first moment has nothing before it.
     Everything of one moment (a basket) is asked for by what came before all of it. The order is
@@ -55,12 +67,25 @@ def encoder_questions(
     met = np.full((len(begins), depth), -1, np.int32)
     lags = np.zeros((len(begins), depth), np.int32)
     _look_back(begins, known.shopper_idx, known.item_idx, known.ts, met, lags)
-    row = np.repeat(np.arange(len(begins)), sizes)
-    within = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    target = known.item_idx[begins[row] + within].astype(np.int32)
+    moment, came = _slices(begins, sizes, known.item_idx)
+    came = came[np.lexsort((came, moment))]
+    ends = np.cumsum(sizes)
     way = met.astype(np.int64) @ (_MIX ** np.arange(depth, dtype=np.int64))
-    order = np.lexsort((target, way[row], known.ts[begins[row]]))
-    return EncoderQuestions(met, lags, row[order], target[order])
+    within = np.arange(len(came)) - np.repeat(ends - sizes, sizes)
+    mixed = np.cumsum(came * _MIX**within)
+    basket = np.diff(mixed[ends - 1], prepend=0)
+    order = np.lexsort((basket, way, known.ts[begins]))
+    _, came = _slices((ends - sizes)[order], sizes[order], came)
+    return EncoderQuestions(met[order], lags[order], np.append(0, np.cumsum(sizes[order])), came)
+
+
+def _slices(
+    begins: Int64Array, sizes: Int64Array, values: Int32Array
+) -> tuple[Int64Array, Int32Array]:
+    """Values of several slices behind each other, and the number of the slice of each."""
+    number = np.repeat(np.arange(len(begins)), sizes)
+    within = np.arange(len(number)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return number, values[begins[number] + within]
 
 
 def _first_moment(ts: Int64Array, sizes: Int64Array, most: int) -> int:

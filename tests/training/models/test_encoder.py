@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import check_grad
 
@@ -12,7 +14,7 @@ from tests.training.models.test_encoder_questions import VIEW, weights
 from training.known_events import KnownEvents
 from training.models.adam import RowAdam
 from training.models.encoder import Encoder, _Lesson, _through_unit, _unit, learn_encoder
-from training.models.encoder_questions import encoder_questions
+from training.models.encoder_questions import EncoderQuestions, encoder_questions
 from training.sections import EncoderSpec
 
 ITEMS, SHOPPERS, STEPS = 40, 150, 9
@@ -128,12 +130,13 @@ def test_steps_go_down_the_gradient_of_the_loss() -> None:
     """The module's gradient against finite differences of the loss it is said to be of."""
     rng = np.random.default_rng(3)
     questions, items, factors, tau = 5, 7, 4, 0.3
+    asked = np.array([0, 0, 0, 1, 2, 3, 4, 4])  # several items came at some moments
     lesson = _Lesson(
         encoder_questions(rings(items=6), weights(), 3, 1_000), items, EncoderSpec(temperature=tau)
     )
     ways = sparse.csr_array(rng.random((questions, items)) * (rng.random((questions, items)) > 0.5))
     ways = sparse.csr_array(ways + sparse.eye_array(questions, items))
-    target = rng.integers(0, items, questions)
+    came = rng.integers(0, items, len(asked))
 
     def loss(flat: np.ndarray) -> float:
         table = flat.reshape(items, factors)
@@ -141,20 +144,50 @@ def test_steps_go_down_the_gradient_of_the_loss() -> None:
         way = way / np.linalg.norm(way, axis=1, keepdims=True)
         item = table / np.linalg.norm(table, axis=1, keepdims=True)
         scores = way @ item.T / tau
-        top = scores[np.arange(questions), target]
-        return float(np.mean(np.log(np.exp(scores).sum(axis=1)) - top))
+        top = scores[asked, came]
+        return float(np.mean(np.log(np.exp(scores).sum(axis=1))[asked] - top))
 
     def gradient(flat: np.ndarray) -> np.ndarray:
         table = flat.reshape(items, factors)
         way, way_length = _unit(ways @ table)
         item, item_length = _unit(table)
-        pull, push = lesson._gradients(way, item, np.arange(items), target)
+        pull, push = lesson._gradients(way, item, np.arange(items), (asked, came))
         through_way = ways.T @ _through_unit(pull, way, way_length)
         found = through_way + _through_unit(push, item, item_length)
         return np.asarray(found).ravel()
 
     start = rng.standard_normal(items * factors)
     assert check_grad(loss, gradient, start) < 1e-5
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(1, 40))
+def test_a_batch_is_of_whole_moments_and_as_large_as_asked(sizes: list[int], size: int) -> None:
+    moments = len(sizes)
+    no_way = np.zeros((moments, 1), np.int32)
+    begins = np.append(0, np.cumsum(sizes))
+    came = np.zeros(begins[-1], np.int32)
+    lesson = _Lesson(EncoderQuestions(no_way, no_way, begins, came), 1, EncoderSpec())
+    size = min(size, len(came))
+    batches = lesson._batches(size)
+    taken = []
+    while sum(map(len, taken)) < moments - size:
+        taken.append(next(batches))
+    for number, batch in enumerate(taken, start=1):
+        reached = sum(sizes[moment] for each in taken[:number] for moment in each)
+        assert len(batch)
+        assert reached >= number * size  # of a batch, what is over belongs to its last moment
+    once = np.concatenate([*taken, np.empty(0, np.int64)])
+    assert len(set(once.tolist())) == len(once)
+
+
+def test_a_batch_of_baskets_is_counted_by_their_items() -> None:
+    spec = EncoderSpec(batch=100)
+    begins = np.arange(0, 2_001, 10)
+    no_way = np.zeros((200, 1), np.int32)
+    questions = EncoderQuestions(no_way, no_way, begins, np.zeros(2_000, np.int32))
+    batches = _Lesson(questions, 1, spec)._batches(spec.batch)
+    assert [len(next(batches)) for _ in range(40)] == [10] * 40
 
 
 def test_adam_takes_its_first_step_at_the_rate_whatever_the_gradient() -> None:

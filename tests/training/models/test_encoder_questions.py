@@ -71,10 +71,33 @@ def test_it_is_taught_with_what_serving_will_know(ways: Ways, depth: int) -> Non
                 met, lags = seeds.distinct(depth)
                 expected.append((met.tolist(), lags.tolist(), item))
     found = []
-    for row, target in zip(asked.row, asked.target, strict=True):
+    for row, item in zip(*asked.answers(np.arange(len(asked))), strict=True):
         known = asked.met[row] >= 0
-        found.append((asked.met[row][known].tolist(), asked.lags[row][known].tolist(), target))
+        found.append((asked.met[row][known].tolist(), asked.lags[row][known].tolist(), item))
     assert sorted(found) == sorted(expected)
+
+
+@settings(deadline=None, max_examples=80)
+@given(ways_of_shoppers)
+def test_all_of_a_moment_is_one_question(ways: Ways) -> None:
+    asked = encoder_questions(events(ways), weights(), 3, 10_000)
+    expected = []
+    for way in ways:
+        ts = (100 + np.cumsum([pause for pause, _ in way])).tolist()
+        for moment in sorted(set(ts) - {ts[0]}):
+            came = sorted(item for (_, item), at in zip(way, ts, strict=True) if at == moment)
+            expected.append(came)
+    found = [each.tolist() for each in np.split(asked.came, asked.begins[1:-1])]
+    assert sorted(found if len(asked) else []) == sorted(expected)
+    assert asked.sizes.tolist() == [len(each) for each in found if each]
+
+
+def test_what_came_is_told_by_the_place_of_its_moment() -> None:
+    ways: Ways = [[(0, 0), (1, 3), (0, 1), (5, 2)]]
+    asked = encoder_questions(events(ways), weights(), 3, 10_000)
+    place, came = asked.answers(np.array([1, 0]))
+    assert place.tolist() == [0, 1, 1]
+    assert came.tolist() == [2, 1, 3]
 
 
 @settings(deadline=None, max_examples=40)
@@ -82,9 +105,10 @@ def test_it_is_taught_with_what_serving_will_know(ways: Ways, depth: int) -> Non
 def test_how_shoppers_are_numbered_changes_nothing(ways: Ways, most: int) -> None:
     one = encoder_questions(events(ways), weights(), 4, most)
     other = encoder_questions(events(ways[::-1]), weights(), 4, most)
-    assert np.array_equal(one.target, other.target)
-    assert np.array_equal(one.met[one.row], other.met[other.row])
-    assert np.array_equal(one.lags[one.row], other.lags[other.row])
+    assert np.array_equal(one.came, other.came)
+    assert np.array_equal(one.begins, other.begins)
+    assert np.array_equal(one.met, other.met)
+    assert np.array_equal(one.lags, other.lags)
 
 
 @settings(deadline=None, max_examples=40)
@@ -92,14 +116,16 @@ def test_how_shoppers_are_numbered_changes_nothing(ways: Ways, most: int) -> Non
 def test_the_latest_moments_are_kept_whole(ways: Ways, most: int) -> None:
     all_of_them = encoder_questions(events(ways), weights(), 3, 10_000)
     some = encoder_questions(events(ways), weights(), 3, most)
-    assert len(some) >= min(most, len(all_of_them))
-    if len(all_of_them) <= most:
-        assert np.array_equal(some.target, all_of_them.target)
+    assert len(some.came) >= min(most, len(all_of_them.came))
+    if len(all_of_them.came) <= most:
+        assert np.array_equal(some.came, all_of_them.came)
+    taken = len(all_of_them) - len(some)
+    assert some.sizes.tolist() == all_of_them.sizes[taken:].tolist()
 
 
 def test_of_two_shoppers_the_later_is_kept() -> None:
     ways: Ways = [[(0, 0), (1, 1)], [(50, 2), (1, 3)]]
-    assert encoder_questions(events(ways), weights(), 3, 1).target.tolist() == [3]
+    assert encoder_questions(events(ways), weights(), 3, 1).came.tolist() == [3]
 
 
 def test_what_is_no_interest_is_no_step() -> None:
