@@ -10,8 +10,8 @@ Policies: ``file`` (placements as in the file), ``explore`` (also what they leav
 set at every placement), ``ways`` (also where to go), ``popularity``, ``nothing`` (empty lists),
 ``shop`` (its static lists), ``oracle`` (knows what everybody wants: the most that lists can do).
 The first that is named is what the others are compared with. Behind a policy may stand what it does
-without: ``:paceless``, ``:kindless``, ``:tireless``, ``:doseless``, several of them, or ``:plain``
-for all four.
+without: ``:paceless``, ``:kindless``, ``:tireless``, ``:doseless``, ``:floorless``, several of
+them, or ``:plain`` for all of them.
 ``path@FOLDER`` asks the bundle in that folder instead of the model that was learnt. ``{seed}`` in a
 folder stands for the seed.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recommender.fatigue import Weariness
 from recommender.merchandising.active import ActiveRules
@@ -43,6 +43,10 @@ class Opening:
     seeds: Seeds
     weary: Weariness
     proposed: Mapping[str, ScoredItems]
+
+    def asking(self, query: Query) -> Opening:
+        """The same for another length of the list."""
+        return self if query is self.query else replace(self, query=query)
 
     @property
     def open_items(self) -> BoolArray:

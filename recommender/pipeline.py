@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from recommender.assembly import CANDIDATES_KEPT, Chosen, Told, slate_of
+from recommender.brevity import brief
 from recommender.bundle import ModelBundle
 from recommender.default_list import SPARE, DefaultList, question_of
 from recommender.discretion import items_in, plain_kinds, unrevealing, without_sensitive
@@ -81,7 +82,8 @@ def recommend(
         The query's attribute filter is not acceptable.
     """
     opening = opened(query, bundle, placement, rules, trace)
-    chosen, share = _chosen(opening, bundle), None
+    chosen, share = _chosen(opening, bundle, is_brief=True), None
+    opening = opening.asking(chosen.active.query)
     is_limited = opening.placement.max_changed_share < 1 and not chosen.fatigue.is_suppressed
     # As much work again where the default is not kept, so only where it can matter.
     if is_limited and is_personal(opening.query):
@@ -180,8 +182,16 @@ def opened(
     )
 
 
-def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
-    """From what is proposed to the list as the shop's rules want it, and so many items below it."""
+def _chosen(
+    opening: Opening, bundle: ModelBundle, spare: int = 0, *, is_brief: bool = False
+) -> Chosen:
+    """From what is proposed to the list as the shop's rules want it, and so many items below it.
+
+    Parameters
+    ----------
+    is_brief
+        Of what is proposed only so much as the list is worth; see `recommender.brevity`.
+    """
     query, placement, weary = opening.query, opening.placement, opening.weary
     seeds, active, catalogue = opening.seeds, opening.active, bundle.catalogue
     patience, level = query.patience, opening.level
@@ -200,6 +210,9 @@ def _chosen(opening: Opening, bundle: ModelBundle, spare: int = 0) -> Chosen:
         return fill(ranking, query, known, placement, open_items, length)
 
     rested = weary.settle(ranking, filled)
+    if is_brief and opening.proposed:
+        query = brief(query, rested.ranking, placement)
+        active = active if query is opening.query else replace(active, query=query)
     fatigue, is_silent = rested.fatigue, weary.spent or rested.fatigue.is_suppressed
     showable, active = weary.showable(open_items), active.limited(weary.most_of_each)
     if fatigue.is_suppressed:

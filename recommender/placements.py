@@ -40,6 +40,7 @@ _BY_STAGE = _TABLES | {
     "limit",
     "objective",
     "purchase_share",
+    "path_floor",
     "max_changed_share",
     "kinds",
     "kind_order",
@@ -63,6 +64,7 @@ _RANGES = {
     "purchased_within_days": (0, 36_500),
     "seen_within_days": (0, 36_500),
     "purchase_share": (0, 1),
+    "path_floor": (0, 1),
     "max_changed_share": (0, 1),
     "navigation": (0, 3),
     "navigation_rest": (0, 100),
@@ -98,6 +100,8 @@ class Placement:
         item bought in the end; ``path``, both. It orders what a model with such scores ranks.
     purchase_share
         With ``path``: the share of the item bought in the end in the score, 0 to 1.
+    path_floor
+        With ``path``: a list ends where scores fall below this share of the best one's, 0 to 1.
     personalize
         How much of the shopper may take part here at most, see `recommender.personalisation`.
     max_changed_share
@@ -138,6 +142,7 @@ class Placement:
     static_items: tuple[str, ...] = ()
     objective: str = "next_step"
     purchase_share: float = 0.5
+    path_floor: float = 0.2
     personalize: str = FULL
     max_changed_share: float = 1.0
     fatigue: FatigueSettings = NO_FATIGUE

@@ -7,7 +7,6 @@ ever chosen on the test period.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle
 from recommender.placements import Placement
+from training.cores import usable_cores
 from training.engine import Engine, EventWindow, Period
 from training.evaluation.expectation import expectation_metrics
 from training.evaluation.offline import evaluate
@@ -165,7 +165,7 @@ class Trainer:
         periods: Sequence[Period],
         shortlist: Mapping[str, float],
     ) -> Taught | None:
-        threads, ranker = os.cpu_count() or 1, self.spec.ranker
+        threads, ranker = usable_cores(), self.spec.ranker
         classroom = Classroom(self.placement, ranker, shortlist, threads)
         questioner = Questioner(
             self.engine, fitting.window, self.spec, self.workspace, self.without

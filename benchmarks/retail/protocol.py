@@ -9,6 +9,7 @@ from pathlib import Path
 
 from feature_store.console import Console
 from recommender.errors import InvalidInputError
+from training.cores import usable_cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log", type=Path, required=True, help="file of invoices")
     parser.add_argument("--format", default="online-retail", help="name of a loader")
     parser.add_argument("--folds", type=int, default=4, help="cuts, 28 days apart")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="cuts at a time")
+    parser.add_argument("--processes", type=int, default=usable_cores(), help="cuts at a time")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,17 @@ def test_a_policy_may_ask_another_bundle(models: Path) -> None:
 def test_answers_come_in_the_order_of_the_jobs() -> None:
     jobs = [np.array([n]) for n in (4, 1, 3)]
     assert list(in_order(np.sum, jobs, 2)) == list(in_order(np.sum, jobs, 1)) == [4, 1, 3]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
+def test_processes_share_the_cores() -> None:
+    cores = os.sched_getaffinity(0)
+    shares = list(in_order(os.sched_getaffinity, [0] * 6, 2))
+    for share in shares:
+        assert share <= cores
+        assert len(share) <= max(1, -(-len(cores) // 2))
+    # Of more processes than cores each has them all or a core of its own.
+    assert all(in_order(os.sched_getaffinity, [0] * 2, len(cores) + 1))
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def test_the_shipped_file_is_acceptable_and_names_the_usual_places() -> None:
         {"placements": {"home": {"purchase_share": -0.1}}},
         {"placements": {"home": {"purchase_share": float("nan")}}},
         {"placements": {"home": {"purchase_share": "half"}}},
+        {"placements": {"home": {"path_floor": 1.1}}},
         {"placements": {"home": {"kinds": []}}},
         {"placements": {"home": {"kinds": ["advertisement"]}}},
         {"placements": {"home": {"kind_order": ["category"]}}},
@@ -56,9 +57,9 @@ def test_an_unacceptable_file_says_what_is_accepted(raw: dict[str, object]) -> N
 
 def test_a_placement_ranks_for_the_next_step_unless_it_says_otherwise() -> None:
     assert {place.objective for place in read_placements().values()} == {"next_step"}
-    named = {"objective": "path", "purchase_share": 1}
+    named = {"objective": "path", "purchase_share": 1, "path_floor": 0.3}
     place = parse_placements({"placements": {"home": named}})["home"]
-    assert (place.objective, place.purchase_share) == ("path", 1)
+    assert (place.objective, place.purchase_share, place.path_floor) == ("path", 1, 0.3)
     assert OBJECTIVES == ("next_step", "purchase", "path")
 
 

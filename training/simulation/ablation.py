@@ -36,18 +36,23 @@ def _doseless(place: Placement) -> Placement:
     return replace(place, max_changed_share=1.0)
 
 
+def _floorless(place: Placement) -> Placement:
+    return replace(place, path_floor=0.0)
+
+
 _WITHOUT: Final[Mapping[str, Callable[[Placement], Placement]]] = {
     "paceless": _paceless,
     "kindless": _kindless,
     "tireless": _tireless,
     "doseless": _doseless,
+    "floorless": _floorless,
 }
 ABLATIONS: Final = (*_WITHOUT, PLAIN)
 """What may stand behind a policy; `PLAIN` is all the others."""
 
 
 def taken_apart(policy: str) -> tuple[str, tuple[str, ...]]:
-    """A policy and the parts that it does without: ``file:plain`` is ``file`` without all four.
+    """A policy and the parts that it does without: ``file:plain`` is ``file`` without all of them.
 
     ``paceless``
         no mode of a visit changes anything
@@ -58,6 +63,8 @@ def taken_apart(policy: str) -> tuple[str, tuple[str, ...]]:
         nothing that was ignored is rested, and no budget is spent
     ``doseless``
         any number of entries may differ from what anybody would get
+    ``floorless``
+        with the objective ``path``, lists are as long as asked for
     ``plain``
         all of this
 

@@ -31,6 +31,7 @@ def test_each_part_is_taken_away_alone() -> None:
         assert placements_of("file:tireless")[name] == replace(place, fatigue=NO_FATIGUE)
         assert placements_of("file:paceless")[name] == replace(place, pace=NO_PACE)
         assert placements_of("file:doseless")[name] == replace(place, max_changed_share=1.0)
+        assert placements_of("file:floorless")[name] == replace(place, path_floor=0.0)
         without = placements_of("file:kindless")[name]
         assert without == replace(
             place, kinds=without.kinds, kind_order=(), at_most=without.at_most
@@ -40,12 +41,14 @@ def test_each_part_is_taken_away_alone() -> None:
     assert any(place.pace != NO_PACE for place in PLACES.values())
     assert any(place.max_changed_share < 1 for place in PLACES.values())
     assert any(place.kinds != (ITEM,) for place in PLACES.values())
+    assert any(place.path_floor > 0 for place in PLACES.values())
 
 
 def test_several_parts_in_any_order_and_plain_is_all_of_them() -> None:
     assert placements_of("file:tireless:paceless") == placements_of("file:paceless:tireless")
     assert placements_of("file:tireless:paceless") != placements_of("file:tireless")
-    assert placements_of("path:plain") == placements_of("path:tireless:doseless:kindless:paceless")
+    every = "path:tireless:doseless:kindless:paceless:floorless"
+    assert placements_of("path:plain") == placements_of(every)
     assert {place.objective for place in placements_of("path:plain").values()} == {"path"}
 
 
