@@ -101,7 +101,8 @@ class Placement:
     purchase_share
         With ``path``: the share of the item bought in the end in the score, 0 to 1.
     path_floor
-        With ``path``: a list ends where scores fall below this share of the best one's, 0 to 1.
+        With ``path``: a list ends where scores fall below this share of the best one's, 0 to 1; 0
+        is as long as asked for.
     personalize
         How much of the shopper may take part here at most, see `recommender.personalisation`.
     max_changed_share
@@ -142,7 +143,7 @@ class Placement:
     static_items: tuple[str, ...] = ()
     objective: str = "next_step"
     purchase_share: float = 0.5
-    path_floor: float = 0.2
+    path_floor: float = 0.0
     personalize: str = FULL
     max_changed_share: float = 1.0
     fatigue: FatigueSettings = NO_FATIGUE
