@@ -45,7 +45,8 @@ class EncoderQuestions:
 
     def answers(self, asked: Int64Array) -> tuple[Int64Array, Int32Array]:
         """What came at the moments asked: the place of each item's moment among them, the item."""
-        return _slices(self.begins[asked], self.sizes[asked], self.came)
+        begins = self.begins[asked]
+        return _slices(begins, self.begins[asked + 1] - begins, self.came)
 
 
 def encoder_questions(
