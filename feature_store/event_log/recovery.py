@@ -164,14 +164,21 @@ def stream_position(folder: Path, writer: str, known: Iterable[str]) -> StreamPo
         seq = max(seq, start.first_seq if start else 0, -1 if last is None else last + 1)
         if last is not None:
             break
-    gap = int(bool(names) and _may_miss_records(folder / str(names[-1])))
+    gap = int(_may_miss_records([folder / str(name) for name in reversed(names)]))
     return StreamPosition(writer, number, seq + gap)
 
 
-def _may_miss_records(path: Path) -> bool:
-    """Whether a power cut came before the segment was closed."""
-    start = read_start(path)
-    return (start is None or start.boot_id != boot_id()) and not _last_seq(path)[1]
+def _may_miss_records(newest_first: Iterable[Path]) -> bool:
+    """Whether a power cut came before the newest segment was closed.
+
+    A process killed while it began a segment leaves one without a start. That never held a record,
+    since a start is durable before there is one: what went before it says whether any is missing.
+    """
+    for path in newest_first:
+        start, (last, is_closed) = read_start(path), _last_seq(path)
+        if start is not None or last is not None:
+            return (start is None or start.boot_id != boot_id()) and not is_closed
+    return False
 
 
 def _index_tail(txn: DedupTransaction, path: Path, offset: int, keep: Keep) -> int:

@@ -196,6 +196,30 @@ def test_a_power_cut_leaves_a_gap_in_the_numbering(
     assert stream_position(log, "w.1", ()).seq == 1, "closed in order: nothing can be missing"
 
 
+@pytest.mark.parametrize("there", [0, 3, 20])
+def test_a_segment_that_was_hardly_begun_says_nothing_of_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: int
+) -> None:
+    """Killed between creating the file of a segment and its start: no number is left out."""
+    log = StoreLayout(tmp_path).log
+    writer = open_writer(log)
+    writer.append_events([prepared("a")])
+    begun = (log / "w.1-0000000001.seg").read_bytes()[:there]
+    (log / "w.1-0000000002.seg").write_bytes(begun)
+    assert stream_position(log, "w.1", ()) == ("w.1", 3, 1)
+    monkeypatch.setattr("feature_store.event_log.recovery.boot_id", lambda: "the next boot")
+    assert stream_position(log, "w.1", ()).seq == 2, "the one before may have lost number 1"
+    writer.close()
+    assert stream_position(log, "w.1", ()).seq == 1, "closed in order: nothing can be missing"
+
+
+def test_a_first_segment_that_was_hardly_begun_leaves_no_gap(tmp_path: Path) -> None:
+    log = StoreLayout(tmp_path).log
+    log.mkdir(parents=True)
+    (log / "w.1-0000000001.seg").touch()
+    assert stream_position(log, "w.1", ()) == ("w.1", 2, 0)
+
+
 def test_writers_get_names_of_their_own_and_use_them_again(tmp_path: Path) -> None:
     first, lock = claim_writer(tmp_path, "w")
     second, other = claim_writer(tmp_path, "w")
