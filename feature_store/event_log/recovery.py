@@ -157,28 +157,17 @@ def stream_position(folder: Path, writer: str, known: Iterable[str]) -> StreamPo
     names = [name for name in list_segments(folder) if name.writer == writer]
     parsed = [name for name in map(SegmentName.parse, known) if name and name.writer == writer]
     number = max((name.number for name in [*names, *parsed]), default=0) + 1
-    seq = 0
+    seq, may_miss = 0, None
     for name in reversed(names):
-        start = read_start(folder / str(name))
-        last, _ = _last_seq(folder / str(name))
+        start, (last, is_closed) = read_start(folder / str(name)), _last_seq(folder / str(name))
+        # A process killed while it began a segment leaves one without a start. That never held a
+        # record, since a start is durable before there is one: what went before it tells.
+        if may_miss is None and (start is not None or last is not None):
+            may_miss = (start is None or start.boot_id != boot_id()) and not is_closed
         seq = max(seq, start.first_seq if start else 0, -1 if last is None else last + 1)
         if last is not None:
             break
-    gap = int(_may_miss_records([folder / str(name) for name in reversed(names)]))
-    return StreamPosition(writer, number, seq + gap)
-
-
-def _may_miss_records(newest_first: Iterable[Path]) -> bool:
-    """Whether a power cut came before the newest segment was closed.
-
-    A process killed while it began a segment leaves one without a start. That never held a record,
-    since a start is durable before there is one: what went before it says whether any is missing.
-    """
-    for path in newest_first:
-        start, (last, is_closed) = read_start(path), _last_seq(path)
-        if start is not None or last is not None:
-            return (start is None or start.boot_id != boot_id()) and not is_closed
-    return False
+    return StreamPosition(writer, number, seq + int(may_miss or False))
 
 
 def _index_tail(txn: DedupTransaction, path: Path, offset: int, keep: Keep) -> int:
