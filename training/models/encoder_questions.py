@@ -68,12 +68,12 @@ def encoder_questions(
     met = np.full((len(begins), depth), -1, np.int32)
     lags = np.zeros((len(begins), depth), np.int32)
     _look_back(begins, known.shopper_idx, known.item_idx, known.ts, met, lags)
-    moment, came = _slices(begins, sizes, known.item_idx)
+    moment, place = _places(sizes)
+    came = known.item_idx[begins[moment] + place]
     came = came[np.lexsort((came, moment))]
     ends = np.cumsum(sizes)
     way = met.astype(np.int64) @ (_MIX ** np.arange(depth, dtype=np.int64))
-    within = np.arange(len(came)) - np.repeat(ends - sizes, sizes)
-    mixed = np.cumsum(came * _MIX**within)
+    mixed = np.cumsum(came * _MIX**place)
     basket = np.diff(mixed[ends - 1], prepend=0)
     order = np.lexsort((basket, way, known.ts[begins]))
     _, came = _slices((ends - sizes)[order], sizes[order], came)
@@ -84,9 +84,14 @@ def _slices(
     begins: Int64Array, sizes: Int64Array, values: Int32Array
 ) -> tuple[Int64Array, Int32Array]:
     """Values of several slices behind each other, and the number of the slice of each."""
-    number = np.repeat(np.arange(len(begins)), sizes)
-    within = np.arange(len(number)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return number, values[begins[number] + within]
+    number, place = _places(sizes)
+    return number, values[begins[number] + place]
+
+
+def _places(sizes: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Of each value of slices behind each other the number of its slice, and its place there."""
+    number = np.repeat(np.arange(len(sizes)), sizes)
+    return number, np.arange(len(number)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 def _first_moment(ts: Int64Array, sizes: Int64Array, most: int) -> int:
