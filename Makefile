@@ -7,7 +7,7 @@ JOBS ?= auto
 SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
-.PHONY: demo test lint docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-kernels bench-training bench-exploration \
+.PHONY: demo test lint kernels docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-kernels bench-training bench-exploration \
 	bench-off-policy bench-open-bandit bench-closed-loop bench-experiments bench-experiment-loop bench-faults bench-redis-clients \
 	bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
@@ -24,8 +24,12 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 demo: $(VENV)/.installed ## simulate a shop (or LOG=path FORMAT=name), train, deliver and serve it with a page to browse
 	$(BIN)/desirepath demo --dir $(DEMO) $(if $(LOG),--log $(LOG) $(if $(FORMAT),--format $(FORMAT)))
 
-test: lint ## lint, types, layers, spelling, and the whole test suite
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+test: $(VENV)/.installed ## lint, types, layers, spelling, and the whole test suite
+	$(MAKE) --jobs=2 lint kernels
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+kernels: $(VENV)/.installed ## the service's machine code, once, so that not every start makes it
+	$(BIN)/desirepath compile
 
 lint: $(VENV)/.installed ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check .

@@ -33,7 +33,12 @@ def command_line() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for verbs in (feature_store.cli.app, training.cli.app, serving.cli.app):
+    for verbs in (
+        feature_store.cli.app,
+        training.cli.app,
+        serving.cli.app,
+        serving.cli.compile_app,
+    ):
         app.add_typer(verbs)
     app.add_typer(serving.cli.rules_app, name="rules")
     experiment = typer.Typer(help="Experiments: who is in which arm, and what a test says.")

@@ -9,7 +9,8 @@ must never come here.
   gives the same bytes everywhere; `summing_kernel` gives up the last bit of that.
 - ``cache``: machine code is kept on disk, in ``__pycache__`` beside the source or, where that is
   read-only, in numba's folder for the user; ``NUMBA_CACHE_DIR`` names another one. Where none of
-  them can be written the kernel is compiled in each process (about a second) and works the same.
+  them can be written the kernel is compiled in each process and works the same; all that an answer
+  may need take half a minute. ``desirepath compile`` makes them ahead.
 
 An argument of another dtype, order or writability is another compilation: callers normalise first.
 """
@@ -17,6 +18,7 @@ An argument of another dtype, order or writability is another compilation: calle
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -67,3 +69,9 @@ def aligned(rows: int, columns: int, dtype: Any) -> Any:
     raw = np.empty(rows * columns + 16, dtype)
     begin = (64 - raw.ctypes.data % 64) % 64 // 4
     return raw[begin : begin + rows * columns].reshape(rows, columns)
+
+
+def kept_in() -> Path | None:
+    """Folder of the machine code of this module's kernels; None where none can be written."""
+    path = cast(Any, aligned).stats.cache_path
+    return Path(path) if path else None

@@ -1,9 +1,11 @@
 """Replay the serving image's steps in an empty folder, without a container engine.
 
-Reads the Dockerfile itself: every COPY, RUN pip, ENV and CMD of the stages `build` and `serving`
-is carried out below a temporary folder that stands for the file system of the image, with one
-virtual environment per stage. Then the CMD is started as the image would start it, the HEALTHCHECK
-is run against it, and it is asked one question about a small model in its data folder.
+Reads the Dockerfile itself: every COPY, RUN python, RUN desirepath, ENV and CMD of the stages
+`build` and `serving` is carried out below a temporary folder that stands for the file system of the
+image, with one virtual environment per stage. Then the CMD is started as the image would start it,
+the HEALTHCHECK is run against it, and it is asked one question about a small model in its data
+folder. The machine code that the image ships has to be all that this needs: the start may compile
+nothing.
 
 Steps that need an operating system of their own (user accounts, apt) are named and passed over.
 """
@@ -25,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recommender.bundle_folder import publish
-from tests.bundles import saved_bundle
+from tests.rankers import saved_ranked_bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 ATTEMPTS, PAUSE_SECONDS = 150, 0.2
@@ -55,16 +57,31 @@ class Stage:
     def environment(self) -> dict[str, str]:
         """Nothing of the caller's environment but what any container has and pip's own settings."""
         kept = {k: v for k, v in os.environ.items() if k.startswith(("PIP_", "SSL_", "LANG"))}
-        return kept | {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.root)} | self.env
+        own = {name: self.value(each) for name, each in self.env.items()}
+        return kept | {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.root)} | own
+
+    def value(self, word: str) -> str:
+        """A word of a command or a variable: absolute paths lie below the stage's folder here."""
+        return str(self.path(word)) if word.startswith("/") else word
+
+    @property
+    def machine_code(self) -> set[Path]:
+        """Files of compiled kernels."""
+        return set(self.path(self.env["NUMBA_CACHE_DIR"]).rglob("*.nbc"))
 
 
 def main() -> int:
     """Replay, start, ask, stop."""
     with tempfile.TemporaryDirectory(prefix="desirepath-image-") as folder:
         stages = replay(instructions(ROOT / "Dockerfile"), Path(folder), ("build", "serving"))
-        saved_bundle(Path(folder) / "bundle")
-        publish(Path(folder) / "bundle", stages["serving"].path("/data") / "bundles")
-        return ask(stages["serving"])
+        serving = stages["serving"]
+        saved_ranked_bundle(Path(folder) / "bundle")
+        publish(Path(folder) / "bundle", serving.path("/data") / "bundles")
+        shipped = serving.machine_code
+        code = ask(serving)
+        compiled = serving.machine_code - shipped
+        _say(f"kernels in the image: {len(shipped)}; compiled at the start: {len(compiled)}")
+        return code if shipped and not compiled else 1
 
 
 def instructions(path: Path) -> list[tuple[str, str]]:
@@ -131,12 +148,11 @@ def _copy(stage: Stage, words: list[str], stages: dict[str, Stage]) -> None:
 
 
 def _run(stage: Stage, command: str) -> None:
-    if "pip" not in command:
+    words = shlex.split(command)
+    if words[0] not in {"python", "desirepath"}:
         _say("    passed over: it needs an operating system of its own")
         return
-    words = shlex.split(command)
-    # Absolute paths of the image lie below the stage's folder here.
-    words = [str(stage.path(word)) if word.startswith("/") else word for word in words]
+    words = [stage.value(word) for word in words]
     subprocess.run(
         [str(stage.bin / words[0]), *words[1:]],
         check=True,

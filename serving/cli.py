@@ -1,10 +1,11 @@
-"""Command line of the service: `desirepath serve` and `desirepath rules check`."""
+"""Command line of the service: `desirepath serve`, `compile` and `rules check`."""
 
 from __future__ import annotations
 
 import inspect
 import os
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +20,7 @@ from serving.metrics_folder import VARIABLE, metrics_folder
 from serving.settings import Settings
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+compile_app = typer.Typer()
 rules_app = typer.Typer(help="The shop's rules.", no_args_is_help=True)
 REFUSED, USAGE = 1, 2
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -68,6 +70,30 @@ def _parameter(name: str, annotation: object, default: object) -> inspect.Parame
 serve.__signature__ = inspect.Signature(_options())  # type: ignore[attr-defined]
 serve.__annotations__ = {each.name: each.annotation for each in _options()}
 app.command()(serve)
+
+
+@compile_app.command("compile")
+def compile_kernels(*, as_json: AsJson = False) -> None:
+    """Make the machine code of the service ahead of its first start, and keep it on disk.
+
+    Takes half a minute, or a second where it is there already. It is made for this processor, and
+    kept beside the installed code or where NUMBA_CACHE_DIR says.
+    """
+    _limit_threads()
+    refuse_scipy()
+    from recommender.compiled import kept_in
+    from recommender.placements import read_placements
+    from serving.rehearsal import rehearse
+
+    if (folder := kept_in()) is None:
+        raise RefusedError(
+            "machine code can be kept nowhere: neither beside the installed code nor in the "
+            "user's cache; set NUMBA_CACHE_DIR to a folder that can be written"
+        )
+    began = time.perf_counter()
+    rehearse(read_placements().values())
+    seconds = round(time.perf_counter() - began, 1)
+    Console(as_json).result({"seconds": seconds, "kept_in": str(folder)})
 
 
 def refuse_scipy() -> None:

@@ -1,4 +1,7 @@
-"""A service that is ready has compiled what answers need: nobody waits for a compiler."""
+"""A service that is ready has compiled what answers need: nobody waits for a compiler.
+
+What is compiled ahead of its first start is all that a start needs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from tests.conftest import ROOT
 from tests.paces import pace_arrays
 from tests.rankers import ranked_parts
 
-SCRIPT = """
+NOTING = """
 import sys
 from pathlib import Path
 
@@ -36,12 +39,28 @@ from recommender.terms import KINDS
 from serving.app import create_app
 from serving.settings import Settings
 from tests.serving.service import TestClient, event, item_ids
+"""
 
+REHEARSED = """
+from serving.rehearsal import rehearse
+
+rehearse(read_placements().values())
+assert compiled, "nothing was compiled"
+compiled.clear()
+"""
+
+SERVING = """
 KNOWN = {"item_ids": ["item-01"], "cart_item_ids": ["item-02"]}
 MORE = {}, {"kinds": KINDS}, {"explain": True, "context": KNOWN, "diversity": 0.5}
 with TestClient(create_app(Settings(root=Path(sys.argv[1]), dev=True))) as client:
+"""
+
+READY = """
     assert compiled, "nothing was compiled: is there a model?"
     compiled.clear()
+"""
+
+ASKED = """
     for number in range(8):
         view = event("ann", f"item-{number:02d}")
         assert client.post("/v1/events", json=view).status_code == 202
@@ -56,12 +75,17 @@ print(*sorted(set(compiled)), sep="\\n", end="")
 
 
 @pytest.mark.slow
-def test_answers_compile_nothing_once_the_service_is_ready(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "script",
+    [NOTING + SERVING + READY + ASKED, NOTING + REHEARSED + SERVING + ASKED],
+    ids=["once-ready", "once-rehearsed"],
+)
+def test_answers_compile_nothing_more(script: str, tmp_path: Path) -> None:
     arrays, info = ranked_parts(40)
     save_bundle(tmp_path / "bundle", {**arrays, **pace_arrays()}, info)
     publish(tmp_path / "bundle", StoreLayout(tmp_path / "shop").bundles)
     found = subprocess.run(
-        [sys.executable, "-c", SCRIPT, tmp_path / "shop"],
+        [sys.executable, "-c", script, tmp_path / "shop"],
         check=False,
         capture_output=True,
         text=True,
