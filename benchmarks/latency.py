@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks.latency_parts import known, scale, twins, visitors
@@ -26,6 +26,7 @@ from benchmarks.latency_parts.contestants import (
     EXACT,
     MODELLED,
     ON_ALL_CORES,
+    REDIS,
     WORKER_COUNT,
     WORKERS,
     Contestant,
@@ -44,12 +45,13 @@ from benchmarks.latency_parts.phases import (
     open_rates,
     under_swaps,
 )
-from benchmarks.latency_parts.processes import Server, cores, start
+from benchmarks.latency_parts.processes import Server, cores, pinned, start
 from benchmarks.latency_parts.shop import Model, model_of
 from feature_store.console import Console
 from recommender.bundle import load_bundle
 from recommender.bundle_folder import publish
 from recommender.errors import DataError, DesirepathError
+from tests import redis_server
 
 SEED = 0
 
@@ -61,6 +63,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         check(given)
+        for folder in filter(None, (given.folder, given.cache)):
+            folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="bench-latency-", dir=given.folder) as scratch:
             result = run(given, Path(scratch), console)
     except DesirepathError as error:
@@ -79,8 +83,13 @@ def run(given: argparse.Namespace, scratch: Path, console: Console) -> dict[str,
     if server_cpus == load_cpus:
         console.say("One core only: server and load share it, and no figure here means much.")
     loader = Loader(find_wrk(), load_cpus)
-    stage, versions = staged(model_of(given, scratch, console), given, scratch)
     with ExitStack() as stack:
+        stage, versions = staged(model_of(given, scratch, console), given, scratch)
+        if REDIS in given.contestants:
+            with pinned(load_cpus):
+                redis = redis_server.started(scratch / "redis")
+            stack.callback(redis.stop)
+            stage = replace(stage, redis_url=redis.url)
         running = [
             started(stack, name, stage, given, console, server_cpus) for name in given.contestants
         ]
@@ -131,7 +140,8 @@ def started(
     stage.folder.mkdir(exist_ok=True)
     each = contestant(name, stage)
     if name in MODELLED and given.known:
-        known.fill(each.root, stage.catalogue, given.known, SEED)
+        redis_url = stage.redis_url if name == REDIS else ""
+        known.fill(each.root, stage.catalogue, given.known, SEED, redis_url)
     cpus = frozenset(os.sched_getaffinity(0)) if name in ON_ALL_CORES else server_cpus
     server = start(each.startable, cpus, stage.folder / f"{name}.log")
     stack.callback(server.stop)

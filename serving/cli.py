@@ -35,7 +35,7 @@ def serve(*, as_json: bool, **given: object) -> None:
     settings = Settings.load(os.environ, given)
     _limit_threads()
     with ExitStack() as stack:
-        if settings.workers > 1:  # before prometheus_client comes in: workers share their counts
+        if settings.processes > 1:  # before prometheus_client comes in: workers share their counts
             os.environ[VARIABLE] = str(stack.enter_context(metrics_folder()))
         code = _serve(settings, Console(as_json))
     raise typer.Exit(code)
@@ -121,7 +121,7 @@ def _serve(settings: Settings, console: Console) -> int:
             console.say(f"  {name:8} {key}")
 
     def announce(url: str) -> None:
-        console.result({"url": url, "workers": settings.workers, "pid": os.getpid()})
+        console.result({"url": url, "workers": settings.processes, "pid": os.getpid()})
 
     return serve(settings, announce)
 

@@ -38,10 +38,10 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> int:
         The settings name files or an address that cannot be used.
     """
     check(settings)
-    sockets = listen(settings.host, settings.port, settings.workers)
+    sockets = listen(settings.host, settings.port, settings.processes)
     host, port = sockets[0].getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    if settings.workers == 1:
+    if settings.processes == 1:
         return run_worker(settings, sockets[0], lambda: announce(url))
     return Supervisor(settings, sockets).run(lambda: announce(url))
 

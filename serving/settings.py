@@ -8,6 +8,7 @@ from pathlib import Path
 
 from feature_store.layout import StoreLayout
 from feature_store.online.redis_target import parse_target
+from recommender.cores import usable_cores
 from recommender.errors import ConfigError
 
 PREFIX = "DESIREPATH_"
@@ -40,7 +41,10 @@ class Settings:
     port: int = field(
         default=8000, metadata=_about("Port to listen on; 0 picks a free one and prints it.", 0)
     )
-    workers: int = field(default=1, metadata=_about("Processes that answer on the port.", 1))
+    workers: int = field(
+        default=0,
+        metadata=_about("Processes that answer on the port; 0: one per core it may use.", 0),
+    )
     placements: Path | None = field(
         default=None, metadata=_about("Placements file; the one of the release where unset.")
     )
@@ -150,6 +154,11 @@ class Settings:
     def layout(self) -> StoreLayout:
         """Folders below the data folder."""
         return StoreLayout(self.root)
+
+    @property
+    def processes(self) -> int:
+        """How many processes are to answer."""
+        return self.workers or usable_cores()
 
     @property
     def keys_path(self) -> Path:

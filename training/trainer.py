@@ -13,8 +13,8 @@ from pathlib import Path
 
 from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle
+from recommender.cores import usable_cores
 from recommender.placements import Placement
-from training.cores import usable_cores
 from training.engine import Engine, EventWindow, Period
 from training.evaluation.expectation import expectation_metrics
 from training.evaluation.offline import evaluate

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.latency_parts.contestants import ALL, ALONE, QUICK, WORKERS
+from benchmarks.latency_parts.contestants import ALL, ALONE, QUICK, REDIS, WORKERS
 from benchmarks.latency_parts.figures import CONNECTIONS
 from benchmarks.latency_parts.load import find_wrk
 from recommender.errors import InvalidInputError
+from tests.redis_server import BINARY
 
 PROBED_VISITORS: Final = 20
 # What counts where the command line says nothing.
@@ -35,12 +36,7 @@ QUICKLY: Mapping[str, object] = {
 def check(given: argparse.Namespace) -> None:
     """Raise `InvalidInputError` before anything is made."""
     find_wrk()
-    if unknown := sorted(set(given.contestants) - set(ALL)):
-        raise InvalidInputError(f"contestants {unknown}; accepted: {', '.join(ALL)}")
-    if unknown := sorted(set(given.open) - set(given.contestants)):
-        raise InvalidInputError(f"--open {unknown}; accepted: {', '.join(given.contestants)}")
-    if given.swaps and not {ALONE, WORKERS} & set(given.contestants):
-        raise InvalidInputError(f"--swaps needs a contestant of: {ALONE}, {WORKERS}")
+    _check_contestants(given)
     if given.bundle and given.root:
         raise InvalidInputError("--bundle and --root name two models; give one of them")
     for name in ("items", "shoppers", "days", "factors", "visitors", "rounds", "seconds"):
@@ -48,6 +44,20 @@ def check(given: argparse.Namespace) -> None:
             raise InvalidInputError(f"{name}={getattr(given, name)}; accepted: 1 or more")
     if given.visitors < PROBED_VISITORS:
         raise InvalidInputError(f"visitors={given.visitors}; accepted: {PROBED_VISITORS} or more")
+
+
+def _check_contestants(given: argparse.Namespace) -> None:
+    if unknown := sorted(set(given.contestants) - set(ALL)):
+        raise InvalidInputError(f"contestants {unknown}; accepted: {', '.join(ALL)}")
+    if REDIS in given.contestants and BINARY is None:
+        raise InvalidInputError(
+            "contestant redis: no redis-server on PATH; accepted: contestants without it, or "
+            "install it, `apt-get install redis-server`"
+        )
+    if unknown := sorted(set(given.open) - set(given.contestants)):
+        raise InvalidInputError(f"--open {unknown}; accepted: {', '.join(given.contestants)}")
+    if given.swaps and not {ALONE, WORKERS} & set(given.contestants):
+        raise InvalidInputError(f"--swaps needs a contestant of: {ALONE}, {WORKERS}")
 
 
 def arguments_of(

@@ -26,13 +26,15 @@ from training.demo.trial import free_port
 EMPTY, CANNED, PLAIN, FULL, RULES = "empty", "canned", "plain", "full", "rules"
 # `full` with vectors that are compared with all of the catalogue.
 EXACT = "exact"
+# `full` whose visitors' states are in a Redis server, which runs where the load is made.
+REDIS = "redis"
 # `full` once more, on all cores: one process, and two workers that share the model.
 ALONE, WORKERS = "alone", "workers"
-OWN: Final = (EMPTY, CANNED, PLAIN, FULL, RULES, EXACT, ALONE, WORKERS)
+OWN: Final = (EMPTY, CANNED, PLAIN, FULL, RULES, EXACT, REDIS, ALONE, WORKERS)
 ALL: Final = (*OWN, *PEERS)
 QUICK: Final = (EMPTY, CANNED, PLAIN, FULL)
 # Those that have a model and so want to know the shoppers.
-MODELLED: Final = frozenset({PLAIN, FULL, RULES, EXACT, ALONE, WORKERS})
+MODELLED: Final = frozenset({PLAIN, FULL, RULES, EXACT, REDIS, ALONE, WORKERS})
 ON_ALL_CORES: Final = frozenset({ALONE, WORKERS})
 WORKER_COUNT: Final = 2
 Tables = dict[str, Any]
@@ -94,6 +96,8 @@ class Stage:
         What the peers load, see `benchmarks.latency_parts.large.save_factors`.
     exact
         Version of the model that `EXACT` asks; empty where it does not take part.
+    redis_url
+        The server of `REDIS`; empty where it does not take part.
     """
 
     folder: Path
@@ -102,6 +106,7 @@ class Stage:
     catalogue: Catalogue
     factors: Path
     exact: str = ""
+    redis_url: str = ""
 
 
 def contestant(name: str, stage: Stage) -> Contestant:
@@ -117,8 +122,9 @@ def contestant(name: str, stage: Stage) -> Contestant:
     if name in MODELLED:
         link_bundles(stage.bundles, StoreLayout(root).bundles)
         point(StoreLayout(root).bundles, stage.exact if name == EXACT else stage.version)
-    options = _options(name, root, stage.catalogue)
-    command = ("-m", "serving", "--root", f"{root}", "--port", f"{port}", *options)
+    options = _options(name, root, stage)
+    workers = ("--workers", f"{WORKER_COUNT if name == WORKERS else 1}")
+    command = ("-m", "serving", "--root", f"{root}", "--port", f"{port}", *workers, *options)
     return Contestant(
         Startable(name, command, port, "/health/ready"), key, root, "/v1/recommendations"
     )
@@ -137,8 +143,9 @@ def point(bundles: Path, version: str) -> None:
     write_atomic(bundles / POINTER, json.dumps({"version": version, "previous": []}).encode())
 
 
-def _options(name: str, root: Path, catalogue: Catalogue) -> tuple[str, ...]:
+def _options(name: str, root: Path, stage: Stage) -> tuple[str, ...]:
     """What it is given beside what every contestant gets: nothing where it is as shipped."""
+    catalogue = stage.catalogue
     changes: Mapping[str, Callable[[Tables], Tables]] = {
         CANNED: lambda shipped: canned(shipped, popular(catalogue, ASKED_ITEMS)),
         PLAIN: plain,
@@ -147,8 +154,8 @@ def _options(name: str, root: Path, catalogue: Catalogue) -> tuple[str, ...]:
         file = root / "placements.toml"
         file.write_text(toml_of(change(shipped_placements())), encoding="utf-8")
         return ("--placements", f"{file}")
-    if name == WORKERS:
-        return ("--workers", f"{WORKER_COUNT}")
+    if name == REDIS:
+        return ("--online-store", "redis", "--redis-url", stage.redis_url)
     if name == RULES:
         file = root / "rules.toml"
         file.write_text(toml_of(ten_rules(catalogue)), encoding="utf-8")

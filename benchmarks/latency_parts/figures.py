@@ -18,6 +18,7 @@ from benchmarks.latency_parts.contestants import (
     EXACT,
     FULL,
     PLAIN,
+    REDIS,
     RULES,
     WORKERS,
 )
@@ -110,6 +111,7 @@ RATIOS: Final[Mapping[str, Ratio]] = {
     "full_vs_plain": _of(_per_second, FULL, PLAIN, MIDDLE),
     "rules_vs_full": _of(_per_second, RULES, FULL, MIDDLE),
     "exact_vs_full": _of(_per_second, EXACT, FULL, MIDDLE),
+    "redis_vs_full": _of(_per_second, REDIS, FULL, MIDDLE),
     "full_p50_vs_empty": _of(_p50, FULL, EMPTY, LOW),
     "canned_cpu_vs_empty": _of(_cpu, CANNED, EMPTY, MIDDLE),
     "full_cpu_vs_empty": _of(_cpu, FULL, EMPTY, MIDDLE),

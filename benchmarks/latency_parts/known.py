@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,10 @@ from feature_store.events import EventItem, InteractionEvent
 from feature_store.layout import StoreLayout
 from feature_store.online.lmdb import LmdbStore
 from feature_store.online.memory import MemoryStore
+from feature_store.online.redis import RedisStore
+from feature_store.online.redis_target import parse_target
 from feature_store.online.store import Values
-from feature_store.online.visitors import VisitorOptions, Visitors
+from feature_store.online.visitors import VisitorOptions, Visitors, linked_key
 from recommender.catalogue import Catalogue
 
 DIFFERENT: Final = 200
@@ -22,19 +25,27 @@ CHUNK: Final = 1_000
 KEY: Final = "v:{}"  # see `feature_store.online.visitors`
 
 
-def fill(root: Path, catalogue: Catalogue, count: int, seed: int) -> None:
+def fill(root: Path, catalogue: Catalogue, count: int, seed: int, redis_url: str = "") -> None:
     """Let the store of a data folder know so many shoppers whom nobody asks for.
 
     Their states are those of `DIFFERENT` shoppers in turn, made by the code that serves.
+
+    Parameters
+    ----------
+    redis_url
+        The server that holds the store instead, where there is one.
     """
     states = _states(catalogue, seed)
-    store = LmdbStore(StoreLayout(root).online, _now)
-    try:
+    with closing(_store(root, redis_url)) as store:
         pairs = ((KEY.format(f"known-{n}"), states[n % len(states)]) for n in range(count))
         while chunk := dict(islice(pairs, CHUNK)):
             store.update(list(chunk), _writes(chunk), VisitorOptions().ttl_seconds)
-    finally:
-        store.close()
+
+
+def _store(root: Path, redis_url: str) -> LmdbStore | RedisStore:
+    if redis_url:
+        return RedisStore(parse_target(redis_url), _now, link=linked_key)
+    return LmdbStore(StoreLayout(root).online, _now)
 
 
 def _writes(chunk: dict[str, bytes]) -> Callable[[Values], Values]:

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 from feature_store.console import Console
+from recommender.cores import usable_cores
 from recommender.errors import InvalidInputError
-from training.cores import usable_cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from benchmarks.latency import arguments_of, check, memory_ratio
 from benchmarks.latency_parts import (
+    arguments,
     contestants,
     figures,
     known,
@@ -34,7 +36,8 @@ from benchmarks.latency_parts import (
 from benchmarks.latency_parts.figures import CONNECTIONS
 from feature_store.layout import StoreLayout
 from feature_store.online.lmdb import LmdbStore
-from feature_store.online.visitors import Visitors
+from feature_store.online.redis import RedisStore
+from feature_store.online.visitors import Visitors, linked_key
 from recommender.bundle import load_bundle, save_bundle
 from recommender.bundle_folder import current, publish
 from recommender.catalogue import Catalogue
@@ -43,7 +46,9 @@ from recommender.merchandising.rules_file import parse_rules
 from recommender.placements import parse_placements, read_placements
 from recommender.terms import ADD_TO_CART, VIEW_ITEM_LIST
 from serving.bundle_source import ask_canaries
+from tests import redis_server
 from tests.bundles import shop_arrays, shop_bundle, shop_info
+from tests.redis_server import needs_redis
 from training.demo.trial import free_port
 from training.models import reach
 
@@ -60,6 +65,10 @@ def bundle(tmp_path: Path) -> Path:
 @pytest.fixture
 def catalogue(bundle: Path) -> Catalogue:
     return load_bundle(bundle).catalogue
+
+
+def now_micros() -> int:
+    return time.time_ns() // 1000
 
 
 def shot(name: str, connections: int, number: int, per_second: float, **more: Any) -> figures.Shot:
@@ -234,8 +243,17 @@ def test_what_cannot_be_measured_is_refused(
     words: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/wrk")
+    monkeypatch.setattr(arguments, "BINARY", "/usr/bin/redis-server")
     with pytest.raises(InvalidInputError, match=said):
         check(arguments_of(words.split()))
+
+
+def test_a_contestant_without_its_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/wrk")
+    monkeypatch.setattr(arguments, "BINARY", None)
+    check(arguments_of(["--contestants", "empty,full"]))
+    with pytest.raises(InvalidInputError, match="install redis-server"):
+        check(arguments_of(["--contestants", "empty,redis"]))
 
 
 def test_without_wrk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,15 +338,24 @@ def test_past_visits_of_a_grown_model_are_indexed_both_ways(tmp_path: Path) -> N
             assert held == (visit in visits)
 
 
-def test_a_store_that_was_filled_knows_its_shoppers(catalogue: Catalogue, tmp_path: Path) -> None:
-    known.fill(tmp_path, catalogue, 250, 0)
-    store = LmdbStore(StoreLayout(tmp_path).online, lambda: time.time_ns() // 1000)
-    try:
+@pytest.mark.parametrize("kind", ["lmdb", pytest.param("redis", marks=needs_redis)])
+def test_a_store_that_was_filled_knows_its_shoppers(
+    catalogue: Catalogue, tmp_path: Path, kind: str
+) -> None:
+    with ExitStack() as stack:
+        store: LmdbStore | RedisStore
+        if kind == "redis":
+            server = redis_server.started(tmp_path / "redis")
+            stack.callback(server.stop)
+            known.fill(tmp_path, catalogue, 250, 0, server.url)
+            store = RedisStore(server.target, now_micros, link=linked_key)
+        else:
+            known.fill(tmp_path, catalogue, 250, 0)
+            store = LmdbStore(StoreLayout(tmp_path).online, now_micros)
+        stack.callback(store.close)
         assert len(list(store.scan("v:known-"))) == 250
         state = Visitors(store).get("known-249", None, datetime.now(UTC))
         assert len(state.recent) >= 10
-    finally:
-        store.close()
 
 
 def test_a_twin_differs_in_its_version_alone(bundle: Path, tmp_path: Path) -> None:
@@ -401,7 +428,8 @@ def test_all_contestants_answer_without_an_error(bundle: Path) -> None:
     if shutil.which("wrk") is None:
         pytest.skip("wrk is not on PATH: NOTHING of the load over HTTP is tested here")
     words = "-m benchmarks.latency --rounds 1 --seconds 1 --visitors 20 --connections 1,16 --json"
-    more = ["--contestants", ",".join(contestants.OWN), "--swaps", "--open", "empty"]
+    names = [name for name in contestants.OWN if redis_server.BINARY or name != contestants.REDIS]
+    more = ["--contestants", ",".join(names), "--swaps", "--open", "empty"]
     command = [sys.executable, *words.split(), *more, "--bundle", f"{bundle}"]
     done = subprocess.run(command, cwd=processes.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -414,9 +442,9 @@ def test_all_contestants_answer_without_an_error(bundle: Path) -> None:
         "full_vs_mlflow_1",
         "full_vs_mlflow_16",
         "full_vs_tutorial_16",
-    }
+    } | ({"redis_vs_full"} if redis_server.BINARY is None else set())
     assert {(row["contestant"], row["connections"]) for row in result["rows"]} >= {
-        (name, connections) for name in contestants.OWN for connections in (1, 16)
+        (name, connections) for name in names for connections in (1, 16)
     }
     assert result["open_loop"].keys() == {"empty"}
     assert result["worker_memory_ratio"] is not None

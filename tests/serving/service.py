@@ -156,7 +156,7 @@ def start(
     env: Mapping[str, str] | None = None,
     command: list[str] | None = None,
 ) -> Process:
-    """Start `python -m serving` on a free port and wait for its first line."""
+    """Start `python -m serving` on a free port, with one worker, and wait for its first line."""
     log = root.with_name(root.name + ".log")
     output = log.open("ab")
     child = subprocess.Popen(
@@ -167,7 +167,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=output,
         cwd=ROOT,
-        env={**os.environ, "DESIREPATH_EXPLORE": "false", **(env or {})},
+        env={**os.environ, "DESIREPATH_EXPLORE": "false", "DESIREPATH_WORKERS": "1", **(env or {})},
     )
     assert child.stdout is not None
     line = child.stdout.readline()

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from recommender.cores import usable_cores
 from tests.conftest import ROOT
 from tests.serving.load import load
 from tests.serving.service import decisions, event, item_ids, running, start, workers
@@ -256,6 +257,13 @@ def test_the_log_is_one_json_object_per_line(service: Any) -> None:
     parsed = [json.loads(line) for line in lines if line.startswith("{")]
     assert {"ts", "level", "logger", "message"} <= parsed[0].keys()
     assert not any("/v1/recommendations" in line for line in lines)  # no access log
+
+
+def test_there_is_one_worker_per_core_where_no_number_is_named(root: Path) -> None:
+    cores = usable_cores()
+    with running(root, "--dev", env={"DESIREPATH_WORKERS": "0"}) as process:
+        # One alone answers itself, without anybody above it.
+        assert len(workers(process)) == (cores if cores > 1 else 0)
 
 
 def test_workers_share_a_port_their_metrics_and_their_fate(root: Path) -> None:

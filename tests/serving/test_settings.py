@@ -6,6 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from recommender.cores import usable_cores
 from recommender.errors import ConfigError
 from serving.cli import app
 from serving.settings import Settings, settings_table
@@ -43,7 +44,7 @@ def test_keys_live_in_the_data_folder_unless_told_otherwise() -> None:
         ("PORT", "-1"),
         ("PORT", "65536"),
         ("DEV", "maybe"),
-        ("WORKERS", "0"),
+        ("WORKERS", "-1"),
         ("DRAIN_SECONDS", "nan"),
         ("LOG_LEVEL", "loud"),
         ("PROT", "8000"),
@@ -61,3 +62,10 @@ def test_every_setting_has_its_flag() -> None:
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "300", "TERM": "dumb"})
     assert shown.exit_code == 0
     assert all(row["meaning"][:30] in shown.output for row in settings_table())
+
+
+def test_as_many_processes_as_named_or_as_there_are_cores() -> None:
+    assert Settings(workers=3).processes == 3
+    assert Settings().processes == usable_cores()
+    with pytest.raises(ConfigError, match="workers=-1; accepted: 0 or more"):
+        Settings(workers=-1)

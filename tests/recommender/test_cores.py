@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from training.cores import usable_cores
+from recommender.cores import usable_cores
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")

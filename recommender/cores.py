@@ -1,4 +1,4 @@
-"""How many threads are worth starting."""
+"""How many threads or processes are worth starting."""
 
 from __future__ import annotations
 
