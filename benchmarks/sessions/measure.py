@@ -39,16 +39,24 @@ CANDIDATES = (20, 50, 100, 200)
 # Questions close to the end of their model teach most: of a tenth, each half has its own model.
 VALIDATION_SHARE, CUTS = 0.05, 2
 PATIENCE = 100
+# Sources that answer by themselves, to stand beside all of them together.
+ALONE = ("session_knn", "popularity")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Lines of all models, recall of the candidates, and what it cost."""
+    """Lines of all models, and what lies behind those that are fitted.
+
+    Parameters
+    ----------
+    facts
+        By model: recall of its candidates, and what its fit cost. Of a source alone that is its own
+        stage of the last fit, on interactions that are read already.
+    """
 
     title: str
     rows: Mapping[str, Row]
-    recall: Mapping[str, float]
-    facts: Mapping[str, float]
+    facts: Mapping[str, Mapping[str, float]]
 
 
 def session_spec(questions: int) -> TrainingSpec:
@@ -77,27 +85,32 @@ def measure(arguments: argparse.Namespace, stages: Stages) -> Found:
         window = read_window(arguments.train, workspace)
         placement = read_placements()["next"]
         spec = session_spec(arguments.questions)
+        began = stages.timer()
         bundle = _learn(window, spec, placement, stages, workspace)
+        seconds = stages.timer() - began
     asked = read_questions(arguments.test, window.period.end, K, placement.name)
     alone = by_sources_alone(bundle)
-    variants = {
-        "ranker": (bundle, placement),
-        "blend": (replace(bundle, ranker=None), placement),
-        "session_knn": (alone, replace(placement, sources=("session_knn",))),
-        "popularity": (alone, replace(placement, sources=("popularity",))),
+    variants = {"ranker": (bundle, placement), "blend": (replace(bundle, ranker=None), placement)}
+    variants |= {name: (alone, replace(placement, sources=(name,))) for name in ALONE}
+    peak_mb = max(each.peak_mb for each in stages.costs)
+    costs = {"ranker": (seconds, peak_mb)}
+    costs |= {
+        each.stage: (each.seconds, each.peak_mb) for each in stages.costs if each.stage in ALONE
     }
     with threadpool_limits(1, "blas"):
         rows = {name: _ask(*variant, asked) for name, variant in variants.items()}
-        recall = _candidate_recall(bundle, placement, asked)
+        facts = {
+            name: _candidate_recall(*variants[name], asked) | _cost(*costs[name]) for name in costs
+        }
     title = (
         f"{window.counts['kept']:,} clicks in {len(window.shopper_ids):,} sessions, "
         f"{len(window.item_ids):,} items, {len(asked.targets):,} questions"
     )
-    facts = {
-        "fit_seconds": round(sum(each.seconds for each in stages.costs), 1),
-        "peak_mib": round(max(each.peak_mb for each in stages.costs) * 1e6 / 2**20, 1),
-    }
-    return Found(title, rows, recall, facts)
+    return Found(title, rows, facts)
+
+
+def _cost(seconds: float, peak_mb: float) -> dict[str, float]:
+    return {"fit_seconds": round(seconds, 2), "peak_mib": round(peak_mb * 1e6 / 2**20, 1)}
 
 
 def _learn(
@@ -110,8 +123,8 @@ def _learn(
     cuts = Cuts(validation, end, end)
     trainer = Trainer(engine, spec, placement, workspace, stages.stage)
     weights, ranker = trainer.learn_order(fitting, cuts)
-    with stages.stage("fit"):
-        return with_ranker(ranker, fitting.fit(end, weights)).bundle()
+    timed = replace(fitting, timer=stages.stage)
+    return with_ranker(ranker, timed.fit(end, weights)).bundle()
 
 
 def _ask(bundle: ModelBundle, placement: Placement, asked: Asked) -> Row:

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, object]:
     found = measure(arguments, Stages(console.say))
     shown = {name: row.as_result() for name, row in found.rows.items()}
     console.table(found.title, [{"model": name} | row for name, row in shown.items()])
-    console.table("Candidates", [found.recall])
+    console.table("Behind them", [{"model": name} | facts for name, facts in found.facts.items()])
     console.say(f"picture: {draw(found.rows, arguments.out, found.title)}")
-    ours = shown["ranker"] | found.recall | found.facts
-    return dict(ours) | {name: row for name, row in shown.items() if name != "ranker"}
+    whole = {name: row | found.facts.get(name, {}) for name, row in shown.items()}
+    return dict(whole.pop("ranker")) | whole
