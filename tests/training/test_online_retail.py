@@ -36,7 +36,7 @@ def trained(
     spec = TrainingSpec(
         window=WindowSpec(days=300),
         encoder=EncoderSpec(factors=32, epochs=1),
-        blend=replace(TrainingSpec().blend, restarts=2, max_users=800),
+        blend=replace(TrainingSpec().blend, restarts=2, max_users=400),
         ranker=RankerSpec(cuts=1, more_cuts=0, rounds=80, leaves=31),
         evaluation=EvaluationSpec(max_users=1_200, bootstrap_rounds=300),
     )
