@@ -36,7 +36,8 @@ SHOP: Final = "shop"
 ORACLE: Final = "oracle"
 WAYS: Final = "ways"
 EXPLORE: Final = "explore"
-_ASKING: Final = ("file", *OBJECTIVES, WAYS, EXPLORE, POPULARITY)
+_WITH_WAYS: Final = tuple(f"{objective}+{WAYS}" for objective in OBJECTIVES)
+_ASKING: Final = ("file", *OBJECTIVES, WAYS, *_WITH_WAYS, EXPLORE, POPULARITY)
 POLICIES: Final = (*_ASKING, NOTHING, SHOP, ORACLE)
 COMPARED_EVERY: Final = 8
 """One of so many lists is compared with a stranger's."""
@@ -84,11 +85,11 @@ def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement
     """A way to answer by its name, see `POLICIES`; None is the shop's own static lists.
 
     ``file`` takes the placements as they are, ``explore`` also leaves to chance what they say, an
-    objective sets it at every place, ``ways`` also suggests where to go, ``popularity`` lets that
-    source alone propose, ``nothing`` shows empty lists, ``oracle`` knows what everybody wants and
-    is the most that lists can do. Behind those that ask the pipeline may stand what they do
-    without, such as ``path:tireless:paceless``, see `training.simulation.ablation.taken_apart`.
-    Raises `InvalidInputError`.
+    objective sets it at every place, ``ways`` also suggests where to go (``path+ways``: with that
+    objective at every place), ``popularity`` lets that source alone propose, ``nothing`` shows
+    empty lists, ``oracle`` knows what everybody wants and is the most that lists can do. Behind
+    those that ask the pipeline may stand what they do without, such as ``path:tireless:paceless``,
+    see `training.simulation.ablation.taken_apart`. Raises `InvalidInputError`.
     """
     base, parts = parsed_policy(name)
     if base == SHOP:
@@ -97,9 +98,10 @@ def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement
         return OracleRecommender()
     if base == NOTHING:
         return Answering(name)
-    changes: dict[str, object] = {"objective": base} if base in OBJECTIVES else {}
-    if base == WAYS:
-        changes = {"kinds": KINDS}
+    objective, _, _ = base.partition("+")
+    changes: dict[str, object] = {"objective": objective} if objective in OBJECTIVES else {}
+    if base == WAYS or base in _WITH_WAYS:
+        changes["kinds"] = KINDS
     if base == POPULARITY:
         changes = {"sources": (POPULARITY,)}
     places = {

@@ -13,7 +13,7 @@ from recommender.bundle_manifest import BundleManifest
 from recommender.errors import InvalidInputError
 from recommender.explore_settings import ExploreSettings
 from recommender.pipeline import recommend
-from recommender.placements import Placement
+from recommender.placements import Placement, read_placements
 from recommender.policy import TopPolicy
 from recommender.query import Interaction, Query
 from recommender.terms import KINDS, OFF, VIEW_ITEM
@@ -137,3 +137,14 @@ def test_an_exploring_answer_is_seeded_by_its_page() -> None:
     assert lists == [tuple(PipelineRecommender(way)(page)) for page in pages]
     assert len({items[-1] for items in lists}) > 1
     assert {items[:-1] for items in lists} == {tuple(usual(pages[0]))[:-1]}
+
+
+def test_an_objective_and_where_to_go_are_asked_for_together() -> None:
+    places = read_placements()
+    both = answering("path+ways", BUNDLE, places)
+    assert isinstance(both, Answering)
+    assert both.placements is not None
+    assert {place.objective for place in both.placements.values()} == {"path"}
+    assert {place.kinds for place in both.placements.values()} == {KINDS}
+    with pytest.raises(InvalidInputError, match=r"path\+ways"):
+        answering("popularity+ways", BUNDLE, places)
