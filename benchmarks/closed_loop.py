@@ -7,8 +7,8 @@ of several seeds is another shop with other people and its own model; their shop
 
 Policies: ``file`` (placements as in the file), ``explore`` (also what they leave to chance),
 ``next_step``, ``purchase``, ``path`` (the objective set at every placement), ``ways`` (also where
-to go), ``path+ways`` (both, with any objective), ``popularity``, ``nothing`` (empty lists), ``shop``
-(its static lists), ``oracle`` (knows what everybody wants: the most that lists can do).
+to go), ``path+ways`` (both, with any objective), ``popularity``, ``nothing`` (empty lists),
+``shop`` (its static lists), ``oracle`` (knows what everybody wants: the most that lists can do).
 The first that is named is what the others are compared with. Behind a policy may stand what it does
 without: ``:paceless``, ``:kindless``, ``:tireless``, ``:doseless``, ``:floorless``, several of
 them, or ``:plain`` for all of them.
