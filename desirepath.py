@@ -33,13 +33,9 @@ def command_line() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for verbs in (
-        feature_store.cli.app,
-        training.cli.app,
-        serving.cli.app,
-        serving.cli.compile_app,
-    ):
+    for verbs in (feature_store.cli.app, training.cli.app, serving.cli.app):
         app.add_typer(verbs)
+    app.command("compile")(serving.cli.compile_ahead)
     app.add_typer(serving.cli.rules_app, name="rules")
     experiment = typer.Typer(help="Experiments: who is in which arm, and what a test says.")
     for verbs in (feature_store.experiments_cli.app, training.experiment_cli.app):

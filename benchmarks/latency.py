@@ -83,8 +83,8 @@ def run(given: argparse.Namespace, scratch: Path, console: Console) -> dict[str,
     if server_cpus == load_cpus:
         console.say("One core only: server and load share it, and no figure here means much.")
     loader = Loader(find_wrk(), load_cpus)
+    stage, versions = staged(model_of(given, scratch, console), given, scratch)
     with ExitStack() as stack:
-        stage, versions = staged(model_of(given, scratch, console), given, scratch)
         if REDIS in given.contestants:
             with pinned(load_cpus):
                 redis = redis_server.started(scratch / "redis")

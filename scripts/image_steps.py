@@ -167,7 +167,6 @@ def ask(stage: Stage) -> int:
     env = stage.environment() | {
         "DESIREPATH_PORT": str(port),
         "DESIREPATH_HOST": "127.0.0.1",
-        "DESIREPATH_ROOT": str(stage.path("/data")),
         "DESIREPATH_DEV": "1",
     }
     command = [str(stage.bin / stage.command[0]), *stage.command[1:]]

@@ -20,7 +20,6 @@ from serving.metrics_folder import VARIABLE, metrics_folder
 from serving.settings import Settings
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-compile_app = typer.Typer()
 rules_app = typer.Typer(help="The shop's rules.", no_args_is_help=True)
 REFUSED, USAGE = 1, 2
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -72,8 +71,7 @@ serve.__annotations__ = {each.name: each.annotation for each in _options()}
 app.command()(serve)
 
 
-@compile_app.command("compile")
-def compile_kernels(*, as_json: AsJson = False) -> None:
+def compile_ahead(*, as_json: AsJson = False) -> None:
     """Make the machine code of the service ahead of its first start, and keep it on disk.
 
     Takes half a minute, or a second where it is there already. It is made for this processor, and

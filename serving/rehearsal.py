@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from recommender.bundle import load_bundle
@@ -15,14 +15,13 @@ from serving.bundle_source import ask_canaries
 _MODELS = ({"is_of_pool": False}, {"is_of_pool": True}, {"is_of_pool": False, "is_searched": True})
 
 
-def rehearse(placements: Iterable[Placement]) -> None:
+def rehearse(placements: Collection[Placement]) -> None:
     """Compile every kernel that an answer may need, and keep the machine code on disk.
 
     It is kept where `recommender.compiled` says, for this processor. What is there already is
     loaded only. Models are read from files, since what is read from one is of another type than
     what was just made.
     """
-    placements = list(placements)
     with tempfile.TemporaryDirectory(prefix="desirepath-rehearsal-") as folder:
         for number, made in enumerate(_MODELS):
             path = Path(folder) / f"{number}"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from feature_store.cores import usable_cores
 from feature_store.layout import StoreLayout
 from feature_store.online.redis_target import parse_target
-from recommender.cores import usable_cores
 from recommender.errors import ConfigError
 
 PREFIX = "DESIREPATH_"

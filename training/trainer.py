@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from feature_store.cores import usable_cores
 from feature_store.layout import StoreLayout
 from recommender.bundle import ModelBundle
-from recommender.cores import usable_cores
 from recommender.placements import Placement
 from training.engine import Engine, EventWindow, Period
 from training.evaluation.expectation import expectation_metrics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.latency_parts import visitors
+from benchmarks.latency_parts.phases import now
 from feature_store.events import EventItem, InteractionEvent
 from feature_store.layout import StoreLayout
 from feature_store.online.lmdb import LmdbStore
@@ -44,8 +44,8 @@ def fill(root: Path, catalogue: Catalogue, count: int, seed: int, redis_url: str
 
 def _store(root: Path, redis_url: str) -> LmdbStore | RedisStore:
     if redis_url:
-        return RedisStore(parse_target(redis_url), _now, link=linked_key)
-    return LmdbStore(StoreLayout(root).online, _now)
+        return RedisStore(parse_target(redis_url), now, link=linked_key)
+    return LmdbStore(StoreLayout(root).online, now)
 
 
 def _writes(chunk: dict[str, bytes]) -> Callable[[Values], Values]:
@@ -53,14 +53,14 @@ def _writes(chunk: dict[str, bytes]) -> Callable[[Values], Values]:
 
 
 def _states(catalogue: Catalogue, seed: int) -> list[bytes]:
-    memory = MemoryStore(_now)
+    memory = MemoryStore(now)
     Visitors(memory).apply(list(_events(catalogue, seed)))
     keys = [KEY.format(visitors.visitor_id(number)) for number in range(DIFFERENT)]
     return [state for state in memory.get_many(keys) if state is not None]
 
 
 def _events(catalogue: Catalogue, seed: int) -> Iterator[InteractionEvent]:
-    for each in visitors.steps(catalogue, DIFFERENT, seed, _now()):
+    for each in visitors.steps(catalogue, DIFFERENT, seed, now()):
         yield InteractionEvent(
             event_id=str(each["event_id"]),
             event_type=str(each["event_type"]),
@@ -68,7 +68,3 @@ def _events(catalogue: Catalogue, seed: int) -> Iterator[InteractionEvent]:
             visitor_id=str(each["visitor_id"]),
             items=tuple(EventItem(item["item_id"]) for item in each["items"]),  # type: ignore[attr-defined]
         )
-
-
-def _now() -> int:
-    return time.time_ns() // 1000

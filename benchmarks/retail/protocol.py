@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from feature_store.console import Console
-from recommender.cores import usable_cores
+from feature_store.cores import usable_cores
 from recommender.errors import InvalidInputError
 
 

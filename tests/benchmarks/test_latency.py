@@ -28,6 +28,7 @@ from benchmarks.latency_parts import (
     large,
     load,
     peers,
+    phases,
     processes,
     scale,
     twins,
@@ -65,10 +66,6 @@ def bundle(tmp_path: Path) -> Path:
 @pytest.fixture
 def catalogue(bundle: Path) -> Catalogue:
     return load_bundle(bundle).catalogue
-
-
-def now_micros() -> int:
-    return time.time_ns() // 1000
 
 
 def shot(name: str, connections: int, number: int, per_second: float, **more: Any) -> figures.Shot:
@@ -348,10 +345,10 @@ def test_a_store_that_was_filled_knows_its_shoppers(
             server = redis_server.started(tmp_path / "redis")
             stack.callback(server.stop)
             known.fill(tmp_path, catalogue, 250, 0, server.url)
-            store = RedisStore(server.target, now_micros, link=linked_key)
+            store = RedisStore(server.target, phases.now, link=linked_key)
         else:
             known.fill(tmp_path, catalogue, 250, 0)
-            store = LmdbStore(StoreLayout(tmp_path).online, now_micros)
+            store = LmdbStore(StoreLayout(tmp_path).online, phases.now)
         stack.callback(store.close)
         assert len(list(store.scan("v:known-"))) == 250
         state = Visitors(store).get("known-249", None, datetime.now(UTC))

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from recommender.cores import usable_cores
+from feature_store.cores import usable_cores
 from tests.conftest import ROOT
 from tests.serving.load import load
 from tests.serving.service import decisions, event, item_ids, running, start, workers

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from recommender.cores import usable_cores
+from feature_store.cores import usable_cores
 from recommender.errors import ConfigError
 from serving.cli import app
 from serving.settings import Settings, settings_table

@@ -98,9 +98,9 @@ def answering(name: str, bundle: ModelBundle, placements: Mapping[str, Placement
         return OracleRecommender()
     if base == NOTHING:
         return Answering(name)
-    objective, _, _ = base.partition("+")
-    changes: dict[str, object] = {"objective": objective} if objective in OBJECTIVES else {}
-    if base == WAYS or base in _WITH_WAYS:
+    named = base.split("+")
+    changes: dict[str, object] = {"objective": named[0]} if named[0] in OBJECTIVES else {}
+    if WAYS in named:
         changes["kinds"] = KINDS
     if base == POPULARITY:
         changes = {"sources": (POPULARITY,)}

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from recommender.cores import usable_cores
+from feature_store.cores import usable_cores
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
