@@ -29,8 +29,9 @@ from recommender.ranking import blend
 from recommender.rules import eligible_items
 from recommender.terms import Float32Array, Int32Array
 from training.fitting import Fitted
+from training.models.feature_file import FeatureFile
 from training.models.item_stats import STAT_NAMES
-from training.models.ranker import LEVELS, Lesson, TaughtHead, teach
+from training.models.ranker import LEVELS, Lesson, TaughtHead, is_answerable, teach
 from training.questions import Question
 from training.sections import RankerSpec
 
@@ -98,13 +99,20 @@ class Classroom:
     ----------
     shortlist
         Weight of each source in the score by which candidates are chosen.
+    file
+        Where features are kept, open until all is taught.
     """
 
     def __init__(
-        self, placement: Placement, spec: RankerSpec, shortlist: Mapping[str, float], threads: int
+        self,
+        placement: Placement,
+        spec: RankerSpec,
+        shortlist: Mapping[str, float],
+        file: FeatureFile,
+        threads: int,
     ) -> None:
         self._placement, self._spec, self._shortlist = placement, spec, dict(shortlist)
-        self._threads = threads
+        self._file, self._threads = file, threads
         self._lessons: dict[str, list[Lesson]] = {head: [] for head in HEADS}
         self._names: tuple[str, ...] = ()
         self._asked = self._unanswered = 0
@@ -138,11 +146,12 @@ class Classroom:
     def _keep(
         self, features: Float32Array, levels: Mapping[str, Int32Array], columns: Int32Array
     ) -> None:
-        chosen = np.ascontiguousarray(arranged(features, columns))
-        for head, each in levels.items():
-            # Most questions cannot be answered for the purchase: nothing was bought after them.
-            if (lesson := Lesson(chosen, each)).is_answerable:
-                self._lessons[head].append(lesson)
+        # Most questions cannot be answered for the purchase: nothing was bought after them.
+        answerable = {head: each for head, each in levels.items() if is_answerable(each)}
+        if answerable:
+            rows = self._file.append(arranged(features, columns))
+            for head, each in answerable.items():
+                self._lessons[head].append(Lesson(rows, each))
 
     def teach(self) -> Taught | None:
         """Grow the trees; None where there were too few questions for the next step.

@@ -22,6 +22,7 @@ from training.evaluation.report import EvaluationReport
 from training.fitting import Fitted, Fitting, StageTimer, untimed
 from training.known_exposures import shown_items
 from training.models.blend import learn_weights, score_candidates
+from training.models.feature_file import FeatureFile
 from training.questions import Questioner
 from training.ranking import Classroom, Taught
 from training.spec import TrainingSpec
@@ -165,21 +166,22 @@ class Trainer:
         periods: Sequence[Period],
         shortlist: Mapping[str, float],
     ) -> Taught | None:
-        threads, ranker = usable_cores(), self.spec.ranker
-        classroom = Classroom(self.placement, ranker, shortlist, threads)
+        ranker = self.spec.ranker
         questioner = Questioner(
             self.engine, fitting.window, self.spec, self.workspace, self.without
         )
-        for number, period in enumerate(periods, start=1):
-            if number > ranker.cuts and classroom.asked >= ranker.max_questions:
-                break
-            if number > 1:
-                with self.timer(f"fit_to_learn_{number}"):
-                    model = fitting.fit(period.start)
-            with self.timer(f"ask_{number}"):
-                classroom.ask(model, questioner.questions(period))
-        with self.timer("teach"):
-            return classroom.teach()
+        with FeatureFile(self.workspace) as file:
+            classroom = Classroom(self.placement, ranker, shortlist, file, usable_cores())
+            for number, period in enumerate(periods, start=1):
+                if number > ranker.cuts and classroom.asked >= ranker.max_questions:
+                    break
+                if number > 1:
+                    with self.timer(f"fit_to_learn_{number}"):
+                        model = fitting.fit(period.start)
+                with self.timer(f"ask_{number}"):
+                    classroom.ask(model, questioner.questions(period))
+            with self.timer("teach"):
+                return classroom.teach()
 
     def _hold_out(self, window: EventWindow, period: Period) -> HoldOut:
         settings = self.spec.evaluation

@@ -39,6 +39,7 @@ from training.dataset import moment
 from training.engine import EventWindow, Period
 from training.engines.local import LocalEngine
 from training.fitting import Fitted, Fitting
+from training.models.feature_file import FeatureFile
 from training.models.item_stats import STAT_NAMES
 from training.questions import Question, Questioner
 from training.ranking import Classroom
@@ -196,10 +197,13 @@ def test_training_asks_what_serving_asks(shop: Shop) -> None:
         assert taught.context_items == served.context_items == ()
 
 
-def test_every_feature_is_the_same_in_training_and_in_serving(shop: Shop, seen: list[Seen]) -> None:
+def test_every_feature_is_the_same_in_training_and_in_serving(
+    shop: Shop, seen: list[Seen], tmp_path: Path
+) -> None:
     asked = asked_of(shop)
-    classroom = Classroom(NEXT, SPEC.ranker, shop.model.info.blend, 1)
-    classroom.ask(shop.model, [question for _, question in asked])
+    with FeatureFile(tmp_path) as file:
+        classroom = Classroom(NEXT, SPEC.ranker, shop.model.info.blend, file, 1)
+        classroom.ask(shop.model, [question for _, question in asked])
     taught, seen[:] = list(seen), []
     bundle = ranked(shop.model)
     for shopper, question in asked:

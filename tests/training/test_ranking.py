@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from recommender.query import Query
 from recommender.ranker import NEXT_STEP, PURCHASE_HEAD
 from tests.bundles import AT, BLEND, shop_arrays, shop_info, shop_visits, viewed, visit_arrays
 from training.fitting import Fitted
+from training.models.feature_file import FeatureFile
 from training.models.item_stats import STAT_NAMES
 from training.models.ranker import LEVELS, Lesson, TaughtHead
 from training.questions import Question
@@ -57,21 +59,26 @@ def lessons(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Lesson]]:
     return seen
 
 
-def taught_by(questions: Sequence[Question], *models: Fitted) -> Classroom:
-    classroom = Classroom(NEXT, SPEC, BLEND, 1)
+@pytest.fixture
+def classroom(tmp_path: Path) -> Iterator[Classroom]:
+    with FeatureFile(tmp_path) as file:
+        yield Classroom(NEXT, SPEC, BLEND, file, 1)
+
+
+def taught_by(classroom: Classroom, questions: Sequence[Question], *models: Fitted) -> Classroom:
     for model in models or (shop(),):
         classroom.ask(model, questions)
     return classroom
 
 
 def test_what_is_right_has_the_highest_level_and_a_purchase_its_worth(
-    lessons: dict[str, list[Lesson]],
+    classroom: Classroom, lessons: dict[str, list[Lesson]]
 ) -> None:
     asked = [
         question(2, 4, right="item-02", item_04=0.5, item_02=1 / 1000),
         question(3, right="no-such-item"),
     ]
-    found = taught_by(asked).teach()
+    found = taught_by(classroom, asked).teach()
     assert found is not None
     assert set(found.heads) == {NEXT_STEP}  # of the purchase nothing was taught
     # The second question cannot be answered: the item is not known.
@@ -83,22 +90,21 @@ def test_what_is_right_has_the_highest_level_and_a_purchase_its_worth(
     assert sorted(purchase.levels.tolist())[-3:] == [0, 1, LEVELS // 2]
 
 
-def test_a_stranger_is_asked_but_teaches_nothing() -> None:
-    classroom = taught_by([*returning(), question(right="item-01")])
-    found = classroom.teach()
+def test_a_stranger_is_asked_but_teaches_nothing(classroom: Classroom) -> None:
+    asked = [*returning(), question(right="item-01")]
+    found = taught_by(classroom, asked).teach()
     assert found is not None
     assert (found.asked, found.without_candidates) == (19, 1)
 
 
-def test_each_question_is_reported_as_it_is_put() -> None:
+def test_each_question_is_reported_as_it_is_put(classroom: Classroom) -> None:
     calls: list[None] = []
-    classroom = Classroom(NEXT, SPEC, BLEND, 1)
     classroom.ask(shop(), returning(), lambda: calls.append(None))
     assert len(calls) == 18
 
 
-def test_what_was_taught_orders_the_model_it_is_added_to() -> None:
-    found = taught_by(returning()).teach()
+def test_what_was_taught_orders_the_model_it_is_added_to(classroom: Classroom) -> None:
+    found = taught_by(classroom, returning()).teach()
     assert found is not None
     assert set(found.heads) == {NEXT_STEP, PURCHASE_HEAD}
     # What is bought is learnt on top of what comes next.
@@ -114,22 +120,21 @@ def test_what_was_taught_orders_the_model_it_is_added_to() -> None:
     assert ranker.columns.tolist() == list(range(len(found.info.features)))
 
 
-def test_with_too_few_questions_there_is_no_ranker() -> None:
-    assert taught_by(returning()[:5]).teach() is None
-    assert Classroom(NEXT, SPEC, BLEND, 1).teach() is None
+def test_with_too_few_questions_there_is_no_ranker(classroom: Classroom) -> None:
+    assert classroom.teach() is None
+    assert taught_by(classroom, returning()[:5]).teach() is None
 
 
 def test_models_with_other_sources_teach_the_columns_of_the_first(
-    lessons: dict[str, list[Lesson]],
+    classroom: Classroom, lessons: dict[str, list[Lesson]]
 ) -> None:
     whole = shop()
     fewer = {name: each for name, each in whole.info.sources.items() if name != "item_knn"}
     blend = {name: each for name, each in whole.info.blend.items() if name != "item_knn"}
-    classroom = taught_by(returning(), whole, shop(sources=fewer, blend=blend))
-    classroom.teach()
+    taught_by(classroom, returning(), whole, shop(sources=fewer, blend=blend)).teach()
     given = lessons[NEXT_STEP]
     assert len(given) == 36
-    second = np.concatenate([each.features for each in given[18:]])
+    second = np.concatenate([each.features.read() for each in given[18:]])
     names = list(classroom._names)
     assert not second[:, [names.index(f"item_knn.{part}") for part in ("score", "last")]].any()
     assert second[:, names.index("als.last")].any()

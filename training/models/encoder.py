@@ -16,16 +16,20 @@ batch touches.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
+from feature_store.cores import usable_cores
 from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from training.known_events import KnownEvents
 from training.models.adam import RowAdam
 from training.models.encoder_questions import EncoderQuestions, encoder_questions
+from training.models.softmax import Answers, Gradients, softmax_gradients
 from training.sections import EncoderSpec
 
 _FIRST_SPREAD = 0.1
@@ -60,16 +64,20 @@ def learn_encoder(
     questions = encoder_questions(events, weight_by_code, spec.depth, spec.max_questions)
     if len(questions.came) < spec.min_questions:
         return None
-    lesson = _Lesson(questions, events.items, spec)
-    lesson.learn()
+    # Parts of a batch share the cores; threads of BLAS would wait for each other there.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_cores()) as threads:
+        lesson = _Lesson(questions, events.items, spec, threads)
+        lesson.learn()
     return lesson.encoder()
 
 
 class _Lesson:
     """The state of one learning run."""
 
-    def __init__(self, questions: EncoderQuestions, items: int, spec: EncoderSpec) -> None:
-        self._questions, self._spec = questions, spec
+    def __init__(
+        self, questions: EncoderQuestions, items: int, spec: EncoderSpec, threads: Executor
+    ) -> None:
+        self._questions, self._spec, self._threads = questions, spec, threads
         self._rng = np.random.default_rng(spec.seed)
         first = self._rng.standard_normal((items, spec.factors), np.float32)
         self._vectors = RowAdam(first * np.float32(_FIRST_SPREAD))
@@ -159,23 +167,20 @@ class _Lesson:
         item: Float32Array,
         candidates: Int32Array,
         answers: tuple[Int64Array, Int32Array],
-    ) -> tuple[Float32Array, Float32Array]:
+    ) -> Gradients:
         """Of the mean loss, by the ways' directions and by those of the items."""
         asked, came = answers
-        scores: Float32Array = way @ item.T
-        scores /= np.float32(self._spec.temperature)
-        if len(candidates) < len(self._chance):
-            expected = np.minimum(self._chance[candidates] * self._spec.negatives, 1.0)
-            scores -= np.log(expected + 1e-12).astype(np.float32)
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        # What comes at one moment shares its way, and so its chances.
-        scores *= (np.bincount(asked) / scores.sum(axis=1)).astype(np.float32)[:, None]
-        np.subtract.at(scores, (asked, np.searchsorted(candidates, came)), np.float32(1))
-        scores /= np.float32(self._spec.temperature * len(came))
-        pull: Float32Array = scores @ item
-        push: Float32Array = scores.T @ way
-        return pull, push
+        right = Answers(asked, np.searchsorted(candidates, came))
+        shift, spec = self._shift(candidates), self._spec
+        return softmax_gradients(way, item, right, shift, spec.temperature, self._threads)
+
+    def _shift(self, candidates: Int32Array) -> Float32Array:
+        """Log of how often each candidate is among those drawn; 0 where none are drawn."""
+        if len(candidates) == len(self._chance):
+            return np.zeros(len(candidates), np.float32)
+        expected = np.minimum(self._chance[candidates] * self._spec.negatives, 1.0)
+        shift: Float32Array = np.log(expected + 1e-12).astype(np.float32)
+        return shift
 
 
 def _unit(vectors: Float32Array) -> tuple[Float32Array, Float32Array]:

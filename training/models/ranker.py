@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from recommender.forest import Forest
 from recommender.forest_arrays import heads_of
-from recommender.terms import BoolArray, Float32Array, Int32Array
+from recommender.terms import BoolArray, Int32Array
+from training.models.feature_file import FeatureRows
 from training.models.forest_export import export_forest, joined
 from training.sections import RankerSpec
 
@@ -37,18 +38,18 @@ class Lesson:
     Parameters
     ----------
     features
-        float32 (c, features).
+        Rows of float32 (c, features), read where they are looked at.
     levels
         How right each candidate is, 0 to `LEVELS`, int32 (c,).
     """
 
-    features: Float32Array
+    features: FeatureRows
     levels: Int32Array
 
-    @property
-    def is_answerable(self) -> bool:
-        """There is a right and a wrong candidate."""
-        return 0 < int(np.count_nonzero(self.levels)) < len(self.levels)
+
+def is_answerable(levels: Int32Array) -> bool:
+    """There is a right and a wrong candidate."""
+    return 0 < int(np.count_nonzero(levels)) < len(levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def teach(
         A head of the same features that this one begins with: what is grown corrects its sums, and
         few questions suffice for that. The new head has the trees of both.
     """
-    lessons = [lesson for lesson in lessons if lesson.is_answerable]
+    lessons = [lesson for lesson in lessons if is_answerable(lesson.levels)]
     if len(lessons) < spec.min_questions:
         return None
     aside = _kept_aside(len(lessons), spec)
@@ -164,13 +165,13 @@ def _forest(taught: TaughtHead, names: tuple[str, ...]) -> Forest:
 def _dataset(
     lessons: Sequence[Lesson], names: tuple[str, ...], begun: Forest | None
 ) -> lgb.Dataset:
-    # LightGBM refuses some characters in names; the place says which one it is. It reads the parts
-    # where they lie, so that they are in memory once.
+    # LightGBM refuses some characters in names; the place says which one it is.
     return lgb.Dataset(
         [lesson.features for lesson in lessons],
         np.concatenate([lesson.levels for lesson in lessons]),
         group=[len(lesson.levels) for lesson in lessons],
-        init_score=begun and np.concatenate([begun.score(each.features) for each in lessons]),
+        init_score=begun
+        and np.concatenate([begun.score(each.features.read()) for each in lessons]),
         feature_name=[f"f{number}" for number in range(len(names))],
         params={"max_bin": 127, "verbose": -1},
     )

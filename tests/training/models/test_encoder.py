@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +22,7 @@ from training.models.encoder_questions import EncoderQuestions, encoder_question
 from training.sections import EncoderSpec
 
 ITEMS, SHOPPERS, STEPS = 40, 150, 9
+THREADS = ThreadPoolExecutor(1)
 SPEC = EncoderSpec(factors=16, epochs=3, min_steps=150, batch=128, learning_rate=0.02)
 
 
@@ -112,6 +117,18 @@ def test_the_same_events_give_the_same_vectors(learnt: Encoder) -> None:
     assert np.array_equal(again.lag_weights, learnt.lag_weights)
 
 
+def test_the_vectors_do_not_depend_on_the_number_of_cores() -> None:
+    spec = replace(SPEC, batch=700, min_steps=1)  # in more parts than one
+
+    def learnt_on(cores: int) -> Encoder:
+        with patch("training.models.encoder.usable_cores", return_value=cores):
+            found = learn_encoder(rings(), weights(), spec)
+        assert found is not None
+        return found
+
+    assert np.array_equal(learnt_on(1).vectors, learnt_on(3).vectors)
+
+
 def test_a_sample_of_the_catalogue_does_nearly_as_well() -> None:
     spec = EncoderSpec(
         factors=16, epochs=3, min_steps=300, batch=128, learning_rate=0.02, negatives=12
@@ -132,7 +149,10 @@ def test_steps_go_down_the_gradient_of_the_loss() -> None:
     questions, items, factors, tau = 5, 7, 4, 0.3
     asked = np.array([0, 0, 0, 1, 2, 3, 4, 4])  # several items came at some moments
     lesson = _Lesson(
-        encoder_questions(rings(items=6), weights(), 3, 1_000), items, EncoderSpec(temperature=tau)
+        encoder_questions(rings(items=6), weights(), 3, 1_000),
+        items,
+        EncoderSpec(temperature=tau),
+        THREADS,
     )
     ways = sparse.csr_array(rng.random((questions, items)) * (rng.random((questions, items)) > 0.5))
     ways = sparse.csr_array(ways + sparse.eye_array(questions, items))
@@ -167,7 +187,7 @@ def test_a_batch_is_of_whole_moments_and_as_large_as_asked(sizes: list[int], siz
     no_way = np.zeros((moments, 1), np.int32)
     begins = np.append(0, np.cumsum(sizes))
     came = np.zeros(begins[-1], np.int32)
-    lesson = _Lesson(EncoderQuestions(no_way, no_way, begins, came), 1, EncoderSpec())
+    lesson = _Lesson(EncoderQuestions(no_way, no_way, begins, came), 1, EncoderSpec(), THREADS)
     size = min(size, len(came))
     batches = lesson._batches(size)
     taken = []
@@ -186,7 +206,7 @@ def test_a_batch_of_baskets_is_counted_by_their_items() -> None:
     begins = np.arange(0, 2_001, 10)
     no_way = np.zeros((200, 1), np.int32)
     questions = EncoderQuestions(no_way, no_way, begins, np.zeros(2_000, np.int32))
-    batches = _Lesson(questions, 1, spec)._batches(spec.batch)
+    batches = _Lesson(questions, 1, spec, THREADS)._batches(spec.batch)
     assert [len(next(batches)) for _ in range(40)] == [10] * 40
 
 
