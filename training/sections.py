@@ -329,6 +329,7 @@ class RankerSpec:
     objective: str = choice("lambdarank", "lambdarank", "rank_xendcg")
     rounds: int = whole(300, 1, 10_000)
     patience: int = whole(30, 1, 10_000)
+    bags: int = whole(1, 1, 100)
     learning_rate: float = number(0.05, 1e-4, 1)
     leaves: int = whole(63, 2, 1_024)
     leaf_questions: int = whole(100, 1, 1_000_000)

@@ -35,8 +35,9 @@ def _curves(axes: Axes, heads: Mapping[str, TaughtHead]) -> None:
     for head, taught in heads.items():
         trees = range(1, len(taught.curve) + 1)
         axes.plot(trees, taught.curve, color=_COLOURS.get(head, "#555555"), label=head)
-        axes.axvline(taught.rounds, color=_COLOURS.get(head, "#555555"), linestyle=":")
-    axes.set_xlabel("trees (dotted: kept)")
+        best = taught.curve.index(max(taught.curve)) + 1
+        axes.axvline(best, color=_COLOURS.get(head, "#555555"), linestyle=":")
+    axes.set_xlabel("trees of the first bag (dotted: kept)")
     axes.set_ylabel("nDCG@20, kept aside")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -8,7 +8,7 @@ matter: one among those small numbers moves to their edge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightgbm as lgb
@@ -41,6 +41,16 @@ def export_forest(booster: lgb.Booster, head: str) -> dict[str, npt.NDArray[np.g
     for tree in model["tree_info"]:
         rows.add_tree(tree)
     return {array_name(head, part): array for part, array in rows.arrays().items()}
+
+
+def mean_of(forests: Sequence[Arrays]) -> dict[str, npt.NDArray[np.generic]]:
+    """The trees of all forests of one head; their leaves sum up to the mean of the forests."""
+    (head,) = heads_of(forests[0])
+    found = dict(forests[0])
+    for forest in forests[1:]:
+        found = joined(found, forest)
+    leaves = array_name(head, "leaf")
+    return found | {leaves: found[leaves].astype(np.float64) / len(forests)}
 
 
 def joined(first: Arrays, second: Arrays) -> dict[str, npt.NDArray[np.generic]]:

@@ -1,13 +1,16 @@
 """Gradient-boosted trees that order candidates: LambdaMART (Burges 2010), by LightGBM.
 
 Trees are grown on questions whose right answers are known. A part of the questions is kept aside
-and decides when to stop; nothing else is chosen on it.
+and decides when to stop; nothing else is chosen on it. Several bags, each grown from other draws of
+questions and features and with another part kept aside, speak with one voice, their mean (bagging,
+Breiman 1996): it wavers less than any of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 import lightgbm as lgb
 import numpy as np
@@ -17,7 +20,7 @@ from recommender.forest import Forest
 from recommender.forest_arrays import heads_of
 from recommender.terms import BoolArray, Int32Array
 from training.models.feature_file import FeatureRows
-from training.models.forest_export import export_forest, joined
+from training.models.forest_export import export_forest, joined, mean_of
 from training.sections import RankerSpec
 
 LEVELS = 16
@@ -61,13 +64,13 @@ class TaughtHead:
     arrays
         As a bundle has them, see `recommender.forest_arrays`.
     questions
-        Answerable questions that were learnt from, and kept aside.
+        Answerable questions that each bag learnt from, and kept aside.
     rounds
-        Trees that were grown, those it begins with apart.
+        Trees that were grown in all bags, those it begins with apart.
     curve
-        nDCG@20 on the questions kept aside after each of them.
+        nDCG@20 on the questions kept aside after each tree of the first bag.
     importance
-        Share of the gain that each feature brought, most first.
+        Share of the gain that each feature brought, mean of the bags, most first.
     """
 
     arrays: Mapping[str, npt.NDArray[np.generic]]
@@ -98,12 +101,35 @@ def teach(
     lessons = [lesson for lesson in lessons if is_answerable(lesson.levels)]
     if len(lessons) < spec.min_questions:
         return None
+    begun = _forest(onto, names) if onto else None
+    bags = [
+        _grown(lessons, head, names, replace(spec, seed=spec.seed + number), threads, begun)
+        for number in range(spec.bags)
+    ]
+    arrays = mean_of([bag.arrays for bag in bags])
+    importance = _most_first({name: fmean(bag.importance[name] for bag in bags) for name in names})
+    return replace(
+        bags[0],
+        arrays=joined(onto.arrays, arrays) if onto else arrays,
+        rounds=sum(bag.rounds for bag in bags),
+        importance=importance,
+    )
+
+
+def _grown(
+    lessons: Sequence[Lesson],
+    head: str,
+    names: tuple[str, ...],
+    spec: RankerSpec,
+    threads: int,
+    begun: Forest | None,
+) -> TaughtHead:
+    """One bag, without the trees it begins with."""
     aside = _kept_aside(len(lessons), spec)
     train, check = (
         [lesson for lesson, is_aside in zip(lessons, aside, strict=True) if is_aside == part]
         for part in (False, True)
     )
-    begun = _forest(onto, names) if onto else None
     curve: dict[str, dict[str, list[float]]] = {}
     booster = lgb.train(
         _parameters(spec, threads, len(train)),
@@ -116,9 +142,8 @@ def teach(
             lgb.record_evaluation(curve),
         ],
     )
-    arrays = export_forest(booster, head)
     return TaughtHead(
-        joined(onto.arrays, arrays) if onto else arrays,
+        export_forest(booster, head),
         (len(train), len(check)),
         booster.best_iteration,
         tuple(round(float(each), 9) for each in curve["check"][f"ndcg@{_METRIC_AT}"]),
@@ -178,7 +203,12 @@ def _dataset(
 
 
 def _importance(booster: lgb.Booster, names: tuple[str, ...]) -> dict[str, float]:
+    """Share of the gain by feature."""
     gains = booster.feature_importance("gain")
     shares = gains / max(float(gains.sum()), 1e-12)
-    order = np.argsort(-shares, kind="stable")
-    return {names[place]: round(float(shares[place]), 6) for place in order if shares[place] > 0}
+    return dict(zip(names, shares.tolist(), strict=True))
+
+
+def _most_first(shares: Mapping[str, float]) -> dict[str, float]:
+    ordered = sorted(shares.items(), key=lambda each: -each[1])
+    return {name: round(share, 6) for name, share in ordered if share > 0}

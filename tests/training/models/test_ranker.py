@@ -121,3 +121,36 @@ def test_a_head_that_begins_with_another_needs_few_questions(lessons: Lessons) -
     assert len(both.arrays["forest_purchase_offsets"]) - 1 == trees + both.rounds
     right = {id(head): firsts(head, asked).mean() for head in (step, alone, both)}
     assert right[id(both)] > right[id(alone)] + 0.05, right
+
+
+def scores(head: TaughtHead, asked: list[Lesson]) -> np.ndarray:
+    (name,) = heads_of(head.arrays)
+    forest = Forest.from_arrays(head.arrays, name, len(NAMES))
+    return np.concatenate([forest.score(each.features.read()) for each in asked])
+
+
+def test_several_bags_say_the_mean_of_what_each_says(lessons: Lessons) -> None:
+    given, asked = lessons(150, noise=0.5), lessons(30, seed=1)
+    alone = [taught(given, replace(SPEC, seed=SPEC.seed + number)) for number in range(3)]
+    together = taught(given, replace(SPEC, bags=3))
+    assert scores(together, asked) == pytest.approx(
+        np.mean([scores(each, asked) for each in alone], axis=0), abs=1e-9
+    )
+    assert not np.allclose(scores(alone[0], asked), scores(alone[1], asked))
+    assert together.rounds == sum(each.rounds for each in alone)
+    assert together.rounds == len(together.arrays["forest_next_step_offsets"]) - 1
+    assert (together.questions, together.curve) == (alone[0].questions, alone[0].curve)
+    assert sum(together.importance.values()) == pytest.approx(1, abs=1e-3)
+    assert list(together.importance.values()) == sorted(together.importance.values())[::-1]
+
+
+def test_bags_of_a_head_that_begins_with_another_correct_it_by_their_mean(lessons: Lessons) -> None:
+    step, few, asked = taught(lessons(300, noise=0.5)), lessons(30, seed=2), lessons(30, seed=3)
+
+    def corrections(spec: RankerSpec) -> np.ndarray:
+        head = teach(few, "purchase", NAMES, spec, 1, onto=step)
+        assert head is not None
+        return scores(head, asked) - scores(step, asked)
+
+    each = [corrections(replace(SPEC, seed=SPEC.seed + number)) for number in range(2)]
+    assert corrections(replace(SPEC, bags=2)) == pytest.approx(np.mean(each, axis=0), abs=1e-9)
