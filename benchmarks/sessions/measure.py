@@ -39,8 +39,6 @@ CANDIDATES = (20, 50, 100, 200)
 # Questions close to the end of their model teach most: of a tenth, each half has its own model.
 VALIDATION_SHARE, CUTS = 0.05, 2
 PATIENCE = 100
-# One right item of many looked alike: which trees grow is chance, and the mean of some wavers less.
-BAGS = 4
 # Sources that answer by themselves, to stand beside all of them together.
 ALONE = ("session_knn", "popularity")
 
@@ -76,7 +74,6 @@ def session_spec(questions: int) -> TrainingSpec:
             max_questions=questions // CUTS,
             visit_decay=0.0,
             patience=PATIENCE,
-            bags=BAGS,
         ),
     )
 
