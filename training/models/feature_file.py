@@ -87,7 +87,8 @@ class FeatureRows(lgb.Sequence):  # type: ignore[misc]  # without types
 
     def __getitem__(self, rows: int | slice | list[int]) -> Float64Array:
         if isinstance(rows, int | np.integer):
-            one: Float64Array = self.read(int(rows), 1)[0].astype(np.float64)
+            row = range(self._rows)[rows]
+            one: Float64Array = self.read(row, 1)[0].astype(np.float64)
             return one
         some: Float64Array = self.read()[rows].astype(np.float64)
         return some

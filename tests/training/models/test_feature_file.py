@@ -39,12 +39,19 @@ def test_rows_are_looked_up_as_in_an_array(rows: int, data: st.DataObject) -> No
         file.append(features(2))
         expected = features(rows, seed=1)
         kept = file.append(expected)
-        place = data.draw(st.integers(0, rows - 1))
+        place = data.draw(st.integers(-rows, rows - 1))
         some = data.draw(st.slices(rows).filter(lambda each: (each.step or 1) > 0))
         listed = data.draw(st.lists(st.integers(0, rows - 1), min_size=1))
         assert np.array_equal(kept[place], expected[place])
         assert np.array_equal(kept[some], expected[some])
         assert np.array_equal(kept[listed], expected[listed])
+
+
+def test_there_is_no_row_beyond_the_last(file: FeatureFile) -> None:
+    kept = file.append(features(2))
+    file.append(features(2, seed=1))
+    with pytest.raises(IndexError):
+        _ = kept[2]
 
 
 def test_views_are_written_as_they_look(file: FeatureFile) -> None:
