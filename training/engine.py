@@ -25,7 +25,8 @@ exposures
     ``shopper_idx`` Int32 or null, ``item_idx`` Int32 or null (without any event in the window's
     file), ``is_click`` Boolean, ``position`` Int32 (0-based), ``place`` String (the placement, or
     empty), ``ts`` Int64, ``available_at`` Int64; what was shown in lists of ours
-    (`recommender.exposures`), and what was taken up from them.
+    (`recommender.exposures`), and what was taken up from them; in the order (shopper, item, ts,
+    event id, item position).
 visits
     ``shopper_idx`` Int32 or null (a shopper without any event in the window's file), ``shopper_id``
     String, ``start`` Int64, ``end`` Int64, ``entry`` String, ``entry_placement`` String or null,

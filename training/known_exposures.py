@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from feature_store.runs import begins_run
 from recommender.terms import Int64Array
 from training.dataset import Dataset
 from training.engine import EventWindow, Period
 from training.known_events import KnownEvents
 from training.models.acceptance import ShownItems
 from training.models.impression_discount import POSITIONS, Exposures, counted, taken_up
+from training.sections import MOST_PLACES
 
 _KEY = ("shopper_idx", "item_idx", "ts")
+_CELL = ("place", "position")
 
 
 def known_exposures(window: EventWindow, dataset: Dataset, events: KnownEvents) -> Exposures | None:
@@ -35,18 +38,19 @@ def known_exposures(window: EventWindow, dataset: Dataset, events: KnownEvents) 
         .with_columns(item_idx=number)
         .filter(pl.col("item_idx") >= 0)
     )
-    shown = known.filter(~pl.col("is_click")).unique(_KEY, keep="first", maintain_order=True)
-    rows = shown.sort(_KEY).with_columns(place=_place()).collect()
+    shown = known.filter(~pl.col("is_click")).filter(begins_run(*_KEY))
+    place = _place(shown.select(pl.col("place").unique()).collect()["place"].to_list())
+    rows = shown.select(*_KEY, place=place).collect()
     if rows.is_empty():
         return None
-    clicks = known.filter("is_click").collect()
+    clicks = known.filter("is_click").select(_KEY).collect()
     pair, ts = _pairs(rows, events.items), rows["ts"].to_numpy()
     touched = events.shopper_idx.astype(np.int64) * events.items + events.item_idx
     ignored, age, touched_before = counted(pair, ts, touched, events.ts)
     return Exposures(
-        rows["shopper_idx"].to_numpy().astype(np.int64),
-        rows["item_idx"].to_numpy().astype(np.int64),
-        rows["place"].to_numpy().astype(np.int64),
+        rows["shopper_idx"].to_numpy(),
+        rows["item_idx"].to_numpy(),
+        rows["place"].to_numpy(),
         touched_before,
         ignored,
         age,
@@ -62,27 +66,50 @@ def shown_items(window: EventWindow, period: Period) -> ShownItems | None:
     if window.exposures is None:
         return None
     inside = pl.col("ts").is_between(period.start, period.end - 1)
-    known = pl.scan_parquet(window.exposures).filter(inside, pl.col("available_at") < period.end)
-    rows = known.with_columns(pl.col("shopper_idx", "item_idx").cast(pl.Int64)).collect()
-    is_somebodys = pl.col("shopper_idx").is_not_null() & pl.col("item_idx").is_not_null()
-    own, others = rows.filter(is_somebodys), rows.filter(~is_somebodys, ~pl.col("is_click"))
-    shown = own.filter(~pl.col("is_click")).unique(_KEY, keep="first", maintain_order=True)
-    shown = shown.sort(_KEY)
-    clicks, items = own.filter("is_click"), len(window.item_ids)
-    taken = taken_up(
-        _pairs(shown, items), shown["ts"].to_numpy(), _pairs(clicks, items), clicks["ts"].to_numpy()
+    rows = (
+        pl.scan_parquet(window.exposures)
+        .filter(inside, pl.col("available_at") < period.end)
+        .with_columns(pl.col("position").fill_null(0).clip(0, MOST_PLACES - 1))
     )
-    both = pl.concat([shown, others])
-    if both.is_empty():
+    is_somebodys = pl.col("shopper_idx").is_not_null() & pl.col("item_idx").is_not_null()
+    others = rows.filter(~is_somebodys, ~pl.col("is_click"))
+    own = rows.filter(is_somebodys)
+    shown, clicks = (
+        own.filter(~pl.col("is_click")).filter(begins_run(*_KEY)),
+        own.filter("is_click"),
+    )
+    cells = _counts(pl.concat([shown, others]), "shown")
+    if cells.is_empty():
         return None
-    placements = tuple(both["place"].unique().sort().to_list())
-    number = both["place"].replace_strict(placements, range(len(placements)), return_dtype=pl.Int64)
+    taken = _counts(_taken(shown, clicks.select(_KEY).collect(), len(window.item_ids)), "taken")
+    cells = cells.join(taken, on=_CELL, how="left").sort(_CELL)
+    placements = tuple(cells["place"].unique().sort().to_list())
+    number = cells["place"].replace_strict(
+        placements, range(len(placements)), return_dtype=pl.Int64
+    )
     return ShownItems(
         placements,
         number.to_numpy(),
-        both["position"].fill_null(0).to_numpy().astype(np.int64).clip(min=0),
-        np.concatenate([taken, np.zeros(len(others), np.bool_)]),
+        *(
+            cells[name].fill_null(0).cast(pl.Int64).to_numpy()
+            for name in ("position", "shown", "taken")
+        ),
     )
+
+
+def _taken(shown: pl.LazyFrame, clicks: pl.DataFrame, items: int) -> pl.LazyFrame:
+    """Those of the exposures that were taken up; both in the order of `_KEY`."""
+    pairs = ("shopper_idx", "item_idx")
+    # Few pairs were ever taken up.
+    rows = shown.join(clicks.lazy().select(pairs), on=pairs, how="semi", maintain_order="left")
+    found = rows.collect()
+    pair, ts = _pairs(found, items), found["ts"].to_numpy()
+    return found.lazy().filter(taken_up(pair, ts, _pairs(clicks, items), clicks["ts"].to_numpy()))
+
+
+def _counts(rows: pl.LazyFrame, name: str) -> pl.DataFrame:
+    """How many rows each placement and position has."""
+    return rows.group_by(_CELL).agg(pl.len().alias(name)).collect()
 
 
 def _pairs(rows: pl.DataFrame, items: int) -> Int64Array:
@@ -90,7 +117,11 @@ def _pairs(rows: pl.DataFrame, items: int) -> Int64Array:
     return np.asarray(shopper * items + rows["item_idx"].to_numpy(), np.int64)
 
 
-def _place() -> pl.Expr:
-    """Number of placement and position together; far positions are one."""
-    position = pl.col("position").clip(0, POSITIONS - 1)
-    return pl.struct(pl.col("place"), position).rank("dense").cast(pl.Int64) - 1
+def _place(placements: list[str]) -> pl.Expr:
+    """Number of placement and position together; far positions are one, unknown ones another."""
+    placement = pl.col("place").replace_strict(
+        placements, range(len(placements)), return_dtype=pl.Int32
+    )
+    return placement * (POSITIONS + 1) + pl.col("position").clip(0, POSITIONS - 1).fill_null(
+        POSITIONS
+    )

@@ -13,6 +13,8 @@ from recommender.terms import ADD_TO_CART, PURCHASE, SELECT_ITEM, VIEW_ITEM
 from training.settings import choice, event_types, number, text, whole, wholes, words
 
 SECONDS_PER_DAY: Final = 86_400
+# Places of a list that acceptance may tell apart; what stands further down counts as the last.
+MOST_PLACES: Final = 100
 
 # Pairs of event types (earlier, later); the name is the candidate source's.
 PAIR_EVENTS: Final[dict[str, tuple[str, str]]] = {
@@ -358,7 +360,7 @@ class AcceptanceSpec:
 
     min_clicks: int = whole(100, 1, 10_000_000)
     prior: float = number(20.0, 0.01, 1_000_000)
-    places: int = whole(20, 1, 100)
+    places: int = whole(20, 1, MOST_PLACES)
     placements: int = whole(50, 1, 1_000)
     tolerance: float = number(0.2, 0, 10)
 

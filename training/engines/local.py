@@ -21,11 +21,9 @@ from recommender.errors import DataError
 from recommender.terms import (
     AVAILABLE_AT,
     EVENT_CODES,
-    EVENT_ID,
     EVENT_TYPE,
     INTERACTION_TYPES,
     ITEM_ID,
-    ITEM_POSITION,
     PRICE,
     SHOPPER_ID,
     TS,
@@ -43,8 +41,6 @@ from training.sections import PAIR_EVENTS, SECONDS_PER_DAY
 from training.spec import TrainingSpec
 
 _COLUMNS: Final = [
-    EVENT_ID,
-    ITEM_POSITION,
     EVENT_TYPE,
     TS,
     AVAILABLE_AT,
@@ -53,8 +49,8 @@ _COLUMNS: Final = [
     PRICE,
 ]
 # As `feature_store.online.state.interaction_order`, so that of one moment the last item is the same
-# in training and serving; the rest makes it total.
-_EVENT_ORDER: Final = ["shopper_idx", TS, "event_code", "item_idx", EVENT_ID, ITEM_POSITION]
+# in training and serving; the order of the table, by event and position, makes it total.
+_EVENT_ORDER: Final = ["shopper_idx", TS, "event_code", "item_idx"]
 
 
 class LocalEngine:
@@ -234,11 +230,11 @@ def _numbered(
         schema_overrides={"event_code": pl.Int32},
     )
     ordered = (
-        rows.join(_index(ITEM_ID, item_ids, "item_idx"), on=ITEM_ID)
-        .join(_index(SHOPPER_ID, shopper_ids, "shopper_idx"), on=SHOPPER_ID)
-        .join(codes, on=EVENT_TYPE)
+        rows.join(_index(ITEM_ID, item_ids, "item_idx"), on=ITEM_ID, maintain_order="left")
+        .join(_index(SHOPPER_ID, shopper_ids, "shopper_idx"), on=SHOPPER_ID, maintain_order="left")
+        .join(codes, on=EVENT_TYPE, maintain_order="left")
         .with_columns(pl.col(TS, AVAILABLE_AT).dt.epoch("us"))
-        .sort(_EVENT_ORDER)
+        .sort(_EVENT_ORDER, maintain_order=True)
     )
     gap = round(spec.session.gap_minutes * 60_000_000)
     is_new_shopper = pl.col("shopper_idx").diff().fill_null(1) != 0
@@ -267,9 +263,10 @@ def _moves(
 ) -> pl.LazyFrame:
     """The moves file; shoppers who never met an item are left out."""
     codes = pl.col(EVENT_TYPE).replace_strict(EVENT_CODES, return_dtype=pl.Int32)
+    shoppers = _index(SHOPPER_ID, shopper_ids, "shopper_idx")
+    rows = rows_of(layout, window, known).join(shoppers, on=SHOPPER_ID, maintain_order="left")
     return (
-        moves_of(rows_of(layout, window, known), SHOPPER_ID)
-        .join(_index(SHOPPER_ID, shopper_ids, "shopper_idx"), on=SHOPPER_ID)
+        moves_of(rows, "shopper_idx")
         .join(_index(ITEM_ID, item_ids, "item_idx"), on=ITEM_ID, how="left")
         .select(
             "shopper_idx",

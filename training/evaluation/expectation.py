@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from recommender.acceptance import Acceptance, at_place
-from recommender.terms import BoolArray, Float64Array
+from recommender.terms import Float64Array, Int64Array
 from training.models.acceptance import ShownItems
 
 # MLflow accepts few characters in the name of a figure, a log any in that of a placement.
@@ -25,10 +25,11 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
 def promised(acceptance: Acceptance, shown: ShownItems) -> Float64Array:
-    """Predicted acceptance of each item, float64 (n,)."""
+    """What is expected to be taken up of each row's items, float64 (n,)."""
     curves = [acceptance.curve(name) for name in shown.placements]
     pairs = zip(shown.placement.tolist(), shown.position.tolist(), strict=True)
-    return np.array([at_place(curves[placement], place) or 0.0 for placement, place in pairs])
+    each = [at_place(curves[placement], place) or 0.0 for placement, place in pairs]
+    return np.array(each) * shown.shown
 
 
 def expectation_metrics(
@@ -42,11 +43,11 @@ def expectation_metrics(
     if acceptance is None or shown is None:
         return {}
     expected = promised(acceptance, shown)
-    gap = _gap(expected, shown.taken)
+    gap, items = _gap(expected, shown.taken), shown.shown.sum()
     found = {
-        "expectation_shown": float(len(shown)),
-        "expectation_predicted": float(expected.mean()),
-        "expectation_delivered": float(shown.taken.mean()),
+        "expectation_shown": float(items),
+        "expectation_predicted": float(expected.sum() / items),
+        "expectation_delivered": float(shown.taken.sum() / items),
         "expectation_gap": gap,
         "expectation_within_tolerance": float(abs(gap) <= tolerance),
     }
@@ -57,5 +58,5 @@ def expectation_metrics(
     return found
 
 
-def _gap(expected: Float64Array, taken: BoolArray) -> float:
+def _gap(expected: Float64Array, taken: Int64Array) -> float:
     return float(taken.sum() / expected.sum() - 1)

@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 
 from recommender.acceptance import ANYWHERE, Acceptance
-from recommender.terms import BoolArray, Float64Array, Int64Array
+from recommender.terms import Float64Array, Int64Array
 from training.models.impression_discount import isotonic
 from training.sections import AcceptanceSpec
 
@@ -33,7 +33,7 @@ _LEAST: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class ShownItems:
-    """Items that were shown in lists of ours, one row each.
+    """How often items were shown in lists of ours, a row for each placement and place.
 
     Parameters
     ----------
@@ -43,36 +43,33 @@ class ShownItems:
         Number of each row's placement, int64 (n,).
     position
         Place in the list, from 0, int64 (n,).
-    taken
-        Whether it was taken up, bool (n,).
+    shown, taken
+        How many items were shown there, and how many of them taken up, int64 (n,).
     """
 
     placements: tuple[str, ...]
     placement: Int64Array
     position: Int64Array
-    taken: BoolArray
-
-    def __len__(self) -> int:
-        return len(self.taken)
+    shown: Int64Array
+    taken: Int64Array
 
 
 def learn_acceptance(shown: ShownItems, settings: AcceptanceSpec) -> Acceptance | None:
     """Curves of the placements with the most showings, or None where too little was taken up."""
     if int(shown.taken.sum()) < settings.min_clicks:
         return None
-    seen = _by_place(shown, settings.places, np.ones(len(shown)))
-    taken = _by_place(shown, settings.places, shown.taken.astype(np.float64))
+    seen, taken = (_by_place(shown, settings.places, each) for each in (shown.shown, shown.taken))
     common = _common(seen.sum(axis=0), taken.sum(axis=0))
     kept = np.argsort(-seen.sum(axis=1), kind="stable")[: settings.placements].tolist()
     rows = {shown.placements[p]: _own(seen[p], taken[p], common, settings.prior) for p in kept}
     return Acceptance(rows | {ANYWHERE: _falling(common, np.ones(len(common)))})
 
 
-def _by_place(shown: ShownItems, places: int, values: Float64Array) -> Float64Array:
-    """Sum of a value by placement and place, float64 (placements, places)."""
+def _by_place(shown: ShownItems, places: int, counts: Int64Array) -> Float64Array:
+    """Sums by placement and place, float64 (placements, places); what is behind is in the last."""
     cell = shown.placement * places + np.minimum(shown.position, places - 1)
     size = len(shown.placements) * places
-    return np.bincount(cell, values, size).astype(np.float64).reshape(-1, places)
+    return np.bincount(cell, counts, size).astype(np.float64).reshape(-1, places)
 
 
 def _common(seen: Float64Array, taken: Float64Array) -> Float64Array:

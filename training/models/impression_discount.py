@@ -24,13 +24,16 @@ from typing import Final
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from recommender.compiled import kernel
 from recommender.exposures import MOST_COUNTED, TAKEN_UP_WITHIN_MICROS
 from recommender.impression_discount import AGES, DEFAULT_DISCOUNT, age_bins
-from recommender.terms import BoolArray, Float32Array, Float64Array, Int64Array
+from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from training.sections import ImpressionDiscountSpec
 
 POSITIONS: Final = 20
 _OWN_PRIOR: Final = 0.2
+# No value of the table moves by more than this share of it in another round.
+_SETTLED: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +43,21 @@ class Exposures:
     Parameters
     ----------
     shopper, item, place
-        int64 (n,), 0-based.
+        int32 (n,), 0-based.
     touched
         Whether the shopper had interacted with the item before, bool (n,).
     ignored, age
-        How often the item had been ignored before, and microseconds since the last time; 0 where
-        it had not been. int64 (n,).
+        How often the item had been ignored before, int32 (n,), and microseconds since the last
+        time, int64 (n,); 0 where it had not been.
     clicked
         bool (n,).
     """
 
-    shopper: Int64Array
-    item: Int64Array
-    place: Int64Array
+    shopper: Int32Array
+    item: Int32Array
+    place: Int32Array
     touched: BoolArray
-    ignored: Int64Array
+    ignored: Int32Array
     age: Int64Array
     clicked: BoolArray
 
@@ -62,15 +65,18 @@ class Exposures:
         return len(self.item)
 
     @property
-    def cell(self) -> Int64Array:
-        """Cell k of each exposure, int64 (n,)."""
-        row = np.minimum(self.ignored, MOST_COUNTED) - 1
-        return np.where(self.ignored > 0, 1 + row * AGES + age_bins(self.age), 0)
+    def cell(self) -> Int32Array:
+        """Cell k of each exposure, int32 (n,)."""
+        found = np.zeros(len(self), np.int32)
+        again = np.flatnonzero(self.ignored)
+        row = np.minimum(self.ignored[again], MOST_COUNTED) - 1
+        found[again] = 1 + row * AGES + age_bins(self.age[again])
+        return found
 
 
 def counted(
     pair: Int64Array, ts: Int64Array, touched_pair: Int64Array, touched_ts: Int64Array
-) -> tuple[Int64Array, Int64Array, BoolArray]:
+) -> tuple[Int32Array, Int64Array, BoolArray]:
     """How often and how long ago each exposure's item had been ignored, as serving counts it.
 
     And whether the shopper had ever interacted with it before.
@@ -84,20 +90,35 @@ def counted(
     touched_pair, touched_ts
         The same of every interaction, in any order.
     """
-    pairs, times = np.concatenate([pair, touched_pair]), np.concatenate([ts, touched_ts])
-    is_touch = np.repeat([False, True], [len(pair), len(touched_pair)])
-    # What happened at the moment of an exposure forgives it, so it comes after.
-    order = np.lexsort((is_touch, times, pairs))
-    pairs, times, is_touch = pairs[order], times[order], is_touch[order]
-    before = np.cumsum(~is_touch) - ~is_touch
-    begins = np.diff(pairs, prepend=pairs[:1] - 1) != 0
-    forgiven = np.maximum.accumulate(np.where(begins | is_touch, before, 0))
-    places = np.flatnonzero(~is_touch)
-    ignored = (before - forgiven)[places]
-    age = np.where(ignored > 0, np.diff(times[places], prepend=times[:1]), 0)
-    touches = np.cumsum(is_touch)
-    known = touches > np.maximum.accumulate(np.where(begins, touches - is_touch, 0))
-    return ignored.astype(np.int64), age.astype(np.int64), known[places]
+    order = np.lexsort((touched_ts, touched_pair))
+    return _counted(pair, ts, touched_pair[order], touched_ts[order])
+
+
+@kernel
+def _counted(
+    pair: Int64Array, ts: Int64Array, touched_pair: Int64Array, touched_ts: Int64Array
+) -> tuple[Int32Array, Int64Array, BoolArray]:
+    ignored, age = np.zeros(len(pair), np.int32), np.zeros(len(pair), np.int64)
+    known = np.zeros(len(pair), np.bool_)
+    touch, count, is_known = 0, 0, False
+    for row in range(len(pair)):
+        if row == 0 or pair[row] != pair[row - 1]:
+            count, is_known = 0, False
+            while touch < len(touched_pair) and touched_pair[touch] < pair[row]:
+                touch += 1
+        # What happened at the moment of an exposure forgives it, so it comes after.
+        while (
+            touch < len(touched_pair)
+            and touched_pair[touch] == pair[row]
+            and touched_ts[touch] < ts[row]
+        ):
+            count, is_known = 0, True
+            touch += 1
+        ignored[row], known[row] = count, is_known
+        if count:
+            age[row] = ts[row] - ts[row - 1]
+        count += 1
+    return ignored, age, known
 
 
 def taken_up(
@@ -110,17 +131,22 @@ def taken_up(
     pair, ts
         As in `counted`.
     """
-    pairs, times = np.concatenate([pair, click_pair]), np.concatenate([ts, click_ts])
-    row = np.concatenate([np.arange(len(pair)), np.full(len(click_pair), -1)])
-    order = np.lexsort((row < 0, times, pairs))
-    pairs, times, row = pairs[order], times[order], row[order]
-    # Rows of exposures rise in this order, so the last one so far is the largest.
-    last = np.maximum.accumulate(row)
-    clicks = np.flatnonzero((row < 0) & (last >= 0))
-    shown = last[clicks]
-    fits = (pair[shown] == pairs[clicks]) & (times[clicks] - ts[shown] <= TAKEN_UP_WITHIN_MICROS)
+    order = np.lexsort((click_ts, click_pair))
+    return _taken_up(pair, ts, click_pair[order], click_ts[order])
+
+
+@kernel
+def _taken_up(
+    pair: Int64Array, ts: Int64Array, click_pair: Int64Array, click_ts: Int64Array
+) -> BoolArray:
     clicked = np.zeros(len(pair), np.bool_)
-    clicked[shown[fits]] = True
+    after = 0
+    for click in range(len(click_pair)):
+        of, at = click_pair[click], click_ts[click]
+        while after < len(pair) and (pair[after] < of or (pair[after] == of and ts[after] <= at)):
+            after += 1
+        if after and pair[after - 1] == of and at - ts[after - 1] <= TAKEN_UP_WITHIN_MICROS:
+            clicked[after - 1] = True
     return clicked
 
 
@@ -161,41 +187,58 @@ def _fitted(
 ) -> tuple[Float64Array, Float64Array]:
     """Values d by cell, and the clicks that the other factors expect there; float64 (cells,)."""
     prior = np.concatenate([[1.0], DEFAULT_DISCOUNT.astype(np.float64).ravel()])
-    cell, clicked = exposures.cell, exposures.clicked.astype(np.float64)
+    cell, clicked = exposures.cell, exposures.clicked
     effects = [
         _Effect(exposures.shopper, clicked, _OWN_PRIOR),
         _Effect(exposures.item, clicked, _OWN_PRIOR),
-        _Effect(exposures.touched.astype(np.int64), clicked, _OWN_PRIOR),
+        _Effect(exposures.touched.astype(np.int32), clicked, _OWN_PRIOR),
         _Effect(exposures.place, clicked, 0.0),
     ]
-    clicks = np.asarray(np.bincount(cell, clicked, len(prior)), np.float64)
-    relative = prior.copy()
-    expected: Float64Array = np.zeros(len(prior))
+    clicks = np.bincount(cell[clicked], minlength=len(prior)).astype(np.float64)
+    relative, expected = prior.copy(), np.zeros(len(prior))
     # What all effects together expect of each exposure; each is taken out while it is fitted.
     rate = relative[cell]
     for _ in range(settings.rounds):
         for effect in effects:
-            rate = effect.refitted(rate)
-        rate /= relative[cell]
-        expected = np.asarray(np.bincount(cell, rate, len(prior)), np.float64)
-        relative = (clicks + settings.prior * prior) / (expected + settings.prior)
+            effect.refit(rate)
+        expected = _taken_out(cell, relative, rate)
+        before, relative = relative, (clicks + settings.prior * prior) / (expected + settings.prior)
         relative[0] = 1.0
-        rate *= relative[cell]
+        _brought_in(cell, relative, rate)
+        if np.abs(relative / before - 1).max() < _SETTLED:
+            break
     return relative, expected
 
 
 class _Effect:
     """One factor of the model, a value for each label."""
 
-    def __init__(self, labels: Int64Array, clicked: Float64Array, prior: float) -> None:
+    def __init__(self, labels: Int32Array, clicked: BoolArray, prior: float) -> None:
         self._labels, self._prior = labels, prior
-        self._taken = np.bincount(labels, clicked)
-        self._values = np.ones(len(self._taken))
+        size = int(labels.max(initial=-1)) + 1
+        self._taken = np.bincount(labels[clicked], minlength=size)
+        self._values = np.ones(size)
 
-    def refitted(self, rate: Float64Array) -> Float64Array:
-        """The rates (n,) after this factor was set to what was taken up over what is expected."""
-        others = rate / self._values[self._labels]
-        sums = np.bincount(self._labels, others) + self._prior
+    def refit(self, rate: Float64Array) -> None:
+        """Set this factor to what was taken up over what the others expect, in the rates (n,)."""
+        sums = _taken_out(self._labels, self._values, rate) + self._prior
         # Where nothing was ever taken up the value stays above 0, so that it can be divided by.
         self._values = np.maximum((self._taken + self._prior) / np.maximum(sums, 1e-12), 1e-12)
-        return np.asarray(others * self._values[self._labels])
+        _brought_in(self._labels, self._values, rate)
+
+
+@kernel
+def _taken_out(labels: Int32Array, values: Float64Array, rate: Float64Array) -> Float64Array:
+    """Divide the rates by a factor, in place, and say their sums by label."""
+    sums = np.zeros(len(values))
+    for row in range(len(labels)):
+        rate[row] /= values[labels[row]]
+        sums[labels[row]] += rate[row]
+    return sums
+
+
+@kernel
+def _brought_in(labels: Int32Array, values: Float64Array, rate: Float64Array) -> None:
+    """Multiply the rates by a factor, in place."""
+    for row in range(len(labels)):
+        rate[row] *= values[labels[row]]

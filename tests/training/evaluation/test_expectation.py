@@ -13,7 +13,8 @@ CURVES = Acceptance({"": (0.5, 0.25), "home": (0.2, 0.1)})
 def shown(taken: list[int]) -> ShownItems:
     """Two places at home, one at a placement without a curve and without a decent name."""
     places = (np.array([1, 1, 0]), np.array([0, 7, 0]))
-    return ShownItems(("an odd\nname", "home"), *places, np.array(taken, np.bool_))
+    once = np.ones(3, np.int64)
+    return ShownItems(("an odd\nname", "home"), *places, once, np.array(taken, np.int64))
 
 
 def test_the_gap_is_what_came_over_what_was_promised() -> None:
@@ -26,6 +27,16 @@ def test_the_gap_is_what_came_over_what_was_promised() -> None:
         "expectation_within_tolerance": 0.0,
         "expectation_gap_home": pytest.approx(1 / 0.3 - 1),
     }
+
+
+def test_a_row_of_many_items_counts_as_so_many_rows() -> None:
+    places = (np.array([1, 0]), np.array([0, 0]))
+    cells = ShownItems(("", "home"), *places, np.array([2, 3]), np.array([1, 1]))
+    rows = (np.array([1, 1, 0, 0, 0]), np.zeros(5, np.int64))
+    each = ShownItems(("", "home"), *rows, np.ones(5, np.int64), np.array([1, 0, 0, 1, 0]))
+    found = expectation_metrics(CURVES, cells, 0.2)
+    assert found == pytest.approx(expectation_metrics(CURVES, each, 0.2))
+    assert found["expectation_shown"] == 5
 
 
 def test_nothing_came_is_a_gap_of_all() -> None:

@@ -19,7 +19,8 @@ rows = st.lists(
 
 def shown(rows: list[tuple[int, int, bool]]) -> ShownItems:
     placement, position, taken = (np.array(part) for part in zip(*rows, strict=True))
-    return ShownItems(PLACEMENTS, placement, position, taken.astype(np.bool_))
+    each = np.ones(len(rows), np.int64)
+    return ShownItems(PLACEMENTS, placement, position, each, taken.astype(np.int64))
 
 
 def simulated(rates: dict[int, list[float]], n: int, seed: int = 0) -> ShownItems:
@@ -78,6 +79,7 @@ def test_a_placement_hardly_known_takes_the_common_curve() -> None:
         PLACEMENTS,
         np.concatenate([known.placement, few.placement]),
         np.concatenate([known.position, few.position]),
+        np.concatenate([known.shown, few.shown]),
         np.concatenate([known.taken, few.taken]),
     )
     found = learn_acceptance(both, SPEC)
