@@ -92,7 +92,7 @@ class _Lesson:
         """Go through the questions in random order, epoch by epoch, in ever smaller steps."""
         spec, answers = self._spec, len(self._questions.came)
         batch = min(spec.batch, answers)
-        steps = max(spec.epochs * (answers // batch), spec.min_steps)
+        steps = max(min(spec.epochs * (answers // batch), spec.max_steps), spec.min_steps)
         for step, asked in zip(range(steps), self._batches(batch), strict=False):
             self._step(asked, spec.learning_rate * (1 + np.cos(np.pi * step / steps)) / 2)
 

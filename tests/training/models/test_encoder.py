@@ -82,6 +82,18 @@ def test_the_next_item_is_among_the_nearest(learnt: Encoder) -> None:
     assert hits(learnt) >= 15  # of 17; by chance 2 or 3
 
 
+def test_there_are_at_most_so_many_steps_however_many_rounds_are_wanted() -> None:
+    log = rings()
+    few = learn_encoder(log, weights(), replace(SPEC, epochs=1, min_steps=60))
+    stopped = learn_encoder(log, weights(), replace(SPEC, epochs=100, min_steps=1, max_steps=60))
+    more = learn_encoder(log, weights(), replace(SPEC, epochs=100, min_steps=1, max_steps=61))
+    assert few is not None
+    assert stopped is not None
+    assert more is not None
+    assert np.array_equal(few.vectors, stopped.vectors)
+    assert not np.array_equal(few.vectors, more.vectors)
+
+
 def test_later_steps_say_more(learnt: Encoder) -> None:
     assert learnt.lag_weights[0] == 1
     assert learnt.lag_weights[0] > learnt.lag_weights[3] > 0
