@@ -112,6 +112,20 @@ def test_what_comes_later_changes_nothing(tmp_path: Path) -> None:
         assert np.array_equal(getattr(one, name), getattr(two, name))
 
 
+def test_lists_of_one_moment_show_an_item_once(tmp_path: Path) -> None:
+    twice = [shown("x", START + DAY, placement="cart"), shown("y", START + DAY, placement="cart")]
+    found, once = (
+        exposures_of(tmp_path / name, log) for name, log in (("two", [*LOG, *twice]), ("one", LOG))
+    )
+    assert found is not None
+    assert once is not None
+    assert found.item.tolist() == once.item.tolist()
+    assert found.ignored.tolist() == once.ignored.tolist()
+    made = shown_of(tmp_path / "shown", [*LOG, *twice], Period(START, END))
+    assert made is not None
+    assert made.shown.sum() == 7
+
+
 def test_a_log_without_lists_of_ours_has_none(tmp_path: Path) -> None:
     plain = [replace(each, placement=None, recommendation_id=None) for each in LOG]
     assert exposures_of(tmp_path / "log", plain) is None

@@ -54,6 +54,22 @@ def test_a_click_is_of_the_last_showing_before_it() -> None:
     assert not taken_up(pair, ts, np.empty(0, np.int64), np.empty(0, np.int64)).any()
 
 
+@given(times.map(lambda rows: sorted(set(rows))), times)
+def test_clicks_are_given_to_showings_as_one_by_one(
+    shown: list[tuple[int, int]], clicks: list[tuple[int, int]]
+) -> None:
+    step = TAKEN_UP_WITHIN_MICROS // 4
+    expected = set()
+    for item, moment in clicks:
+        before = [t for i, t in shown if i == item and t <= moment]
+        if before and moment - max(before) <= 4:
+            expected.add((item, max(before)))
+    pair, ts = (np.array([row[n] for row in shown], np.int64) for n in (0, 1))
+    of, when = (np.array([row[n] for row in clicks], np.int64) for n in (0, 1))
+    found = taken_up(pair, ts * step, of, when * step)
+    assert {row for row, taken in zip(shown, found, strict=True) if taken} == expected
+
+
 @given(
     st.lists(st.tuples(st.floats(-5, 5), st.floats(0.1, 5)), min_size=1, max_size=8).map(np.array)
 )
@@ -67,6 +83,19 @@ def test_isotonic_rises_and_is_nearest(rows: np.ndarray) -> None:
             other = np.maximum.accumulate(found + shift * (np.arange(len(values)) == start))
             assert (weights * (other - values) ** 2).sum() >= best - 1e-9
     assert (found * weights).sum() == pytest.approx((values * weights).sum())
+
+
+def test_more_rounds_than_it_takes_to_settle_change_nothing() -> None:
+    exposures = shop_of_tired_people(0.35)
+    few, many = (
+        learn_discount(exposures, ImpressionDiscountSpec(rounds=rounds)) for rounds in (200, 400)
+    )
+    early = learn_discount(exposures, ImpressionDiscountSpec(rounds=1))
+    assert few is not None
+    assert many is not None
+    assert early is not None
+    assert np.array_equal(few, many)
+    assert not np.array_equal(few, early)
 
 
 @given(st.integers(0, 2**32 - 1))
