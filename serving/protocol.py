@@ -26,6 +26,8 @@ class BoundedProtocol(HttpToolsProtocol):
     ----------
     patience_seconds
         Time for the head of a request; and for what is left of a body that is already answered.
+    is_unheard
+        Nothing has come over this connection so far.
     at_once
         Answers questions that arrive whole; the rest, and all where it is None, uvicorn brings to
         the application.
@@ -37,6 +39,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a first request."""
         super().connection_made(transport)
+        self.is_unheard = True
         self._head_bytes = 0
         self._is_head_open = self._is_body_open = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -52,6 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; a head that is not complete by now has to hurry."""
+        self.is_unheard = False
         super().data_received(data)
         if self._pieces is not None:
             self._go_on()

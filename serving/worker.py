@@ -22,7 +22,7 @@ import uvicorn
 from serving.app import create_app
 from serving.at_once import AtOnce
 from serving.inherited_model import Inheritance
-from serving.protocol import bounded_protocol
+from serving.protocol import BoundedProtocol, bounded_protocol
 from serving.settings import Settings
 from serving.spread import Place, evened
 from serving.state import ServiceState
@@ -30,7 +30,10 @@ from serving.state import ServiceState
 logger = logging.getLogger(__name__)
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
+# A stopping worker waits so long for what was just taken; longer, at most so long, while somebody
+# has connected and not said anything yet: on a busy machine a caller is that slow.
 HEAR_OUT_SECONDS = 0.2
+UNHEARD_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RETIRE_SIGNAL = signal.SIGUSR1
 # A retired worker waits so long for callers who are silent on a connection that they keep.
@@ -111,10 +114,22 @@ class Worker(uvicorn.Server):
             for listener in held:
                 await self._take_last(listener)
         # A connection may be taken whose request is still unread; closing it now would be a reset.
-        await asyncio.sleep(HEAR_OUT_SECONDS)
+        await self._hear_out()
         if self._place:
             self._place.end()
         await super().shutdown(sockets)
+
+    async def _hear_out(self) -> None:
+        until = time.monotonic() + UNHEARD_SECONDS
+        await asyncio.sleep(HEAR_OUT_SECONDS)
+        while self._is_somebody_unheard() and time.monotonic() < until:
+            await asyncio.sleep(HEAR_OUT_SECONDS / 4)
+
+    def _is_somebody_unheard(self) -> bool:
+        return any(
+            isinstance(each, BoundedProtocol) and each.is_unheard
+            for each in self.server_state.connections
+        )
 
     def _leave_place(self) -> None:
         if self._place:

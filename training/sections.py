@@ -289,7 +289,7 @@ class EncoderSpec:
     depth: int = whole(30, 1, 200)
     epochs: int = whole(4, 1, 1_000)
     min_steps: int = whole(300, 1, 1_000_000)
-    max_steps: int = whole(5_000, 1, 1_000_000_000)
+    max_steps: int = whole(8_000, 1, 1_000_000_000)
     batch: int = whole(512, 1, 100_000)
     learning_rate: float = number(0.003, 1e-6, 1)
     temperature: float = number(0.08, 0.001, 10)

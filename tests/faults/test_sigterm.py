@@ -125,6 +125,29 @@ def test_a_caller_who_never_ends_is_left_after_the_time_set(root: Path) -> None:
         assert time.monotonic() - started < 5
 
 
+def test_who_has_connected_and_is_slow_to_ask_gets_an_answer(root: Path) -> None:
+    process = start(root, "--dev", env={"DESIREPATH_DRAIN_NOTICE_SECONDS": "0"})
+    address = urlsplit(process.url)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as slow:
+        time.sleep(0.2)
+        process.child.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        slow.sendall(b"GET /health/live HTTP/1.1\r\nHost: shop\r\n\r\n")
+        answer = slow.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert process.stop() == 0
+
+
+def test_who_has_connected_and_asks_nothing_does_not_hold_it_up(root: Path) -> None:
+    process = start(root, "--dev", env={"DESIREPATH_DRAIN_NOTICE_SECONDS": "0"})
+    address = urlsplit(process.url)
+    with socket.create_connection((address.hostname, address.port), timeout=20):
+        time.sleep(0.2)
+        started = time.monotonic()
+        assert process.stop() == 0
+        assert time.monotonic() - started < 5
+
+
 def test_a_second_signal_does_not_wait(root: Path) -> None:
     process = start(root, "--dev", env={"DESIREPATH_DRAIN_NOTICE_SECONDS": "20"})
     process.child.send_signal(signal.SIGTERM)
