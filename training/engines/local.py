@@ -16,6 +16,7 @@ from scipy import sparse
 
 from feature_store.layout import StoreLayout
 from feature_store.moves import moves_of
+from feature_store.runs import begins_run
 from feature_store.tables import read_interactions, scan_stored
 from recommender.errors import DataError
 from recommender.terms import (
@@ -237,11 +238,8 @@ def _numbered(
         .sort(_EVENT_ORDER, maintain_order=True)
     )
     gap = round(spec.session.gap_minutes * 60_000_000)
-    is_new_shopper = pl.col("shopper_idx").diff().fill_null(1) != 0
-    is_later = pl.col(TS).diff().fill_null(0) != 0
-    is_other_type = pl.col("event_code").diff().fill_null(0) != 0
-    session = (is_new_shopper | (pl.col(TS).diff().fill_null(0) > gap)).cum_sum()
-    step = (is_new_shopper | is_later | is_other_type).cum_sum()
+    session = (begins_run("shopper_idx") | (pl.col(TS).diff().fill_null(0) > gap)).cum_sum()
+    step = begins_run("shopper_idx", TS, "event_code").cum_sum()
     return ordered.select(
         "shopper_idx",
         "item_idx",
