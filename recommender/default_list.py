@@ -2,8 +2,8 @@
 
 Kept is the list with room to spare, of a question that has nothing personal in it. What one shopper
 may not be shown, or rests for them, is taken out, and what stands below moves up; only where too
-little is left is the list made anew. The shop's rules may look at anything, so lists that they have
-a hand in are not kept.
+little is left is the list made anew. A list that the shop's rules have ordered goes by all that
+they looked at: it stands as it is where all of that may be shown, else it is made anew.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from recommender.assembly import Chosen
 from recommender.merchandising.arrangement import Arrangement
+from recommender.merchandising.shop_rules import ShopRule
 from recommender.placements import Placement
 from recommender.query import Query
 from recommender.terms import BoolArray, Int32Array
@@ -35,7 +36,7 @@ class DefaultList:
     is_whole
         Nothing stands below it.
     item_idx
-        The items of the list, int32 (n,).
+        The items of the list, int32 (n,); where rules have ordered it, all that they looked at.
     """
 
     placement: Placement
@@ -46,8 +47,9 @@ class DefaultList:
     @classmethod
     def of(cls, placement: Placement, chosen: Chosen, length: int) -> DefaultList:
         """The list of a placement, made with room for so many items."""
-        items = chosen.arrangement.listing.items
-        return cls(placement, chosen, len(items) < length, np.array(items, np.int32))
+        items, looked_at = chosen.arrangement.listing.items, chosen.arrangement.looked_at
+        item_idx = np.array(items, np.int32) if looked_at is None else looked_at
+        return cls(placement, chosen, len(items) < length, item_idx)
 
     def without(self, open_items: BoolArray) -> Chosen | None:
         """The list of these items alone; None where more of the ranking would be needed.
@@ -58,22 +60,35 @@ class DefaultList:
             What may be shown to the one who asks, bool (items,).
         """
         chosen, limit = self.chosen, self.chosen.active.query.limit
+        if chosen.arrangement.looked_at is not None:
+            return chosen if open_items[self.item_idx].all() else None
         rows: list[int] = np.flatnonzero(open_items[self.item_idx])[:limit].tolist()
         if len(rows) < limit and not self.is_whole:
             return None
         listing = chosen.arrangement.listing
         is_head = not rows or rows[-1] == len(rows) - 1
-        # Nothing but the listing is kept of an arrangement: no rule has a hand in it.
+        # Nothing but the listing is kept of an arrangement: no rule has ordered it.
         return chosen.over(Arrangement(listing.first(len(rows)) if is_head else listing.take(rows)))
 
 
-def question_of(anybody: Query, placement: Placement) -> Hashable | None:
+def question_of(
+    anybody: Query, placement: Placement, rules: tuple[ShopRule, ...] = ()
+) -> Hashable | None:
     """What tells questions of nobody in particular apart; None where the list is not to be kept.
 
     Device, language and currency are looked at by the shop's rules only.
+
+    Parameters
+    ----------
+    rules
+        Those that hold for it.
     """
     if anybody.filter or anybody.exclude_items or anybody.diversity:
         return None
+    by_rules: Hashable = None
+    if rules:  # the list that is kept holds them, so that no other rule can have their numbers
+        numbers = tuple([id(rule) for rule in rules])
+        by_rules = (numbers, anybody.device, anybody.locale, anybody.currency)
     return (
         id(placement),
         anybody.limit,
@@ -81,4 +96,5 @@ def question_of(anybody: Query, placement: Placement) -> Hashable | None:
         anybody.category,
         anybody.kinds,
         anybody.page_type,
+        by_rules,
     )

@@ -133,10 +133,10 @@ def _kept_question(
     query: Query, bundle: ModelBundle, placement: Placement, rules: BoundRules
 ) -> Hashable | None:
     """Under what the list of anybody is kept; None where it is not to be."""
-    question = question_of(query, placement)
-    if question is None or not rules.rules.rules:
-        return question
-    return None if rules.active(impersonal(query), bundle.catalogue).rules else question
+    if not rules.rules.rules:
+        return question_of(query, placement)
+    active = rules.active(impersonal(query), bundle.catalogue)
+    return question_of(query, placement, active.rules)
 
 
 def _default_list(

@@ -21,7 +21,7 @@ from recommender.merchandising.quotas import MATCHED, Quota, quotas_of
 from recommender.merchandising.shop_rules import PinRule, PromotionRule
 from recommender.merchandising.trace import Move
 from recommender.ranking import Ranking, origins_of
-from recommender.terms import STATIC, BoolArray
+from recommender.terms import STATIC, BoolArray, Int32Array
 
 PINNED, PROMOTED = "pin", "promotion"
 
@@ -41,6 +41,9 @@ class Arrangement:
         Rows that a spare item may take the place of; None: any that was not placed.
     is_one_scale
         All scores are of one scale.
+    looked_at
+        Where rules have a hand in the order, all items that they chose from, int32 (n,): the list
+        is the same for everybody to whom all of these may be shown. None where no rule has.
     """
 
     listing: Listing
@@ -48,6 +51,7 @@ class Arrangement:
     spare: Listing = NO_LISTING
     replaceable: Set[int] | None = None
     is_one_scale: bool = True
+    looked_at: Int32Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,8 @@ def arranged(ranking: Ranking, active: ActiveRules, eligible: BoolArray, most: i
         How many rows are looked at where no rule gives places; not fewer than are asked for.
     """
     if not active.is_placing:
-        return Arrangement(Listing.of(ranking, most))
+        looked_at = ranking.item_idx if active.is_ordering else None
+        return Arrangement(Listing.of(ranking, most), looked_at=looked_at)
     candidates = _candidates(ranking, active, eligible)
     items = candidates.ranking.item_idx
     length = active.query.limit
@@ -106,7 +111,7 @@ def arranged(ranking: Ranking, active: ActiveRules, eligible: BoolArray, most: i
         left = sorted({*range(candidates.ranked)} - {*board.chosen})
         spare = Listing.of(candidates.ranking.take(left[:MOST_REACH]))
     listing = Listing.of(candidates.ranking.take(board.chosen))
-    return Arrangement(listing, board.placed, spare)
+    return Arrangement(listing, board.placed, spare, looked_at=items)
 
 
 class _Board:
