@@ -50,3 +50,15 @@ def products(rows: Float32Array, chosen: Int32Array, vector: Float32Array) -> Fl
             total += row[column] * vector[column]
         found[place] = total
     return found
+
+
+@summing_kernel
+def lengths(rows: Float32Array, chosen: Int32Array) -> Float32Array:
+    """Euclidean lengths of some rows, float32 (m,), of arrays as `products` takes them."""
+    found = np.empty(len(chosen), np.float32)
+    for place in range(len(chosen)):
+        row, total = rows[np.uint32(chosen[place])], np.float32(0)
+        for column in range(len(row)):
+            total += row[column] * row[column]
+        found[place] = np.sqrt(total)
+    return found

@@ -14,6 +14,7 @@ from recommender.merchandising.trace import Move, Trace
 from recommender.pipeline import recommend
 from recommender.policy import TopPolicy
 from recommender.query import Query
+from recommender.seeds import PART_CODES
 from recommender.terms import DISMISS
 from tests.bundles import AT, shop_arrays, shop_bundle, shop_info, viewed
 from tests.recommender.merchandising.shop import (
@@ -262,16 +263,33 @@ def test_calibration_at_a_depth_keeps_kinds_apart() -> None:
 
 
 def test_the_divergence_is_that_of_the_paper() -> None:
-    from recommender.merchandising.calibration import CategoryMix
+    from recommender.merchandising.filling import diverge
 
-    shares = np.array([0.5, 0.3, 0.2])
-    mix = CategoryMix(shares, np.array([0, 1, 2, 3, 1]), np.zeros(3))
-    for row in (0, 3, 1):
-        mix.add(row)
-    for row, listed in enumerate([[2, 1, 0], [1, 2, 0], [1, 1, 1], [1, 1, 0], [1, 2, 0]]):
+    shares, divergence = np.array([0.5, 0.3, 0.2]), np.full(4, np.nan)
+    diverge(shares, np.array([1.0, 1.0, 0.0]), 4, divergence)
+    for group, listed in enumerate([[2, 1, 0], [1, 2, 0], [1, 1, 1], [1, 1, 0]]):
         mixed = 0.99 * np.array(listed) / 4 + 0.01 * shares
         expected = (shares * np.log(shares / mixed)).sum()
-        assert mix.divergence()[row] == pytest.approx(expected)
+        assert divergence[group] == pytest.approx(expected)
+
+
+def test_the_mix_is_that_of_what_was_met_in_known_categories() -> None:
+    from recommender.merchandising.calibration import OTHER
+    from recommender.merchandising.filling import Aim, mix_of
+
+    groups = np.array([7, 3, OTHER, 7, 5], np.int32)
+    met = np.array([0, 1, 2, 3, 4, 0], np.int32)
+    names = ("history", "history", "history", "session", "cart", "context")
+    parts = np.array([PART_CODES[name] for name in names], np.int32)
+    weights = np.array([1, 2, 9, 5, 9, 9], np.float32)
+    items = np.array([4, 3, 2, 1, 0], np.int32)
+    shares, places = mix_of(items, Aim(0.5, 3, groups, met, parts, weights))
+    assert shares == pytest.approx([2 / 8, 6 / 8])
+    assert places.tolist() == [2, 1, 2, 0, 1]
+    for aim in ((0.5, 4), (0.0, 0)):
+        shares, places = mix_of(items, Aim(*aim, groups, met, parts, weights))
+        assert len(shares) == 0
+        assert not places.any()
 
 
 def test_a_trace_tells_which_rule_moved_what() -> None:
@@ -303,15 +321,19 @@ def test_moments_are_those_of_the_question() -> None:
     assert 0 not in shown(STRANGER.but(at=AT + timedelta(1)), rule)
 
 
-def test_similarity_of_an_item_without_factors_is_that_of_its_attributes() -> None:
-    from recommender.merchandising.similarity import attribute_overlap, similarities
+def test_likeness_to_an_item_without_factors_is_that_of_its_attributes() -> None:
+    from recommender.merchandising.filling import Traits, factor_lengths, likeness
 
     factors = np.ones((20, 4), np.float32)
     factors[3] = 0
-    items = np.array([1, 2, 3], np.int32)
-    alike = similarities(items, BUNDLE.catalogue, factors)
-    overlap = attribute_overlap(items, BUNDLE.catalogue)
-    assert alike[0, 1] == pytest.approx(1.0)
-    assert alike[0, 2] == overlap[0, 2] == alike[2, 0]
-    assert overlap[0, 2] == pytest.approx(0.5 + 0.3 + 0.2 * (1 - np.log(2) / np.log(4)), rel=1e-5)
-    assert overlap[0, 1] == pytest.approx(0.3 + 0.2 * (1 - np.log(1.5) / np.log(4)), rel=1e-5)
+    factors[4] = (-1, -1, 0, 0)
+    items, own = np.array([1, 2, 3, 4], np.int32), BUNDLE.catalogue
+    traits = Traits(factors, own.item_category, own.item_brand, own.item_price)
+    known = factor_lengths(items, traits)
+    assert known.tolist() == [2, 2, 0, pytest.approx(np.sqrt(2))]
+    first, bare = (likeness(row, items, known, traits) for row in (0, 2))
+    overlap = 0.5 + 0.3 + 0.2 * (1 - np.log(2) / np.log(4))
+    assert first.tolist() == pytest.approx([1, 1, overlap, 0], rel=1e-5)
+    near = 0.3 + 0.2 * (1 - np.log(4 / 3) / np.log(4))
+    far = 0.3 + 0.2 * (1 - np.log(5 / 4) / np.log(4))
+    assert bare.tolist() == pytest.approx([overlap, near, 1, far], rel=1e-5)
