@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from recommender.catalogue import NO_CATEGORY, UNKNOWN_PRICE, Catalogue
-from recommender.filters.context import context_value
+from recommender.filters.context import ContextValue, context_value
 from recommender.filters.expression import (
     CATEGORY,
     CONTEXT_ATTRIBUTES,
@@ -86,6 +86,17 @@ def holds(expression: Expression, query: Query, catalogue: Catalogue) -> bool:
 def is_fixed(expression: Expression) -> bool:
     """Whether an expression is true of the same items whatever is asked."""
     return not any(name in CONTEXT_ATTRIBUTES for name in attributes_of(expression))
+
+
+def asked_of(
+    expression: Expression, query: Query, catalogue: Catalogue
+) -> tuple[ContextValue, ...]:
+    """What an expression goes by of a question.
+
+    It is true of the same items for all questions that agree in this.
+    """
+    asked = [name for name in attributes_of(expression) if name in CONTEXT_ATTRIBUTES]
+    return tuple([context_value(name, query, catalogue) for name in asked])
 
 
 @dataclass(frozen=True, slots=True)

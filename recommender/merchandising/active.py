@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from recommender.catalogue import Catalogue
-from recommender.filters.evaluation import holds, is_fixed, matching
+from recommender.filters.evaluation import asked_of, holds, is_fixed, matching
+from recommender.kept import Kept
 from recommender.merchandising.calibration import groups_of_items
 from recommender.merchandising.shop_rules import (
     BoostRule,
@@ -30,6 +31,8 @@ Kind = TypeVar("Kind", bound=ShopRule)
 WINDOW = 200
 ORDERING = (BoostRule, DiversityRule, CalibrationRule, PinRule, PromotionRule, ConstraintRule)
 PLACING = (PinRule, PromotionRule, ConstraintRule)
+# What may be kept of items that rules are about on some page or with some cart.
+_MASK_BYTES: Final = 16 << 20
 # Asked when the answer does not depend on the question.
 _NOBODY = Query(at=datetime(1970, 1, 1, tzinfo=UTC), placement="")
 
@@ -47,12 +50,17 @@ class BoundRules:
         (items,).
     groups
         For each depth that a calibration asks for, `calibration.groups_of_items`.
+    asked
+        As `masks` of the other rules, by name and what they ask of the question.
     """
 
     rules: ShopRules
     catalogue: Catalogue | None = None
     masks: Mapping[str, BoolArray] = field(default_factory=dict)
     groups: Mapping[int, Int32Array] = field(default_factory=dict)
+    asked: Kept[Hashable, BoolArray] = field(
+        default_factory=lambda: Kept(1), repr=False, compare=False
+    )
 
     def active(self, query: Query, catalogue: Catalogue, trace: Trace | None = None) -> ActiveRules:
         """The rules that hold for a question, in the order of the file.
@@ -79,7 +87,8 @@ def bind(rules: ShopRules, catalogue: Catalogue) -> BoundRules:
     }
     depths = {rule.depth for rule in rules.rules if isinstance(rule, CalibrationRule)}
     groups = {depth: groups_of_items(catalogue, depth) for depth in depths}
-    return BoundRules(rules, catalogue, masks, groups)
+    asked = Kept[Hashable, BoolArray](max(1, _MASK_BYTES // max(len(catalogue), 1)))
+    return BoundRules(rules, catalogue, masks, groups, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +140,22 @@ class ActiveRules:
         return replace(self, rules=(*self.rules, *share_limits(most_of_each)))
 
     def matches(self, rule: ShopRule, items: Int32Array | None = None) -> BoolArray:
-        """Which items a rule is about: bool (rows,) of these indices, or bool (items,) of all."""
+        """Which items a rule is about: bool (rows,) of these indices, or bool (items,) of all.
+
+        Masks of all items are kept for other questions: they are not to be written to.
+        """
         mask = self.bound.masks.get(rule.name)
         if mask is not None:
             return mask if items is None else mask[items]
         if rule.where is None:
             raise ValueError(f"rule {rule.name} is about no items")
-        return matching(rule.where, self.query, self.catalogue, items)
+        if items is not None:
+            return matching(rule.where, self.query, self.catalogue, items)
+        asked = (rule.name, asked_of(rule.where, self.query, self.catalogue))
+        if (mask := self.bound.asked.get(asked)) is None:
+            mask = matching(rule.where, self.query, self.catalogue)
+            self.bound.asked.keep(asked, mask)
+        return mask
 
 
 def share_limits(most_of_each: Mapping[str, int]) -> Iterator[ConstraintRule]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recommender.catalogue import Catalogue, catalogue_arrays
 from recommender.errors import InvalidInputError
 from recommender.filters.conditions import filter_expression
-from recommender.filters.evaluation import holds, is_fixed, matching
+from recommender.filters.evaluation import asked_of, holds, is_fixed, matching
 from recommender.filters.expression import CONTEXT_ATTRIBUTES, Expression
 from recommender.filters.parser import MAX_DEPTH, MAX_VALUES, parse, parse_context
 from recommender.personalisation import permitted
@@ -194,6 +194,16 @@ def test_what_is_fixed_does_not_depend_on_the_question(
         assert (matching(expression, one, SHOP) == matching(expression, other, SHOP)).all()
     else:
         assert any(name in str(expression) for name in CONTEXT_ATTRIBUTES)
+
+
+@given(expressions, queries, queries)
+def test_questions_that_agree_in_what_is_asked_of_them_get_the_same_items(
+    expression: Expression, one: Query, other: Query
+) -> None:
+    asked = [asked_of(expression, query, SHOP) for query in (one, other)]
+    if asked[0] == asked[1]:
+        assert (matching(expression, one, SHOP) == matching(expression, other, SHOP)).all()
+    assert (asked[0] == ()) is is_fixed(expression)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from recommender.bundle import bundle_of
 from recommender.bundle_manifest import BundleManifest
+from recommender.filters.evaluation import matching
 from recommender.merchandising.active import NO_RULES, bind
 from recommender.merchandising.rules_file import DEFAULT_FILE, read_rules
 from recommender.merchandising.trace import Move, Trace
@@ -290,6 +291,32 @@ def test_the_mix_is_that_of_what_was_met_in_known_categories() -> None:
         shares, places = mix_of(items, Aim(*aim, groups, met, parts, weights))
         assert len(shares) == 0
         assert not places.any()
+
+
+def test_what_a_rule_is_about_is_kept_by_what_it_asks_of_the_question() -> None:
+    rules = bound({"kind": "price_band", "around": "page", "low": 0.4, "high": 1.6})
+    seen = []
+    for page in ("item-04", "item-09", "item-04", "nothing"):
+        active = rules.active(asked(context_items=(page,)), BUNDLE.catalogue)
+        ((rule, mask),) = active.excluded()
+        fresh = matching(rule.where, active.query, BUNDLE.catalogue)
+        assert mask.tolist() == fresh.tolist()
+        rows = np.array([3, 9], np.int32)
+        assert active.matches(rule, rows).tolist() == fresh[rows].tolist()
+        seen.append(mask)
+    assert seen[0] is seen[2]
+    assert len(rules.asked) == 3
+
+
+def test_masks_of_few_questions_are_kept_for_a_large_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recommender.merchandising.active._MASK_BYTES", 2 * len(BUNDLE.catalogue))
+    rules = bound({"kind": "price_band", "around": "page", "low": 0.4, "high": 1.6})
+    for number in range(1, 9):
+        query = asked(context_items=(f"item-{number:02d}",))
+        list(rules.active(query, BUNDLE.catalogue).excluded())
+    assert len(rules.asked) == 2
 
 
 def test_a_trace_tells_which_rule_moved_what() -> None:
