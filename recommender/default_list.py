@@ -9,20 +9,23 @@ they looked at: it stands as it is where all of that may be shown, else it is ma
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from recommender.assembly import Chosen
+from recommender.merchandising.active import NO_RULES
 from recommender.merchandising.arrangement import Arrangement
 from recommender.merchandising.shop_rules import ShopRule
 from recommender.placements import Placement
 from recommender.query import Query
+from recommender.rules import Eligibility
 from recommender.terms import BoolArray, Int32Array
 
 SPARE: Final = 100
 """Items below a list that are kept with it."""
+_UNTOLD: Final = Eligibility(np.empty(0, np.bool_), (), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class DefaultList:
     Parameters
     ----------
     chosen
-        Its list goes on below what is shown.
+        Its list goes on below what is shown. What was eligible is not kept with it.
     is_whole
         Nothing stands below it.
     item_idx
@@ -49,7 +52,10 @@ class DefaultList:
         """The list of a placement, made with room for so many items."""
         items, looked_at = chosen.arrangement.listing.items, chosen.arrangement.looked_at
         item_idx = np.array(items, np.int32) if looked_at is None else looked_at
-        return cls(placement, chosen, len(items) < length, item_idx)
+        # Masks of the whole catalogue are of no use any more, and would be most of what is kept.
+        active = replace(chosen.active, bound=NO_RULES)
+        bare = replace(chosen, active=active, eligibility=_UNTOLD)
+        return cls(placement, bare, len(items) < length, item_idx)
 
     def without(self, open_items: BoolArray) -> Chosen | None:
         """The list of these items alone; None where more of the ranking would be needed.

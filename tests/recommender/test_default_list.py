@@ -193,6 +193,15 @@ def test_rules_of_another_file_or_page_make_another_list() -> None:
     assert lists[1] != lists[0] != lists[2]
 
 
+def test_nothing_as_large_as_the_catalogue_is_kept_with_a_list() -> None:
+    rules = bound(ORDERING[0], EXCLUDING[0], EXCLUDING[2], bundle=BUNDLE)
+    answered(Query(at=AT, placement="home", limit=5, session=viewed(2, 4)), PLACES["home"], rules)
+    (kept,) = BUNDLE.defaults.values()
+    assert kept.chosen.active.rules == rules.rules.rules
+    assert not kept.chosen.active.bound.masks
+    assert not kept.chosen.eligibility.mask.size
+
+
 def test_no_more_lists_are_kept_than_allowed() -> None:
     for number in range(DEFAULTS_KEPT + 5):
         asked = Query(at=AT, placement="home", limit=5, session=viewed(2, 4), page_type=f"{number}")
