@@ -62,10 +62,6 @@ class Seeds:
             np.concatenate([part.parts for part in listed]),
         )
 
-    def of_part(self, *names: str) -> Seeds:
-        """The seeds of these parts of the query."""
-        return self[_among(self.parts, [PART_CODES[name] for name in names])]
-
     def steps(self) -> Seeds:
         """The steps of the way: what is in the cart got there by one, and the page is the last one.
 
@@ -121,12 +117,6 @@ class Seeds:
         if (found := self._kept.get(name)) is None:
             found = self._kept[name] = make()
         return found
-
-
-def _among(codes: Int32Array, wanted: list[int]) -> BoolArray:
-    """Which codes are among these few, bool (n,); `numpy.isin` takes several times as long."""
-    found: BoolArray = (codes[:, None] == np.array(wanted, np.int32)).any(axis=1)
-    return found
 
 
 NO_SEEDS = Seeds(

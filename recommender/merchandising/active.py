@@ -24,6 +24,7 @@ from recommender.merchandising.shop_rules import (
 )
 from recommender.merchandising.trace import Trace
 from recommender.query import Query
+from recommender.read_only import read_only
 from recommender.terms import BoolArray, Int32Array
 
 Kind = TypeVar("Kind", bound=ShopRule)
@@ -86,7 +87,7 @@ def bind(rules: ShopRules, catalogue: Catalogue) -> BoundRules:
         if rule.where is not None and is_fixed(rule.where)
     }
     depths = {rule.depth for rule in rules.rules if isinstance(rule, CalibrationRule)}
-    groups = {depth: groups_of_items(catalogue, depth) for depth in depths}
+    groups = {depth: read_only(groups_of_items(catalogue, depth)) for depth in depths}
     asked = Kept[Hashable, BoolArray](max(1, _MASK_BYTES // max(len(catalogue), 1)))
     return BoundRules(rules, catalogue, masks, groups, asked)
 

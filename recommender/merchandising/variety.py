@@ -48,7 +48,7 @@ def varied(ranking: Ranking, active: ActiveRules, seeds: Seeds, bundle: ModelBun
     strength, least = 0.0, 0
     if rule is not None:
         strength, least = rule.strength, rule.min_history
-        groups = read_only(active.bound.groups[rule.depth])
+        groups = active.bound.groups[rule.depth]
     factors = bundle.arrays.get("item_factors", _NO_FACTORS)
     traits = (factors, catalogue.item_category, catalogue.item_brand, catalogue.item_price)
     order, is_mixed = filled(

@@ -129,9 +129,10 @@ def test_parts_are_resolved_in_their_order_without_what_is_not_known() -> None:
 def test_seeds_are_told_apart_by_the_part_of_the_query() -> None:
     parts = [way((1, 30), part="history"), way((2, 20)), way((3, 0), part="cart")]
     both = Seeds.joined(parts)
-    assert both.of_part("cart").item_idx.tolist() == [3]
-    assert both.of_part("history", "session").item_idx.tolist() == [1, 2]
-    assert not len(both.of_part("context"))
+    of_cart, of_page = (both[both.parts == PART_CODES[name]] for name in ("cart", "context"))
+    assert of_cart.item_idx.tolist() == [3]
+    assert both[both.parts <= PART_CODES["session"]].item_idx.tolist() == [1, 2]
+    assert not len(of_page)
 
 
 @given(ways)

@@ -268,7 +268,8 @@ def test_the_divergence_is_that_of_the_paper() -> None:
 
     shares, divergence = np.array([0.5, 0.3, 0.2]), np.full(4, np.nan)
     diverge(shares, np.array([1.0, 1.0, 0.0]), 4, divergence)
-    for group, listed in enumerate([[2, 1, 0], [1, 2, 0], [1, 1, 1], [1, 1, 0]]):
+    grown = [[2, 1, 0], [1, 2, 0], [1, 1, 1], [1, 1, 0], [1, 2, 0]]
+    for group, listed in zip((0, 1, 2, 3, 1), grown, strict=True):
         mixed = 0.99 * np.array(listed) / 4 + 0.01 * shares
         expected = (shares * np.log(shares / mixed)).sum()
         assert divergence[group] == pytest.approx(expected)
@@ -349,7 +350,7 @@ def test_moments_are_those_of_the_question() -> None:
 
 
 def test_likeness_to_an_item_without_factors_is_that_of_its_attributes() -> None:
-    from recommender.merchandising.filling import Traits, factor_lengths, likeness
+    from recommender.merchandising.filling import Traits, factor_lengths, in_common, likeness
 
     factors = np.ones((20, 4), np.float32)
     factors[3] = 0
@@ -361,6 +362,9 @@ def test_likeness_to_an_item_without_factors_is_that_of_its_attributes() -> None
     first, bare = (likeness(row, items, known, traits) for row in (0, 2))
     overlap = 0.5 + 0.3 + 0.2 * (1 - np.log(2) / np.log(4))
     assert first.tolist() == pytest.approx([1, 1, overlap, 0], rel=1e-5)
+    assert first[2] == np.float32(in_common(1, 3, traits)) == bare[0]
+    apart = 0.3 + 0.2 * (1 - np.log(1.5) / np.log(4))
+    assert in_common(1, 2, traits) == pytest.approx(apart, rel=1e-5)
     near = 0.3 + 0.2 * (1 - np.log(4 / 3) / np.log(4))
     far = 0.3 + 0.2 * (1 - np.log(5 / 4) / np.log(4))
     assert bare.tolist() == pytest.approx([overlap, near, 1, far], rel=1e-5)
