@@ -50,7 +50,8 @@ def _write(path: Path, habits: Any = _habits) -> Path:
 def quick_to_learn() -> Iterator[None]:
     """Models of a shop of 40 items need no more than this."""
     small = TrainingSpec(
-        encoder=EncoderSpec(factors=8, epochs=1), ranker=RankerSpec(cuts=1, more_cuts=0)
+        encoder=EncoderSpec(factors=8, epochs=1, min_steps=30),
+        ranker=RankerSpec(cuts=1, more_cuts=0),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmarks.retail.measure, "TrainingSpec", lambda: small)

@@ -43,7 +43,9 @@ def quick_to_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A walk along 40 items needs no more than this."""
 
     def small(questions: int) -> TrainingSpec:
-        return replace(session_spec(questions), encoder=EncoderSpec(factors=8, epochs=1))
+        return replace(
+            session_spec(questions), encoder=EncoderSpec(factors=8, epochs=1, min_steps=30)
+        )
 
     monkeypatch.setattr(benchmarks.sessions.measure, "session_spec", small)
 

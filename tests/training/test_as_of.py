@@ -23,7 +23,7 @@ SPEC = parse_spec(
         "als": {"factors": 4, "iterations": 3},
         "blend": {"restarts": 1, "min_users": 5},
         "evaluation": {"bootstrap_rounds": 20},
-        "encoder": {"factors": 8, "epochs": 1},
+        "encoder": {"factors": 8, "epochs": 1, "min_steps": 30},
         "ranker": {
             "more_cuts": 0,
             "candidates": 20,

@@ -35,10 +35,10 @@ def trained(
     # Less is learnt and asked than by default, so that the suite stays short: the claims hold too.
     spec = TrainingSpec(
         window=WindowSpec(days=300),
-        encoder=EncoderSpec(factors=32, epochs=1),
-        blend=replace(TrainingSpec().blend, restarts=2, max_users=400),
-        ranker=RankerSpec(cuts=1, more_cuts=0, rounds=80, leaves=31),
-        evaluation=EvaluationSpec(max_users=1_200, bootstrap_rounds=300),
+        encoder=EncoderSpec(factors=32, epochs=1, min_steps=100),
+        blend=replace(TrainingSpec().blend, restarts=1, max_users=400),
+        ranker=RankerSpec(cuts=1, more_cuts=0, rounds=40, leaves=31),
+        evaluation=EvaluationSpec(max_users=1_050, bootstrap_rounds=300),
     )
     return Trainer(LocalEngine(), spec, NEXT, work).train(online_retail[0])
 

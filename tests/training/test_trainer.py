@@ -27,7 +27,7 @@ SPEC = parse_spec(
         "blend": {"restarts": 2, "min_users": 10},
         "evaluation": {"k": [3, 5], "bootstrap_rounds": 200},
         "split": {"validation_days": 8, "test_days": 8},
-        "encoder": {"factors": 8, "epochs": 1},
+        "encoder": {"factors": 8, "epochs": 1, "min_steps": 30},
         "ranker": {
             "more_cuts": 0,
             "candidates": 12,

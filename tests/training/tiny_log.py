@@ -26,7 +26,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "item_knn": {"neighbours": 20},
     "covisitation": {"pairs": ["view_view", "purchase_purchase"], "neighbours": 20},
     "embedding": {"factors": 8},
-    "encoder": {"factors": 8, "epochs": 1},
+    "encoder": {"factors": 8, "epochs": 1, "min_steps": 30},
     "blend": {"restarts": 1, "max_users": 40},
     "evaluation": {"k": [5, 10], "bootstrap_rounds": 50, "max_users": 60},
     "ranker": {
