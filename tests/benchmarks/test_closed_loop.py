@@ -15,7 +15,7 @@ from recommender.bundle import save_bundle
 from recommender.errors import InvalidInputError
 from tests.training.simulation.shops import arrays_of_shop
 
-SMALL = "--shoppers 150 --items 50 --warm-up 1 --days 2 --willing 0.9 --seeds 1,2"
+SMALL = "--shoppers 90 --items 50 --warm-up 1 --days 2 --willing 0.9 --seeds 1,2"
 
 
 def arguments(tmp_path: Path, more: str = "") -> argparse.Namespace:

@@ -34,7 +34,7 @@ def trained(
     work = tmp_path_factory.mktemp("work")
     # Less is learnt and asked than by default, so that the suite stays short: the claims hold too.
     spec = TrainingSpec(
-        window=WindowSpec(days=300),
+        window=WindowSpec(days=200),
         encoder=EncoderSpec(factors=32, epochs=1, min_steps=100),
         blend=replace(TrainingSpec().blend, restarts=1, max_users=400),
         ranker=RankerSpec(cuts=1, more_cuts=0, rounds=40, leaves=31),
@@ -44,7 +44,7 @@ def trained(
 
 
 def test_two_years_of_invoices(trained: Trained) -> None:
-    """One test, because training on its last 300 days is by far the longest part of it."""
+    """One test, because training on its last 200 days is by far the longest part of it."""
     _beats_popularity_and_every_single_source(trained)
     _has_no_view_pairs(trained)
     _popularity_tells_nobody_apart_and_the_blend_does(trained)
