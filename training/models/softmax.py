@@ -64,7 +64,8 @@ def softmax_gradients(
     temperature
         τ.
     threads
-        Where parts are worked on. BLAS should have one thread: parts share the cores.
+        Where parts are worked on; a single one is not handed out. BLAS should have one thread:
+        parts share the cores.
     """
     sharpness = np.float32(1 / temperature)
     part_of = partial(

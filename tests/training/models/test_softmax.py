@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -58,6 +59,13 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     one, four = found(asked), found(asked, 4)
     assert np.array_equal(one.by_question, four.by_question)
     assert np.array_equal(one.by_candidate, four.by_candidate)
+
+
+@pytest.mark.parametrize(("questions", "handed_out"), [(_PART, 0), (_PART + 1, 2)])
+def test_a_single_part_goes_to_no_thread(questions: int, handed_out: int) -> None:
+    with ThreadPoolExecutor(1) as pool, patch.object(pool, "submit", wraps=pool.submit) as submit:
+        softmax_gradients(*case(questions), TAU, pool)
+    assert submit.call_count == handed_out
 
 
 def test_what_is_given_stays_as_it_was() -> None:
