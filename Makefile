@@ -26,9 +26,10 @@ demo: $(VENV)/.installed ## simulate a shop (or LOG=path FORMAT=name), train, de
 	$(BIN)/desirepath demo --dir $(DEMO) $(if $(LOG),--log $(LOG) $(if $(FORMAT),--format $(FORMAT)))
 
 # Hundreds of processes are started: bytecode is kept even where the environment says not to.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.installed ## lint, types, layers, spelling, and the whole test suite
 	$(MAKE) --jobs=2 lint kernels
-	PYTHONDONTWRITEBYTECODE= OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 kernels: $(VENV)/.installed ## the service's machine code, once, so that not every start makes it
 	$(BIN)/desirepath compile

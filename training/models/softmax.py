@@ -71,9 +71,9 @@ def softmax_gradients(
     part_of = partial(
         _part, candidates=candidates, shift=shift, worth=np.float32(1 / len(answers.asked))
     )
-    cut = _cut(questions * sharpness, answers)
-    # Handing a single part to a thread takes as long as a small part does.
-    parts = list((map if len(questions) <= _PART else threads.map)(part_of, cut))
+    cut = list(_cut(questions * sharpness, answers))
+    # Handing a part to a thread takes as long as a small part does.
+    parts = list(map(part_of, cut) if len(cut) == 1 else threads.map(part_of, cut))
     by_candidate = parts[0].by_candidate
     for part in parts[1:]:
         by_candidate += part.by_candidate
