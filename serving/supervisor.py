@@ -30,6 +30,8 @@ from serving.worker import FAILED, RETIRE_SIGNAL, STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
 TICK_SECONDS, WAITING_TICK_SECONDS = 1.0, 0.02
+# What brings in numba: a second of processor time, and 55 MiB.
+KERNELS = "recommender.compiled"
 # A swap waits for the one before it, so that at most three models are in memory at a time.
 MOST_RETIRING = 1
 
@@ -78,6 +80,8 @@ class Supervisor:
     def run(self, started: Callable[[], None]) -> int:
         """Supervise until told to stop; then stop every worker, wait, and return the exit code."""
         hold_signals()
+        if signature_of(self._bundles):
+            self._import([KERNELS])
         gc.collect()
         gc.freeze()
         announced = False
@@ -120,10 +124,10 @@ class Supervisor:
         self._import(candidate.word.get("modules", []))
 
     def _import(self, names: list[str]) -> None:
-        """Have here what the model needed: the next generation is forked from this process.
+        """Have here what models need: generations are forked from this process.
 
-        It is numba that counts, a second of processor time, which comes in only with models that
-        have compiled kernels.
+        It is numba that counts. Where a model is delivered it comes in before the first fork, so
+        that all share its pages; else once a generation says what its model needed.
         """
         if missing := [name for name in names if name not in sys.modules]:
             for name in missing:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +18,8 @@ from serving.arm_models import ArmModels
 from serving.board import Board
 from serving.bundle_source import ServingModel
 from serving.inherited_model import REFUSAL, Inheritance, InheritedModel
+from serving.settings import Settings
+from serving.supervisor import KERNELS, Supervisor
 from serving.telemetry import Metrics
 from tests.bundles import named_bundle, shop_bundle
 from tests.faults.bundle_mutants import point
@@ -164,6 +167,27 @@ def test_a_model_that_comes_later_is_served(tmp_path: Path) -> None:
         assert version_of(process) == "none"
         version = publish_shop(root)
         until(lambda: version_of(process) == version, "it is not in use")
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+def test_numba_is_there_before_the_first_fork_where_a_model_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_delivered: bool
+) -> None:
+    if is_delivered:
+        publish_shop(tmp_path)
+    steps: list[object] = []
+
+    def fork(_: object) -> int:
+        steps.append("fork")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("serving.supervisor.hold_signals", lambda: None)
+    monkeypatch.setattr("serving.supervisor.gc", SimpleNamespace(collect=int, freeze=int))
+    monkeypatch.setattr("serving.supervisor.forked", fork)
+    monkeypatch.setattr(Supervisor, "_import", lambda _, names: steps.append(names))
+    with pytest.raises(KeyboardInterrupt):
+        Supervisor(Settings(root=tmp_path), []).run(lambda: None)
+    assert steps == ([[KERNELS], "fork"] if is_delivered else ["fork"])
 
 
 def test_a_worker_says_what_its_supervisor_says() -> None:
