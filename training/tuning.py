@@ -96,6 +96,7 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.start = start
         self.space = space_of(start)
+        self._own = settings_of(start, self.space)
         self._judge = judge
         self._limits = limits
         self.name = _study_name(judge, start, self.space, limits.seed)
@@ -137,8 +138,8 @@ class Search:
 
     def first(self) -> TrialRow:
         """The trial of the start."""
-        own = settings_of(self.start, self.space)
-        return next(row for row in self.rows() if row.settings == own and row.state == "complete")
+        rows = self.rows()
+        return next(row for row in rows if row.settings == self._own and row.state == "complete")
 
     def importances(self) -> dict[str, float]:
         """Share of each setting in what separates good trials from others, largest first.
@@ -160,7 +161,7 @@ class Search:
         if ended < _OPENING_TRIALS and not waiting:
             self._study.enqueue_trial(self._opening(ended, np.random.default_rng(seed)))
         trial = self._study.ask()
-        settings = {knob.name: _suggest(trial, knob, self.start) for knob in self.space}
+        settings = {knob.name: _suggest(trial, knob, self._own[knob.name]) for knob in self.space}
         trial.set_user_attr(_SETTINGS, settings)
         try:
             self._study.tell(trial, self._value(trial, settings))
@@ -188,8 +189,9 @@ class Search:
         """Parameters of the first trials: the start, then the start with some knobs turned."""
         found: dict[str, Value] = {}
         for knob in self.space:
-            choices = knob.choices(self.start)
-            place = choices.index(knob.of(self.start))
+            own = self._own[knob.name]
+            choices = knob.choices(own)
+            place = choices.index(own)
             if ended and rng.random() < _TURNED:
                 place = int(rng.integers(len(choices)))
             found[knob.name] = place if knob.is_ordered else choices[place]
@@ -208,7 +210,7 @@ def _study_name(judge: Judge, start: TrainingSpec, space: Sequence[Knob], seed: 
     return f"tune-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _suggest(trial: optuna.Trial, knob: Knob, start: TrainingSpec) -> Value:
+def _suggest(trial: optuna.Trial, knob: Knob, start: Value) -> Value:
     choices = knob.choices(start)
     if knob.is_ordered:
         # The rung and not the value: steps between rungs count alike.

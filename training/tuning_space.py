@@ -42,14 +42,14 @@ class Knob:
         """Name of the parameter in the study."""
         return self.key if self.member is None else f"{self.key}.{self.member}"
 
-    def choices(self, start: TrainingSpec) -> tuple[Value, ...]:
+    def choices(self, start: Value) -> tuple[Value, ...]:
         """What is tried, the starting value among it; in rising order if that means something."""
-        both = {*self.values, self.of(start)}
+        both = {*self.values, start}
         return tuple(sorted(both)) if self.is_ordered else tuple(sorted(both, key=str))
 
-    def of(self, spec: TrainingSpec) -> Value:
-        """The value that a specification has."""
-        found: Any = _table(spec.resolved, self.key)[self.key.rpartition(".")[2]]
+    def of(self, table: Mapping[str, Any]) -> Value:
+        """The value in a resolved specification."""
+        found: Any = _table(table, self.key)[self.key.rpartition(".")[2]]
         return found if self.member is None else self.member in found
 
     def put(self, table: dict[str, Any], value: Value) -> None:
@@ -173,7 +173,8 @@ def space_of(start: TrainingSpec) -> tuple[Knob, ...]:
 
 def settings_of(spec: TrainingSpec, space: Sequence[Knob]) -> dict[str, Value]:
     """The value of every knob, by name."""
-    return {knob.name: knob.of(spec) for knob in space}
+    table = spec.resolved
+    return {knob.name: knob.of(table) for knob in space}
 
 
 def with_settings(
