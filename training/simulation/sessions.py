@@ -168,7 +168,8 @@ class Visits:
         """Read the lists from the top; what attracts first is clicked or followed. Bool (n,)."""
         items = shown.items
         showings = ignored(batch, shown.slate)
-        wanted = attraction(batch, items, self.stock.on_sale[items], self.catalogue, self.behaviour)
+        fit = match(batch, items, self.catalogue, self.behaviour)
+        wanted = attraction(batch, items, fit, self.stock.on_sale[items], self.behaviour)
         wanted[:, :SLATE] *= np.exp(-self.behaviour.fatigue * showings)
         ways = shown.ways
         position = POSITION if ways is None else ways.positions(POSITION, ~IN_LISTING)

@@ -79,12 +79,12 @@ class Truth:
         visit, items = self._visit(session_id), self._items(item_ids)
         behaviour, catalogue = self.shop.spec.behaviour, self.shop.catalogue
         on_sale = self.shop.stock.on_sale[items]
-        wanted = attraction(visit, items, on_sale, catalogue, behaviour)
+        fit = match(visit, items, catalogue, behaviour)
+        wanted = attraction(visit, items, fit, on_sale, behaviour)
         wanted *= np.exp(-behaviour.fatigue * ignored(visit, items))
         position = np.arange(1, items.shape[1] + 1, dtype=np.int32)
         in_listing = np.zeros(items.shape[1], np.bool_)
         click = cascade(examination(visit, position, in_listing, behaviour) * wanted)
-        fit = match(visit, items, catalogue, behaviour)
         cart = click * cart_probability(visit, fit, behaviour) * on_sale
         return SlateReward(click[0], float(cart.sum()))
 
@@ -95,9 +95,10 @@ class Truth:
         in_leaf = catalogue.leaf == visit.need_leaf[0]
         items = np.flatnonzero(in_leaf & self.shop.stock.on_sale[:-1]).astype(np.int32)[None, :]
         behaviour = self.shop.spec.behaviour
-        wanted = attraction(visit, items, np.ones(items.shape, np.bool_), catalogue, behaviour)
+        fit = match(visit, items, catalogue, behaviour)
+        wanted = attraction(visit, items, fit, np.ones(items.shape, np.bool_), behaviour)
         wanted *= np.exp(-behaviour.fatigue * ignored(visit, items))
-        wanted *= cart_probability(visit, match(visit, items, catalogue, behaviour), behaviour)
+        wanted *= cart_probability(visit, fit, behaviour)
         order = np.argsort(-wanted[0], kind="stable")[:n]
         return [catalogue.item_ids[one] for one in items[0, order]]
 

@@ -24,6 +24,7 @@ from recommender.terms import BoolArray, Float32Array, Float64Array, Int32Array
 from training.simulation.batch import SessionBatch
 from training.simulation.behaviour import Behaviour, Pace
 from training.simulation.catalogue import Catalogue
+from training.simulation.closeness import relations, times_in
 
 FULL_REPETITION = 4.0
 """Ignored showings after which an item counts as fully repeated."""
@@ -61,15 +62,9 @@ def utility(
 
 def _relation(batch: SessionBatch, items: Int32Array, catalogue: Catalogue) -> Int32Array:
     """0 same leaf, 1 same section, 2 same department, 3 other; a browser's interests count as 1."""
-    leaf, need = catalogue.leaf[items], batch.need_leaf[:, None]
-    relation = 3 - (catalogue.department[leaf] == catalogue.department[need]).astype(np.int32)
-    relation -= catalogue.section[leaf] == catalogue.section[need]
-    relation -= leaf == need
-    browsing = (batch.pace == Pace.BROWSING)[:, None]
-    for column in range(batch.interests.shape[1]):
-        liked = browsing & (leaf == batch.interests[:, column : column + 1])
-        relation = np.where(liked, np.minimum(relation, 1), relation)
-    return np.asarray(relation, np.int32)
+    tree = (catalogue.department, catalogue.section)
+    browsing = batch.pace == Pace.BROWSING
+    return relations(catalogue.leaf[items], batch.need_leaf, *tree, batch.interests, browsing)
 
 
 def examination(
@@ -92,36 +87,31 @@ def examination(
 
 def ignored(batch: SessionBatch, items: Int32Array) -> Int32Array:
     """How often each item was recommended lately and not clicked, int32 (n, k)."""
-    count = np.zeros(items.shape, np.int32)
-    for column in range(batch.exposed.shape[1]):
-        count += items == batch.exposed[:, column : column + 1]
-    return np.where(items >= 0, count, 0).astype(np.int32)
+    return times_in(items, batch.exposed)
 
 
 def known(batch: SessionBatch, items: Int32Array) -> BoolArray:
     """Whether the visit's shopper remembers having looked at the item, bool (n, k)."""
-    found = np.zeros(items.shape, np.bool_)
-    for column in range(batch.seen.shape[1]):
-        found |= items == batch.seen[:, column : column + 1]
-    return found & (items >= 0)
+    return times_in(items, batch.seen) > 0
 
 
 def attraction(
     batch: SessionBatch,
     items: Int32Array,
+    fit: Float32Array,
     on_sale: BoolArray,
-    catalogue: Catalogue,
     behaviour: Behaviour,
 ) -> Float64Array:
     """Probability of a click on an item that is examined and not tired of, float64 (n, k).
 
     Parameters
     ----------
+    fit
+        The matches, float32 (n, k).
     on_sale
         bool (n, k): in stock.
     """
-    fit = match(batch, items, catalogue, behaviour).astype(np.float64)
-    wanted = fit**behaviour.choosiness
+    wanted = fit.astype(np.float64) ** behaviour.choosiness
     wanted *= np.where(known(batch, items), behaviour.seen_factor, 1.0)
     wanted *= np.where(on_sale, 1.0, behaviour.sold_out_factor)
     wanted *= np.where(batch.satisfied[:, None], behaviour.satisfied_factor, 1.0)

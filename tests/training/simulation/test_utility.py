@@ -112,17 +112,18 @@ def test_what_was_seen_sold_out_or_is_here_attracts_less(batch: SessionBatch) ->
     one.item[:] = -1
     item = np.array([[int(np.flatnonzero(CATALOGUE.leaf == one.need_leaf[0])[0])]], np.int32)
     yes, no = np.array([[True]]), np.array([[False]])
-    fresh = attraction(one, item, yes, CATALOGUE, BEHAVIOUR)
-    assert attraction(one, item, no, CATALOGUE, BEHAVIOUR) == pytest.approx(
+    fit = match(one, item, CATALOGUE, BEHAVIOUR)
+    fresh = attraction(one, item, fit, yes, BEHAVIOUR)
+    assert attraction(one, item, fit, no, BEHAVIOUR) == pytest.approx(
         fresh * BEHAVIOUR.sold_out_factor
     )
     one.seen[0, 3] = item[0, 0]
     assert known(one, item).all()
-    assert attraction(one, item, yes, CATALOGUE, BEHAVIOUR) == pytest.approx(
+    assert attraction(one, item, fit, yes, BEHAVIOUR) == pytest.approx(
         fresh * BEHAVIOUR.seen_factor
     )
     one.item[:] = item[0]
-    assert attraction(one, item, yes, CATALOGUE, BEHAVIOUR) == 0.0
+    assert attraction(one, item, fit, yes, BEHAVIOUR) == 0.0
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=10))
