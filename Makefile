@@ -8,7 +8,7 @@ JOBS ?= $(shell $(PYTHON) -c 'from feature_store.cores import usable_cores; prin
 SHARED := $(or $(DESIREPATH_SHARED),../shared)/data
 QUALITY = $(BIN)/python -m benchmarks.quality
 
-.PHONY: demo test lint kernels docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-kernels bench-training bench-exploration \
+.PHONY: demo test lint kernels collected docs lock conformance crash image-steps bench-ingest bench-assignment bench-forest bench-rules bench-latency bench-kernels bench-training bench-exploration \
 	bench-off-policy bench-open-bandit bench-closed-loop bench-experiments bench-experiment-loop bench-faults bench-redis-clients \
 	bench-quality-sessions bench-quality-topn bench-quality-retail bench-quality-repeats clean help
 
@@ -28,11 +28,14 @@ demo: $(VENV)/.installed ## simulate a shop (or LOG=path FORMAT=name), train, de
 # Hundreds of processes are started: bytecode is kept even where the environment says not to.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.installed ## lint, types, layers, spelling, and the whole test suite
-	$(MAKE) --jobs=2 lint kernels
+	$(MAKE) --jobs=2 kernels lint collected
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 kernels: $(VENV)/.installed ## the service's machine code, once, so that not every start makes it
 	$(BIN)/desirepath compile
+
+collected: $(VENV)/.installed ## the tests, read once, so that not every process of the suite does
+	$(BIN)/python -m pytest --collect-only --quiet > $(VENV)/collected.txt || { tail -n 40 $(VENV)/collected.txt; exit 1; }
 
 lint: $(VENV)/.installed ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check .

@@ -62,7 +62,7 @@ def test_no_spoilt_bundle_is_ever_served(tmp_path: Path) -> None:
     with (
         running(root, "--dev", env=POLL) as process,
         process.client() as client,
-        load(process.url, 2) as tally,
+        load(process.url, 2, rest_seconds=0.005) as tally,
     ):
         wait_for(client, "accepted", 1)
         for tried, (name, change) in enumerate(spoilt.items(), start=1):
@@ -105,13 +105,14 @@ def test_two_hundred_swaps_cost_no_request_and_mix_nothing(tmp_path: Path) -> No
     with (
         running(root, "--dev", env=POLL) as process,
         process.client() as client,
-        load(process.url, 2, asked) as tally,
+        load(process.url, 2, asked, rest_seconds=0.005) as tally,
     ):
         wait_for(client, "accepted", 1)
         for swap in range(SWAPS):
             point(bundles, versions[swap % len(versions)])
             wait_for(client, "accepted", swap + 2)
     assert tally.failures == []
+    assert len(tally.answers) > SWAPS
     seen = set()
     for answer in tally.answers:
         name = names[answer["model_version"]]

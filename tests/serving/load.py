@@ -1,10 +1,11 @@
-"""Callers that ask without pause and note everything that went wrong."""
+"""Callers that ask one question after the other and note everything that went wrong."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ def load(
     callers: int = 4,
     body: dict[str, Any] | None = None,
     give_up: Callable[[], bool] = lambda: False,
+    rest_seconds: float = 0.0,
 ) -> Iterator[Tally]:
     """Ask from several threads for the time of a ``with`` block.
 
@@ -52,11 +54,14 @@ def load(
     give_up
         True: the service was told to stop, so nobody opens a new connection to it. What is on its
         way on an open one must still be answered.
+    rest_seconds
+        How long each waits after an answer. Without a rest what happens beside the load has next
+        to no processor.
     """
     tally, stop = Tally(), threading.Event()
     asked = body or {"placement": "home", "limit": 5}
     threads = [
-        threading.Thread(target=_call, args=(url, asked, tally, stop, give_up))
+        threading.Thread(target=_call, args=(url, asked, tally, stop, give_up, rest_seconds))
         for _ in range(callers)
     ]
     for thread in threads:
@@ -75,6 +80,7 @@ def _call(
     tally: Tally,
     stop: threading.Event,
     give_up: Callable[[], bool],
+    rest_seconds: float,
 ) -> None:
     while not stop.is_set() and not give_up():
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
@@ -92,6 +98,7 @@ def _call(
                     tally.answers.append(answer)
                 else:
                     tally.failures.append(f"{status}: {answer}")
+                time.sleep(rest_seconds)
         except (OSError, http.client.HTTPException, ValueError) as error:
             tally.failures.append(repr(error))
         finally:

@@ -58,7 +58,7 @@ def test_swaps_under_load_fail_no_request_and_mix_no_versions(tmp_path: Path) ->
     asked = {"placement": "home", "limit": 50, "return_properties": True}
     with (
         running(root, "--dev", "--workers", "2", env=QUICK) as process,
-        load(process.url, 3, asked) as tally,
+        load(process.url, 3, asked, rest_seconds=0.005) as tally,
     ):
         for swap in range(SWAPS):
             wanted = (first, second)[swap % 2]

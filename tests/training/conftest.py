@@ -135,4 +135,5 @@ def shop(finished_shop: Shop, tmp_path: Path) -> Shop:
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes a second; the tests of the workflow look at the pictures' names once."""
-    monkeypatch.setattr("training.workflow.draw_all", lambda *_: [])
+    for name in ("draw_all", "draw_ranker"):
+        monkeypatch.setattr(f"training.workflow.{name}", lambda *_: [])

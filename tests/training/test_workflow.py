@@ -71,7 +71,7 @@ def test_the_run_keeps_report_plots_lineage_and_verdict(
 ) -> None:
     registry, run_id = finished_shop.bench.registry, outcome.registered.run_id
     names = _artifacts(registry, run_id, "evaluation")
-    assert {"evaluation.json", "evaluation.md"} <= names
+    assert {"evaluation.json", "evaluation.md", "ranker.png"} <= names
     assert sum(name.endswith(".png") for name in names) >= 3
     assert _artifacts(registry, run_id, "lineage") == {"libraries.json", "log_offsets.json"}
     path = registry.call(
