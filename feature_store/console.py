@@ -23,6 +23,8 @@ class Progress(Protocol):
 
 
 WIDTH_OF_A_FILE = 140
+_INTERVAL = {"mean", "low", "high"}
+_NOTHING = "none"
 
 
 def _people() -> rich.console.Console:
@@ -88,8 +90,22 @@ class Console:
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_cell(item)}" for key, item in value.items())
+        return _mapped(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_cell, value)) or _NOTHING
     return str(value)
+
+
+def _mapped(value: Mapping[str, object]) -> str:
+    if value.keys() == _INTERVAL:
+        mean, low, high = (_cell(value[part]) for part in ("mean", "low", "high"))
+        return f"{mean} [{low}, {high}]"
+    # What has parts of its own has a line of its own.
+    is_nested = any(isinstance(each, Mapping) for each in value.values())
+    parts = [f"{key} {_cell(each)}" for key, each in value.items()]
+    return ("\n" if is_nested else ", ").join(parts) or _NOTHING

@@ -36,3 +36,27 @@ def test_people_read_stderr(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_table_without_rows_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     Console().table("Nothing", [])
     assert capsys.readouterr().err == "Nothing: none\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ["-"]),
+        ((), ["none"]),
+        ({}, ["none"]),
+        (["a", 0.25], ["a, 0.25"]),
+        ({"a": 1, "b": None}, ["a 1, b -"]),
+        ({"mean": 0.25, "low": -0.5, "high": 1.0}, ["0.25 [-0.5, 1]"]),
+        (
+            {"als": {"mean": 0.1, "low": 0.0, "high": 0.2}, "trend": {"mean": 1.0}},
+            ["als 0.1 [0, 0.2]", "trend mean 1"],
+        ),
+    ],
+)
+def test_a_cell_is_written_for_people(
+    value: object, shown: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Console().result({"found": value})
+    rows = [line.split("│") for line in capsys.readouterr().err.splitlines() if "│" in line]
+    assert [cells[2].strip() for cells in rows] == shown
+    assert [cells[1].strip() for cells in rows] == ["found", *[""] * (len(shown) - 1)]
