@@ -105,7 +105,7 @@ def _mapped(value: Mapping[str, object]) -> str:
     if value.keys() == _INTERVAL:
         mean, low, high = (_cell(value[part]) for part in ("mean", "low", "high"))
         return f"{mean} [{low}, {high}]"
-    # What has parts of its own has a line of its own.
+    # What has parts of its own has lines of its own, each with its whole path.
     is_nested = any(isinstance(each, Mapping) for each in value.values())
-    parts = [f"{key} {_cell(each)}" for key, each in value.items()]
+    parts = [f"{key} {line}" for key, each in value.items() for line in _cell(each).split("\n")]
     return ("\n" if is_nested else ", ").join(parts) or _NOTHING

@@ -51,6 +51,10 @@ def test_a_table_without_rows_says_so(capsys: pytest.CaptureFixture[str]) -> Non
             {"als": {"mean": 0.1, "low": 0.0, "high": 0.2}, "trend": {"mean": 1.0}},
             ["als 0.1 [0, 0.2]", "trend mean 1"],
         ),
+        (
+            {"als": {"recall": {"50": {"low": 0.5}, "100": {"low": 0.75}}}, "all": {"a": 1}},
+            ["als recall 50 low 0.5", "als recall 100 low 0.75", "all a 1"],
+        ),
     ],
 )
 def test_a_cell_is_written_for_people(
