@@ -25,11 +25,13 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 demo: $(VENV)/.installed ## simulate a shop (or LOG=path FORMAT=name), train, deliver and serve it with a page to browse
 	$(BIN)/desirepath demo --dir $(DEMO) $(if $(LOG),--log $(LOG) $(if $(FORMAT),--format $(FORMAT)))
 
+# A file is run by one process, so that what its tests share is made once; in the order of their
+# names, because by the number of their tests the longest ones would come last.
 # Hundreds of processes are started: bytecode is kept even where the environment says not to.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.installed ## lint, types, layers, spelling, and the whole test suite
 	$(MAKE) --jobs=2 kernels lint collected
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 kernels: $(VENV)/.installed ## the service's machine code, once, so that not every start makes it
 	$(BIN)/desirepath compile

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-if TYPE_CHECKING:
-    from feature_store.ingest_report import IngestReport
-    from feature_store.layout import StoreLayout
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,16 +27,3 @@ def shared_path() -> Path:
             "Point it at a folder with data/ and conformance/, or leave them out: -m 'not shared'."
         )
     return path
-
-
-@pytest.fixture(scope="session")
-def online_retail(
-    shared_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[StoreLayout, IngestReport]:
-    """Tables of two years of invoices, and what their ingest said. Nothing may be added to them."""
-    from feature_store.ingest import ingest
-    from feature_store.layout import StoreLayout
-
-    layout = StoreLayout(tmp_path_factory.mktemp("online-retail"))
-    log = shared_path / "data" / "online_retail_ii" / "transactions.parquet"
-    return layout, ingest(log, "online-retail", layout)

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_store.contested_ids import find_contested
 from feature_store.ingest import ingest
 from feature_store.layout import StoreLayout
 from feature_store.tables import (
@@ -528,31 +527,3 @@ def test_real_samples_are_counted_as_published(tmp_path, shared_path, source_for
     again = ingest(path, source_format, layout)
     assert (again.kept, again.duplicates) == (0, report.rows_in)
     assert table_bytes(layout) == before
-
-
-@pytest.mark.shared
-@pytest.mark.slow
-@pytest.mark.xdist_group("online-retail")
-def test_online_retail_whole(tmp_path, shared_path, online_retail):
-    """1.04 million real rows: every one is accounted for, and the table has what the file has."""
-    layout, report = online_retail
-    path = shared_path / "data" / "online_retail_ii" / "transactions.parquet"
-    raw = pl.read_parquet(path)
-    assert report.rows_in == raw.height == 1_044_847
-    assert report.rows_in == report.kept + report.duplicates + report.rejected_rows
-    assert report.rejected["missing_customer"] == raw["CustomerID"].null_count()
-    assert scan_stored(layout).select(pl.len()).collect().item() == report.kept
-    assert find_contested_is_empty(layout, tmp_path)
-    again = ingest(path, "online-retail", layout)
-    assert (again.kept, again.duplicates) == (0, report.kept + report.duplicates)
-    assert again.days_rewritten == ()
-
-
-def find_contested_is_empty(layout: StoreLayout, tmp_path: Path) -> bool:
-    """No event id of the table occurs on two days."""
-    from feature_store.staging import Staging
-
-    with Staging(tmp_path / "staged", 1_000_000) as staging:
-        staging.add(scan_stored(layout).collect())
-        staging.flush()
-        return find_contested(layout, staging).owners.is_empty()

@@ -23,7 +23,7 @@ from training.engines.local import LocalEngine
 from training.registry import CHAMPION, Registry, Tracking
 from training.workflow import LogFile, TrainRequest, Workbench, train
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = pytest.mark.slow
 
 END = BEGIN + timedelta(days=DAYS)
 YESTERDAY = END - timedelta(days=1)

@@ -23,9 +23,6 @@ from training.registry import CHAMPION, Registry
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = ["train", "tune", "retrain", "evaluate", "promote", "deliver"]
 
-# One worker for all of MLflow: importing it takes seconds in each process.
-pytestmark = pytest.mark.xdist_group("mlflow")
-
 
 def _call(*arguments: object, code: int = 0) -> dict[str, Any]:
     result = _run(*arguments)

@@ -26,8 +26,6 @@ from training.guard import GUARD, Means, guard, paused
 from training.promotion import GATE_TAG
 from training.registry import CHAMPION, Registry
 
-pytestmark = pytest.mark.xdist_group("mlflow")
-
 SPEC = ExperimentSpec(tuned_subjects=400)
 
 

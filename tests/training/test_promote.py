@@ -36,8 +36,6 @@ from training.spec import TrainingSpec
 from training.verdict import HOLD, ROLL_BACK, SHIP, Finding, Verdict
 from training.workflow import Workbench
 
-pytestmark = pytest.mark.xdist_group("mlflow")
-
 NOW = 1_800_000_000_000_000
 GATE = GateReport("new", "old", (Condition("ndcg", 0.2, ">= 0.1", passed=True),))
 

@@ -22,8 +22,6 @@ from training.registry import CHAMPION, RegisteredModel, Registry, Tracking
 from training.registry_run import start_run
 from training.workflow import example_question
 
-pytestmark = pytest.mark.xdist_group("mlflow")
-
 
 @pytest.fixture
 def contender(shop: Shop, trial: Trial) -> Contender:

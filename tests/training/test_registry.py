@@ -34,9 +34,6 @@ from training.registry import (
 )
 from training.registry_run import DataLineage, flatten, metric_name, start_run
 
-# One worker for all of MLflow: importing it takes seconds in each process.
-pytestmark = pytest.mark.xdist_group("mlflow")
-
 ITEMS = 20
 
 

@@ -24,8 +24,7 @@ from training.registry import CHALLENGER, CHAMPION, RegistryError
 from training.retrain import EXIT_CODES, retrain
 from training.workflow import LogFile, TrainRequest, Workbench
 
-# One worker for all of MLflow: importing it takes seconds in each process.
-pytestmark = [pytest.mark.usefixtures("no_plots"), pytest.mark.xdist_group("mlflow")]
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 @pytest.fixture

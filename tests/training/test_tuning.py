@@ -14,8 +14,6 @@ from training.spec import TrainingSpec
 from training.tuning import TrialRow
 from training.tuning_space import settings_of, space_of
 
-# All tests in one process: the search that they are held against is made once.
-pytestmark = pytest.mark.xdist_group("tuning")
 TRIALS = 16
 
 

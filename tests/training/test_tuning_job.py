@@ -26,7 +26,6 @@ from training.tuning_plots import draw_importances
 from training.tuning_summary import tuning_summary
 from training.workflow import TrainRequest, Workbench
 
-pytestmark = pytest.mark.xdist_group("mlflow")
 RANKER = {"min_questions": 10, "max_questions": 200, "rounds": 5, "min_leaf": 2}
 
 

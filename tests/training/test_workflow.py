@@ -17,9 +17,6 @@ from tests.training.tiny_log import tiny_spec, write_log
 from training.registry import CHALLENGER, CHAMPION, Registry
 from training.workflow import LogFile, TrainOutcome, TrainRequest, Workbench, train
 
-# One worker for all of MLflow: importing it takes seconds in each process.
-pytestmark = pytest.mark.xdist_group("mlflow")
-
 
 def _artifacts(registry: Registry, run_id: str, folder: str) -> set[str]:
     found = registry.call("list", lambda client: client.list_artifacts(run_id, folder))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import polars as pl
 import pytest
 
+from feature_store.contested_ids import find_contested
+from feature_store.ingest import ingest
 from feature_store.ingest_report import IngestReport
 from feature_store.layout import StoreLayout
+from feature_store.staging import Staging
+from feature_store.tables import scan_stored
 from recommender.placements import read_placements
 from training.engines.local import LocalEngine
 from training.evaluation.offline import answers
@@ -18,13 +24,21 @@ from training.trainer import Trained, Trainer
 
 NEXT = read_placements()["next"]
 
+pytestmark = [pytest.mark.slow, pytest.mark.shared]
 
-# One worker for all that reads this log: bringing it in and training on it are done once.
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.shared,
-    pytest.mark.xdist_group("online-retail"),
-]
+
+@pytest.fixture(scope="module")
+def log(shared_path: Path) -> Path:
+    return shared_path / "data" / "online_retail_ii" / "transactions.parquet"
+
+
+@pytest.fixture(scope="module")
+def online_retail(
+    log: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[StoreLayout, IngestReport]:
+    """Its tables, and what its ingest said. Nothing may be added to them."""
+    layout = StoreLayout(tmp_path_factory.mktemp("online-retail"))
+    return layout, ingest(log, "online-retail", layout)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +55,29 @@ def trained(
         evaluation=EvaluationSpec(max_users=1_050, bootstrap_rounds=300),
     )
     return Trainer(LocalEngine(), spec, NEXT, work).train(online_retail[0])
+
+
+def test_every_row_is_accounted_for(
+    log: Path, online_retail: tuple[StoreLayout, IngestReport], tmp_path: Path
+) -> None:
+    """1.04 million rows, and the table has what the file has."""
+    layout, report = online_retail
+    raw = pl.read_parquet(log)
+    assert report.rows_in == raw.height == 1_044_847
+    assert report.rows_in == report.kept + report.duplicates + report.rejected_rows
+    assert report.rejected["missing_customer"] == raw["CustomerID"].null_count()
+    assert scan_stored(layout).select(pl.len()).collect().item() == report.kept
+    assert _no_id_is_on_two_days(layout, tmp_path)
+    again = ingest(log, "online-retail", layout)
+    assert (again.kept, again.duplicates) == (0, report.kept + report.duplicates)
+    assert again.days_rewritten == ()
+
+
+def _no_id_is_on_two_days(layout: StoreLayout, tmp_path: Path) -> bool:
+    with Staging(tmp_path / "staged", 1_000_000) as staging:
+        staging.add(scan_stored(layout).collect())
+        staging.flush()
+        return find_contested(layout, staging).owners.is_empty()
 
 
 def test_two_years_of_invoices(trained: Trained) -> None:
