@@ -90,22 +90,26 @@ class Console:
 
 
 def _cell(value: object) -> str:
+    return "\n".join(_lines(value))
+
+
+def _lines(value: object) -> list[str]:
+    """What has parts of its own has lines of its own, each with its whole path."""
+    if not isinstance(value, Mapping) or value.keys() == _INTERVAL:
+        return [_plain(value)]
+    if any(isinstance(each, Mapping) for each in value.values()):
+        return [f"{key} {line}" for key, each in value.items() for line in _lines(each)]
+    return [", ".join(f"{key} {_plain(each)}" for key, each in value.items()) or _NOTHING]
+
+
+def _plain(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return _mapped(value)
+    if isinstance(value, Mapping):  # an interval
+        mean, low, high = (_plain(value[part]) for part in ("mean", "low", "high"))
+        return f"{mean} [{low}, {high}]"
     if isinstance(value, list | tuple):
         return ", ".join(map(_cell, value)) or _NOTHING
     return str(value)
-
-
-def _mapped(value: Mapping[str, object]) -> str:
-    if value.keys() == _INTERVAL:
-        mean, low, high = (_cell(value[part]) for part in ("mean", "low", "high"))
-        return f"{mean} [{low}, {high}]"
-    # What has parts of its own has lines of its own, each with its whole path.
-    is_nested = any(isinstance(each, Mapping) for each in value.values())
-    parts = [f"{key} {line}" for key, each in value.items() for line in _cell(each).split("\n")]
-    return ("\n" if is_nested else ", ").join(parts) or _NOTHING

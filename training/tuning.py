@@ -90,13 +90,18 @@ class Search:
     ----------
     start
         The specification that the first trial tries and all others vary.
+
+    Attributes
+    ----------
+    own
+        Its value of every knob, by name.
     """
 
     def __init__(self, path: Path, judge: Judge, start: TrainingSpec, limits: Limits) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.start = start
         self.space = space_of(start)
-        self._own = settings_of(start, self.space)
+        self.own = settings_of(start, self.space)
         self._judge = judge
         self._limits = limits
         self.name = _study_name(judge, start, self.space, limits.seed)
@@ -139,7 +144,7 @@ class Search:
     def first(self) -> TrialRow:
         """The trial of the start."""
         rows = self.rows()
-        return next(row for row in rows if row.settings == self._own and row.state == "complete")
+        return next(row for row in rows if row.settings == self.own and row.state == "complete")
 
     def importances(self) -> dict[str, float]:
         """Share of each setting in what separates good trials from others, largest first.
@@ -161,7 +166,7 @@ class Search:
         if ended < _OPENING_TRIALS and not waiting:
             self._study.enqueue_trial(self._opening(ended, np.random.default_rng(seed)))
         trial = self._study.ask()
-        settings = {knob.name: _suggest(trial, knob, self._own[knob.name]) for knob in self.space}
+        settings = {knob.name: _suggest(trial, knob, self.own[knob.name]) for knob in self.space}
         trial.set_user_attr(_SETTINGS, settings)
         try:
             self._study.tell(trial, self._value(trial, settings))
@@ -189,7 +194,7 @@ class Search:
         """Parameters of the first trials: the start, then the start with some knobs turned."""
         found: dict[str, Value] = {}
         for knob in self.space:
-            own = self._own[knob.name]
+            own = self.own[knob.name]
             choices = knob.choices(own)
             place = choices.index(own)
             if ended and rng.random() < _TURNED:

@@ -20,7 +20,7 @@ from training.tuning import Limits, Search, TrialRow
 from training.tuning_fits import SharedFits
 from training.tuning_judge import MIN_SHOPPERS, Judge, K
 from training.tuning_plots import draw_history, draw_importances
-from training.tuning_space import Value, settings_of
+from training.tuning_space import Value
 from training.workflow import TrainRequest, Workbench, bring_in
 
 FOLDER: Final = "tuning"
@@ -182,7 +182,7 @@ def _verdict(best: TrialRow, gain: Interval) -> str:
 
 
 def _changed(search: Search, best: TrialRow) -> dict[str, tuple[Value, Value]]:
-    own = settings_of(search.start, search.space)
+    own = search.own
     return {name: (own[name], value) for name, value in best.settings.items() if value != own[name]}
 
 

@@ -46,6 +46,7 @@ def test_a_table_without_rows_says_so(capsys: pytest.CaptureFixture[str]) -> Non
         ({}, ["none"]),
         (["a", 0.25], ["a, 0.25"]),
         ({"a": 1, "b": None}, ["a 1, b -"]),
+        ({"why": "one\ntwo", "all": {"a": 1}}, ["why one", "two", "all a 1"]),
         ({"mean": 0.25, "low": -0.5, "high": 1.0}, ["0.25 [-0.5, 1]"]),
         (
             {"als": {"mean": 0.1, "low": 0.0, "high": 0.2}, "trend": {"mean": 1.0}},
